@@ -1,0 +1,49 @@
+namespace HeadScope;
+
+/// <summary>Writes files so that a reader sees the old file or the whole new one, never a part.</summary>
+public static class AtomicFile
+{
+    /// <summary>Writes to a temporary file in the same folder, flushes it to disk, and moves it over <paramref name="path"/>.</summary>
+    /// <param name="path">The file to write; its folder is made when missing.</param>
+    /// <param name="write">Writes the content. When it throws, <paramref name="path"/> is left as it was.</param>
+    /// <exception cref="IOException">The folder or the file cannot be written.</exception>
+    public static void Write(string path, Action<Stream> write)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        ArgumentNullException.ThrowIfNull(write);
+        var full = Path.GetFullPath(path);
+        var folder = Path.GetDirectoryName(full)
+            ?? throw new IOException($"'{path}' is a folder; expected the path of a file.");
+        Directory.CreateDirectory(folder);
+        var temporary = Path.Combine(folder, $".{Path.GetFileName(full)}.{Path.GetRandomFileName()}");
+        try
+        {
+            using (var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1 << 16))
+            {
+                write(stream);
+                stream.Flush(flushToDisk: true);
+            }
+
+            File.Move(temporary, full, overwrite: true);
+        }
+        catch
+        {
+            File.Delete(temporary);
+            throw;
+        }
+    }
+
+    /// <summary>Writes text as UTF-8 without a byte order mark, whole or not at all.</summary>
+    /// <param name="path">The file to write.</param>
+    /// <param name="text">Its content.</param>
+    /// <exception cref="IOException">The folder or the file cannot be written.</exception>
+    public static void WriteText(string path, string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        Write(path, stream =>
+        {
+            using var writer = new StreamWriter(stream, leaveOpen: true);
+            writer.Write(text);
+        });
+    }
+}

@@ -1,0 +1,2 @@
+global using HeadScope.Tests;
+global using Xunit;
