@@ -1,1 +1,3 @@
-return 0;
+using HeadScope.Cli;
+
+return await Headscope.RunAsync(args, Console.Out, Console.Error);
