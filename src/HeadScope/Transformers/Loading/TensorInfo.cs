@@ -6,6 +6,6 @@ namespace HeadScope.Transformers.Loading;
 /// <param name="DataType">How the file stores it: <c>F32</c>, <c>BF16</c>, <c>Q4_K</c>, …</param>
 public sealed record TensorInfo(string Name, IReadOnlyList<long> Shape, string DataType)
 {
-    /// <summary>The number of numbers.</summary>
+    /// <summary>The number of numbers: the product of the shape, 1 for a scalar (shape <c>[]</c>).</summary>
     public long Length => Shape.Aggregate(1L, (product, length) => checked(product * length));
 }
