@@ -1,6 +1,6 @@
 using HeadScope.Numerics;
 
-namespace HeadScope.Tests;
+namespace HeadScope.Tests.Numerics;
 
 public class MatrixProductTests
 {

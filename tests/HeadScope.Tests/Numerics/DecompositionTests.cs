@@ -1,0 +1,114 @@
+using HeadScope.Numerics;
+
+namespace HeadScope.Tests.Numerics;
+
+public class DecompositionTests
+{
+    [Fact]
+    public void Thin_QR_is_orthonormal_times_triangular() => RandomNumbers.ForSeeds(seed =>
+    {
+        var (rows, columns, a) = RandomMatrix(seed);
+        var (q, r) = ThinQr.Of(a, rows, columns);
+        var k = Math.Min(rows, columns);
+        double[] qs = [.. q.AsFlatSpan()], rs = [.. r.AsFlatSpan()];
+        AssertClose(Identity(k), Product(Transpose(qs, rows, k), qs, k, rows, k));
+        AssertClose(a, Product(qs, rs, rows, k, columns));
+        for (var i = 0; i < k; i++)
+        {
+            Assert.All(rs.AsSpan(i * columns, i).ToArray(), v => Assert.Equal(0, v));
+        }
+    });
+
+    [Fact]
+    public void Thin_QR_of_fp32_views_is_that_of_their_numbers()
+    {
+        var numbers = RandomNumbers.Normal(40, 7);
+        var view = new ReadOnlyMatrix(numbers, 5, 8).Transpose().SliceRows(1, 6);
+        var expected = ThinQr.Of([.. view.ToArray().Select(v => (double)v)], 6, 5);
+        var actual = ThinQr.Of(view);
+        Assert.Equal(expected.Q.AsFlatSpan().ToArray(), actual.Q.AsFlatSpan().ToArray());
+        Assert.Equal(expected.R.AsFlatSpan().ToArray(), actual.R.AsFlatSpan().ToArray());
+    }
+
+    [Fact]
+    public void Small_SVD_recomposes_with_orthonormal_vectors_in_falling_order() => RandomNumbers.ForSeeds(
+        seed =>
+        {
+            var (rows, columns, a) = RandomMatrix(seed);
+            var (u, s, vt) = SmallSvd.Of(a, rows, columns);
+            var k = Math.Min(rows, columns);
+            double[] us = [.. u.AsFlatSpan()], ss = [.. s.AsFlatSpan()], vs = [.. vt.AsFlatSpan()];
+            Assert.Equal(ss.OrderDescending(), ss);
+            Assert.All(ss, v => Assert.True(v >= 0));
+            AssertClose(Identity(k), Product(Transpose(us, rows, k), us, k, rows, k));
+            AssertClose(Identity(k), Product(vs, Transpose(vs, k, columns), k, columns, k));
+            for (var i = 0; i < us.Length; i++)
+            {
+                us[i] *= ss[i % k];
+            }
+
+            AssertClose(a, Product(us, vs, rows, k, columns));
+        },
+        tests: 60);
+
+    [Fact]
+    public void Small_SVD_finds_known_singular_values()
+    {
+        var (_, s, _) = SmallSvd.Of([3, 0, 4, 5], 2, 2);
+        Assert.Equal(Math.Sqrt(45), s[0], 1e-14);
+        Assert.Equal(Math.Sqrt(5), s[1], 1e-14);
+    }
+
+    [Fact]
+    public void Decompositions_refuse_what_they_can_not_take()
+    {
+        Assert.Throws<ArgumentException>(() => ThinQr.Of(new double[5], 2, 3));
+        Assert.Throws<ArgumentException>(() => SmallSvd.Of(new double[5], 2, 3));
+        Assert.Throws<ArgumentException>(() => SmallSvd.Of([1, double.NaN], 1, 2));
+        Assert.Throws<ArgumentOutOfRangeException>(() => SmallSvd.Of([], 0, 2));
+    }
+
+    // Tall, wide and square ones; some of low rank, some with columns of zeros.
+    private static (int Rows, int Columns, double[] Values) RandomMatrix(int seed)
+    {
+        var random = new Random(seed);
+        int rows = random.Next(1, 40), columns = random.Next(1, 40);
+        var rank = random.Next(2) == 0 ? Math.Min(rows, columns) : random.Next(0, Math.Min(rows, columns));
+        var a = rank == Math.Min(rows, columns)
+            ? RandomNumbers.NormalDouble(rows * columns, seed)
+            : Product(RandomNumbers.NormalDouble(rows * rank, seed), RandomNumbers.NormalDouble(rank * columns, seed + 1), rows, rank, columns);
+        return (rows, columns, a);
+    }
+
+    private static void AssertClose(double[] expected, double[] actual)
+    {
+        Assert.Equal(expected.Length, actual.Length);
+        var scale = Math.Max(1, expected.Max(Math.Abs));
+        for (var i = 0; i < expected.Length; i++)
+        {
+            Assert.Equal(expected[i], actual[i], 1e-13 * scale);
+        }
+    }
+
+    private static double[] Identity(int n) => [.. Enumerable.Range(0, n * n).Select(i => i / n == i % n ? 1.0 : 0.0)];
+
+    private static double[] Transpose(double[] a, int rows, int columns) =>
+        [.. Enumerable.Range(0, a.Length).Select(i => a[(i % rows * columns) + (i / rows)])];
+
+    private static double[] Product(double[] a, double[] b, int m, int k, int n)
+    {
+        var c = new double[m * n];
+        for (var i = 0; i < m; i++)
+        {
+            for (var p = 0; p < k; p++)
+            {
+                for (var j = 0; j < n; j++)
+                {
+                    c[(i * n) + j] += a[(i * k) + p] * b[(p * n) + j];
+                }
+            }
+        }
+
+        return c;
+    }
+}
