@@ -1,1 +1,15 @@
-return 0;
+using HeadScope.Benchmarks;
+
+var benchmarks = new SortedDictionary<string, Action<string[]>>(StringComparer.Ordinal)
+{
+    ["matmul"] = MatrixProductBenchmark.Run,
+};
+
+if (args is [var name, .. var rest] && benchmarks.TryGetValue(name, out var run))
+{
+    run(rest);
+    return 0;
+}
+
+Console.Error.WriteLine($"Name one of these benchmarks: {string.Join(", ", benchmarks.Keys)}. README.md says what they need.");
+return 2;
