@@ -1,0 +1,112 @@
+using System.Globalization;
+
+namespace HeadScope.Lorsa;
+
+/// <summary>
+/// The shape and rules of a Low-Rank Sparse Attention layer (He et al. 2025, arXiv 2504.20938): <see cref="Heads"/> attention heads that
+/// read and write one dimension each, of which few are active at a token, and which share <see cref="QkHeads"/> attention patterns.
+/// </summary>
+public sealed record LorsaConfig
+{
+    /// <summary>d, the width of the attention input and output it stands in for.</summary>
+    public required int ModelWidth { get; init; }
+
+    /// <summary>n, the number of one-dimensional OV heads; a multiple of <see cref="QkHeads"/>.</summary>
+    public required int Heads { get; init; }
+
+    /// <summary>G, the number of QK heads. OV head i uses QK head <c>i / (Heads / QkHeads)</c>.</summary>
+    public required int QkHeads { get; init; }
+
+    /// <summary>e, the width of a query or key.</summary>
+    public required int QkWidth { get; init; }
+
+    /// <summary>The longest sequence, in tokens.</summary>
+    public required int ContextLength { get; init; }
+
+    /// <summary>Which heads are active.</summary>
+    public LorsaActivation Activation { get; init; } = LorsaActivation.TopK;
+
+    /// <summary>k, the number of active heads per token where <see cref="Activation"/> has one.</summary>
+    public int TopK { get; init; } = 32;
+
+    /// <summary>Whether the score of a head is z |w_O| (what it adds to the output) rather than z.</summary>
+    public bool ScoreByOutputNorm { get; init; } = true;
+
+    /// <summary>Whether there is an output bias b_D.</summary>
+    public bool HasOutputBias { get; init; } = true;
+
+    /// <summary>Whether queries and keys pass a root-mean-square norm with a trained gain before the rotation.</summary>
+    public bool QkNorm { get; init; }
+
+    /// <summary>The epsilon of that norm.</summary>
+    public double QkNormEpsilon { get; init; } = 1e-6;
+
+    /// <summary>The divisor of the attention scores; null for sqrt(<see cref="QkWidth"/>).</summary>
+    public double? AttentionScale { get; init; }
+
+    /// <summary>Rotary positions; null for none (also right for models with learned positions: those are in the input).</summary>
+    public LorsaRotary? Rotary { get; init; }
+
+    /// <summary>The width of the window around the threshold in which it has a gradient, for <see cref="LorsaActivation.JumpRelu"/>.</summary>
+    public double JumpReluWindow { get; init; } = 2;
+
+    /// <summary>The activation it reads, such as <c>blocks.3.ln1.hook_normalized</c>.</summary>
+    public string HookIn { get; init; } = "blocks.0.ln1.hook_normalized";
+
+    /// <summary>The activation it predicts, such as <c>blocks.3.hook_attn_out</c>.</summary>
+    public string HookOut { get; init; } = "blocks.0.hook_attn_out";
+
+    /// <summary>The layer of <see cref="HookOut"/>; -1 when the name does not say.</summary>
+    public int Layer => HookOut.Split('.') is ["blocks", var layer, ..] && int.TryParse(layer, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : -1;
+
+    /// <summary>r, the number of OV heads that share a QK head.</summary>
+    internal int GroupSize => Heads / QkHeads;
+
+    internal double Scale => AttentionScale ?? Math.Sqrt(QkWidth);
+
+    /// <summary>The QK head whose attention pattern an OV head uses.</summary>
+    /// <param name="head">The OV head.</param>
+    /// <returns>The QK head.</returns>
+    public int QkHeadOf(int head) => head / GroupSize;
+
+    /// <summary>Refuses what cannot be a Lorsa.</summary>
+    /// <exception cref="ArgumentException">A number is out of range or two do not fit; the message says which.</exception>
+    internal void Validate()
+    {
+        RequirePositive(ModelWidth, nameof(ModelWidth));
+        RequirePositive(Heads, nameof(Heads));
+        RequirePositive(QkHeads, nameof(QkHeads));
+        RequirePositive(QkWidth, nameof(QkWidth));
+        RequirePositive(ContextLength, nameof(ContextLength));
+        RequirePositive(TopK, nameof(TopK));
+        if (Heads % QkHeads != 0)
+        {
+            throw new ArgumentException($"{Heads} OV heads cannot be shared out over {QkHeads} QK heads: expected a multiple.");
+        }
+
+        if (TopK > Heads)
+        {
+            throw new ArgumentException($"TopK is {TopK}, but there are only {Heads} heads.");
+        }
+
+        if (Scale is not > 0)
+        {
+            throw new ArgumentException($"AttentionScale is {AttentionScale}; expected a positive divisor of the scores.");
+        }
+
+        if (Rotary is { } rotary && (rotary.Dimensions % 2 != 0 || rotary.Repeat < 1 || rotary.Dimensions > QkWidth * rotary.Repeat))
+        {
+            throw new ArgumentException(
+                $"Rotary positions over {rotary.Dimensions} components (each repeated {rotary.Repeat} times) do not fit queries of width "
+                + $"{QkWidth}: expected an even number of at most {QkWidth * rotary.Repeat}.");
+        }
+    }
+
+    private static void RequirePositive(int value, string name)
+    {
+        if (value < 1)
+        {
+            throw new ArgumentException($"{name} is {value}; expected at least 1.");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+using HeadScope.Lorsa;
+using HeadScope.Numerics;
+
+namespace HeadScope.Tests.Lorsa;
+
+/// <summary>The hand-derived gradients against finite differences of an own, plain fp64 forward pass.</summary>
+public class LorsaGradientTests
+{
+    private const int Batch = 2, Length = 7;
+
+    public static TheoryData<string> Variants => ["top-k", "batch top-k", "relu power", "relu tanh", "relu tanh-quad", "qk norm", "rotary", "rotary repeated", "magnitude", "dense", "auxiliary", "many groups"];
+
+    [Theory]
+    [MemberData(nameof(Variants))]
+    public void Gradients_equal_finite_differences(string variant)
+    {
+        var (config, objective) = Variant(variant);
+        var random = new Random(11);
+        var p = Random(config, random);
+        var x = Numbers(random, Batch * Length * config.ModelWidth);
+        var y = Numbers(random, Batch * Length * config.ModelWidth);
+        var mask = Enumerable.Range(0, Batch * Length).Select(t => t % Length == 0 ? 0f : 1f).ToArray();
+        var dead = variant == "auxiliary" ? Enumerable.Range(0, config.Heads).Select(i => i % 3 == 0).ToArray() : null;
+        const double Penalty = 0.3;
+        var pass = new LorsaPass(config, Batch, Length);
+        var gradient = new LorsaParameters(config);
+        pass.Attend(p, x);
+        pass.Sparsify(p, config.TopK, forGradient: true);
+        var loss = pass.Loss(p, x, y, mask, objective, Penalty, dead, gradient);
+        var plain = new PlainLorsa(config, objective, Penalty, x, y, mask, pass.Entries);
+        Assert.Equal(plain.Loss(p.All.Select(t => Array.ConvertAll(t.Values, v => (double)v)).ToArray()), loss.Total, 1e-4);
+
+        foreach (var (tensor, index) in gradient.All.Select((t, i) => (t, i)))
+        {
+            var largest = Math.Max(1e-3, tensor.Values.Max(Math.Abs));
+            for (var trial = 0; trial < 12; trial++)
+            {
+                var at = random.Next(tensor.Values.Length);
+                var numbers = p.All.Select(t => Array.ConvertAll(t.Values, v => (double)v)).ToArray();
+                const double Step = 1e-5;
+                numbers[index][at] += Step;
+                var up = plain.Loss(numbers);
+                numbers[index][at] -= 2 * Step;
+                var slope = (up - plain.Loss(numbers)) / (2 * Step);
+                Assert.True(
+                    Math.Abs(slope - tensor.Values[at]) < (2e-5 * largest) + 1e-5,
+                    $"{variant}: d{tensor.Name}[{at}] is {tensor.Values[at]}, by differences {slope}.");
+            }
+        }
+    }
+
+    [Fact]
+    public void Results_do_not_depend_on_the_number_of_threads()
+    {
+        var (config, objective) = Variant("rotary");
+        var random = new Random(3);
+        var p = Random(config, random);
+        var x = Numbers(random, Batch * Length * config.ModelWidth);
+        var y = Numbers(random, Batch * Length * config.ModelWidth);
+        var mask = Enumerable.Repeat(1f, Batch * Length).ToArray();
+        var before = Parallelism.Threads;
+        try
+        {
+            var results = new[] { 1, 2, 3 }.Select(threads =>
+            {
+                Parallelism.Threads = threads;
+                var gradient = new LorsaParameters(config);
+                var pass = new LorsaPass(config, Batch, Length);
+                pass.Attend(p, x);
+                pass.Sparsify(p, config.TopK);
+                pass.Loss(p, x, y, mask, objective, 0, null, gradient);
+                return gradient.All.SelectMany(t => t.Values).ToArray();
+            }).ToArray();
+            Assert.Equal(results[0], results[1]);
+            Assert.Equal(results[0], results[2]);
+        }
+        finally
+        {
+            Parallelism.Threads = before;
+        }
+    }
+
+    private static (LorsaConfig Config, LorsaObjective Objective) Variant(string name)
+    {
+        var config = new LorsaConfig { ModelWidth = 6, Heads = 24, QkHeads = 2, QkWidth = 4, ContextLength = 16, TopK = 5 };
+        var objective = new LorsaObjective();
+        return name switch
+        {
+            "batch top-k" => (config with { Activation = LorsaActivation.BatchTopK }, objective),
+            "relu power" => (config with { Activation = LorsaActivation.Relu }, objective with { Penalty = LorsaPenalty.Power, Power = 1.5 }),
+            "relu tanh" => (config with { Activation = LorsaActivation.Relu }, objective with { Penalty = LorsaPenalty.Tanh }),
+            "relu tanh-quad" => (config with { Activation = LorsaActivation.Relu }, objective with { Penalty = LorsaPenalty.TanhQuadratic }),
+            "qk norm" => (config with { QkNorm = true, Rotary = new() { Dimensions = 4 } }, objective),
+            "rotary" => (config with { Rotary = new() { Dimensions = 2, AdjacentPairs = true } }, objective),
+            "rotary repeated" => (config with { Rotary = new() { Dimensions = 8, Repeat = 2 } }, objective with { MeanOverWidth = true }),
+            "magnitude" => (config with { Activation = LorsaActivation.TopKMagnitude }, objective),
+            "dense" => (config with { Activation = LorsaActivation.Dense }, objective),
+            "auxiliary" => (config, objective with { AuxiliaryCoefficient = 0.5, AuxiliaryHeads = 3 }),
+            "many groups" => (config with { QkHeads = 24 }, objective),
+            _ => (config, objective),
+        };
+    }
+
+    private static LorsaParameters Random(LorsaConfig config, Random random)
+    {
+        var p = new LorsaParameters(config);
+        foreach (var tensor in p.All)
+        {
+            Numbers(random, tensor.Values.Length).CopyTo(tensor.Values, 0);
+        }
+
+        return p;
+    }
+
+    private static float[] Numbers(Random random, int count) =>
+        [.. Enumerable.Range(0, count).Select(_ => (float)((random.NextDouble() * 2) - 1))];
+
+    /// <summary>
+    /// A Lorsa in fp64 straight from its definition. Which heads are active is given: the mask of the sparsification is a constant for
+    /// differentiation.
+    /// </summary>
+    private sealed class PlainLorsa(
+        LorsaConfig c, LorsaObjective objective, double penalty, float[] x, float[] y, float[] mask, HeadEntries entries)
+    {
+        private readonly List<string> names = [.. new LorsaParameters(c).All.Select(t => t.Name)];
+
+        public double Loss(double[][] numbers)
+        {
+            double[] Of(string name) => names.IndexOf(name) is >= 0 and var at ? numbers[at] : [];
+            var (wv, wo, bv, bd) = (Of("W_V"), Of("W_O"), Of("b_V"), Of("b_D"));
+            var (d, n, r) = (c.ModelWidth, c.Heads, c.Heads / c.QkHeads);
+            var counted = mask.Sum();
+            double loss = 0;
+            var tanhs = new double[n];
+            for (var b = 0; b < Batch; b++)
+            {
+                var q = Project(b, Of("W_Q"), Of("b_Q"), Of("ln_q.w"));
+                var k = Project(b, Of("W_K"), Of("b_K"), Of("ln_k.w"));
+                for (var t = 0; t < Length; t++)
+                {
+                    var token = (b * Length) + t;
+                    var main = new double[d];
+                    bd.CopyTo(main, 0);
+                    var aux = new double[d];
+                    double power = 0, tanh = 0;
+                    for (var j = 0; j < entries.Count[token]; j++)
+                    {
+                        var i = entries.Head[(token * entries.Capacity) + j];
+                        var z = 0.0;
+                        var weights = Softmax(q[i / r][t], k[i / r], t);
+                        for (var s = 0; s <= t; s++)
+                        {
+                            var v = bv[i];
+                            for (var m = 0; m < d; m++)
+                            {
+                                v += x[(((b * Length) + s) * d) + m] * wv[(i * d) + m];
+                            }
+
+                            z += weights[s] * v;
+                        }
+
+                        var isMain = j < entries.MainCount[token];
+                        var norm = 0.0;
+                        for (var m = 0; m < d; m++)
+                        {
+                            (isMain ? main : aux)[m] += z * wo[(i * d) + m];
+                            norm += wo[(i * d) + m] * wo[(i * d) + m];
+                        }
+
+                        var f = z * Math.Sqrt(norm);
+                        power += isMain && objective.Penalty == LorsaPenalty.Power ? Math.Pow(f, objective.Power) : 0;
+                        tanh += Math.Tanh(objective.TanhStretch * f);
+                        tanhs[i] += Math.Tanh(objective.TanhStretch * f) / (Batch * Length);
+                    }
+
+                    for (var m = 0; m < d; m++)
+                    {
+                        var error = y[(token * d) + m] - main[m];
+                        loss += mask[token] / counted * error * error / (objective.MeanOverWidth ? d : 1);
+                        loss += mask[token] / counted * objective.AuxiliaryCoefficient * (error - aux[m]) * (error - aux[m]);
+                    }
+
+                    loss += penalty * mask[token] / counted * objective.Penalty switch
+                    {
+                        LorsaPenalty.Power => Math.Pow(power, 1 / objective.Power),
+                        LorsaPenalty.Tanh => tanh,
+                        _ => 0,
+                    };
+                }
+            }
+
+            return objective.Penalty == LorsaPenalty.TanhQuadratic
+                ? loss + (penalty * tanhs.Sum(f => f * (1 + (f / objective.FrequencyScale))))
+                : loss;
+        }
+
+        private double[][][] Project(int b, double[] weight, double[] bias, double[] gain)
+        {
+            var (d, e) = (c.ModelWidth, c.QkWidth);
+            return [.. Enumerable.Range(0, c.QkHeads).Select(g => Enumerable.Range(0, Length).Select(t =>
+            {
+                var row = new double[e];
+                for (var j = 0; j < e; j++)
+                {
+                    row[j] = bias[(g * e) + j];
+                    for (var m = 0; m < d; m++)
+                    {
+                        row[j] += x[(((b * Length) + t) * d) + m] * weight[(((g * d) + m) * e) + j];
+                    }
+                }
+
+                if (c.QkNorm)
+                {
+                    var rms = Math.Sqrt((row.Sum(v => v * v) / e) + c.QkNormEpsilon);
+                    row = [.. row.Select((v, j) => v / rms * gain[(g * e) + j])];
+                }
+
+                return Rotate(row, t);
+            }).ToArray())];
+        }
+
+        private double[] Rotate(double[] row, int t)
+        {
+            if (c.Rotary is not { } rotary)
+            {
+                return row;
+            }
+
+            var wide = row.SelectMany(v => Enumerable.Repeat(v, rotary.Repeat)).ToArray();
+            var half = rotary.Dimensions / 2;
+            for (var m = 0; m < half; m++)
+            {
+                var angle = t * Math.Pow(rotary.Base, -2.0 * m / rotary.Dimensions);
+                var (i, j) = rotary.AdjacentPairs ? (2 * m, (2 * m) + 1) : (m, m + half);
+                (wide[i], wide[j]) = (
+                    (wide[i] * Math.Cos(angle)) - (wide[j] * Math.Sin(angle)), (wide[j] * Math.Cos(angle)) + (wide[i] * Math.Sin(angle)));
+            }
+
+            return wide;
+        }
+
+        private double[] Softmax(double[] q, double[][] k, int t)
+        {
+            var weights = k.Take(t + 1).Select(key => Math.Exp(key.Zip(q, (u, v) => u * v).Sum() / Math.Sqrt(c.QkWidth))).ToArray();
+            var sum = weights.Sum();
+            return [.. weights.Select(w => w / sum)];
+        }
+    }
+}
