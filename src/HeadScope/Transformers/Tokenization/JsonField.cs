@@ -1,0 +1,125 @@
+using System.Globalization;
+using System.Text.Json;
+
+namespace HeadScope.Transformers.Tokenization;
+
+/// <summary>A value in a JSON file that knows where it stands, so that what is wrong with it can be said with file and key.</summary>
+internal readonly record struct JsonField(string File, string Path, JsonElement Value)
+{
+    /// <summary>Reads a file whose outermost value is an object.</summary>
+    /// <exception cref="FileNotFoundException">The file is not there.</exception>
+    /// <exception cref="InvalidDataException">The file is not JSON.</exception>
+    public static JsonField Read(string path)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(System.IO.File.ReadAllBytes(path));
+            var root = new JsonField(path, string.Empty, document.RootElement.Clone());
+            root.Expect(JsonValueKind.Object, "an object");
+            return root;
+        }
+        catch (JsonException error)
+        {
+            throw new InvalidDataException(
+                $"{path} is not valid JSON ({error.Message}). The file is damaged or incomplete: download it again.", error);
+        }
+    }
+
+    /// <summary>What the value is called in messages.</summary>
+    public string Name => Path.Length == 0 ? File : $"{File}: {Path}";
+
+    /// <summary>The member of this name; null when it is absent or null.</summary>
+    public JsonField? Optional(string name)
+    {
+        Expect(JsonValueKind.Object, "an object");
+        return Value.TryGetProperty(name, out var member) && member.ValueKind != JsonValueKind.Null
+            ? new JsonField(File, Join(name), member)
+            : null;
+    }
+
+    /// <summary>The member of this name.</summary>
+    public JsonField Required(string name) =>
+        Optional(name) ?? throw new InvalidDataException($"{File}: '{Join(name)}' is missing.");
+
+    /// <summary>Whether there is a member of this name, be it null.</summary>
+    public bool Has(string name) => Value.ValueKind == JsonValueKind.Object && Value.TryGetProperty(name, out _);
+
+    /// <summary>The members of an object.</summary>
+    public IEnumerable<(string Key, JsonField Field)> Members()
+    {
+        Expect(JsonValueKind.Object, "an object");
+        foreach (var member in Value.EnumerateObject())
+        {
+            string key;
+            try
+            {
+                key = member.Name;
+            }
+            catch (InvalidOperationException error)
+            {
+                throw new InvalidDataException($"{Name} has a key with a lone surrogate, which is no text.", error);
+            }
+
+            yield return (key, new JsonField(File, Join(key), member.Value));
+        }
+    }
+
+    /// <summary>The items of an array.</summary>
+    public IEnumerable<JsonField> Items()
+    {
+        Expect(JsonValueKind.Array, "an array");
+        var index = 0;
+        foreach (var item in Value.EnumerateArray())
+        {
+            yield return new JsonField(File, string.Create(CultureInfo.InvariantCulture, $"{Path}[{index++}]"), item);
+        }
+    }
+
+    /// <summary>The value as text.</summary>
+    public string Text()
+    {
+        Expect(JsonValueKind.String, "text");
+        try
+        {
+            return Value.GetString()!;
+        }
+        catch (InvalidOperationException error)
+        {
+            throw new InvalidDataException($"{Name} holds a lone surrogate, which is no text.", error);
+        }
+    }
+
+    /// <summary>The value as a token number.</summary>
+    public int TokenId() =>
+        Value.ValueKind == JsonValueKind.Number && Value.TryGetInt32(out var id) && id >= 0
+            ? id
+            : throw new InvalidDataException($"{Name} should be a token number (a whole number, 0 or more), but is {Shown()}.");
+
+    /// <summary>The value as true or false.</summary>
+    public bool Flag() => Value.ValueKind switch
+    {
+        JsonValueKind.True => true,
+        JsonValueKind.False => false,
+        _ => throw new InvalidDataException($"{Name} should be true or false, but is {Shown()}."),
+    };
+
+    /// <summary>The refusal of a value that means something this library does not do.</summary>
+    public NotSupportedException Refuse(string supported) =>
+        new($"{Name} is {Shown()}, which is not supported; supported: {supported}.");
+
+    private void Expect(JsonValueKind kind, string what)
+    {
+        if (Value.ValueKind != kind)
+        {
+            throw new InvalidDataException($"{Name} should be {what}, but is {Shown()}.");
+        }
+    }
+
+    private string Join(string name) => Path.Length == 0 ? name : $"{Path}.{name}";
+
+    private string Shown()
+    {
+        var raw = Value.GetRawText();
+        return raw.Length <= 80 ? raw : raw[..80] + "…";
+    }
+}
