@@ -13,10 +13,12 @@ public sealed class TransformerModel : IDisposable
     private readonly TensorFile file;
     private readonly Parameters parameters;
 
-    private TransformerModel(string name, TransformerConfig config, TensorFile file, Parameters parameters)
+    private TransformerModel(
+        string name, TransformerConfig config, TensorFile file, Parameters parameters, IReadOnlyList<WeightProcessing> processing)
     {
         Name = name;
         Config = config;
+        Processing = processing;
         this.file = file;
         this.parameters = parameters;
         Heads = [.. Enumerable.Range(0, config.LayerCount)
@@ -28,6 +30,9 @@ public sealed class TransformerModel : IDisposable
 
     /// <summary>Its shape.</summary>
     public TransformerConfig Config { get; }
+
+    /// <summary>The steps its weights have been through, in order; none after loading.</summary>
+    public IReadOnlyList<WeightProcessing> Processing { get; }
 
     /// <summary>All heads, layer by layer.</summary>
     public IReadOnlyList<Head> Heads { get; }
@@ -51,8 +56,8 @@ public sealed class TransformerModel : IDisposable
     /// and hooks can change, in the order of the forward pass.</summary>
     public IReadOnlyList<string> ActivationNames => [.. HookNames.All(Config).Select(hook => hook.Name)];
 
-    /// <summary>Loads a model from a Hugging Face style folder, or the demo model.</summary>
-    /// <param name="nameOrPath"><c>demo</c>, or a folder with config.json and safetensors files.</param>
+    /// <summary>Loads a model from a Hugging Face style folder or a GGUF file, or the demo model.</summary>
+    /// <param name="nameOrPath"><c>demo</c>, a folder with config.json and safetensors files, or a <c>.gguf</c> file.</param>
     /// <returns>The model.</returns>
     /// <exception cref="FileNotFoundException">A file is missing.</exception>
     /// <exception cref="InvalidDataException">A file is damaged, or does not hold what its configuration says.</exception>
@@ -60,18 +65,36 @@ public sealed class TransformerModel : IDisposable
     public static TransformerModel Load(string nameOrPath)
     {
         ArgumentException.ThrowIfNullOrEmpty(nameOrPath);
+        if (nameOrPath.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase))
+        {
+            return LoadGguf(nameOrPath, nameOrPath);
+        }
+
         var folder = string.Equals(nameOrPath, "demo", StringComparison.Ordinal) ? DemoModel.Folder() : nameOrPath;
-        var config = HuggingFaceConfig.Read(Path.Combine(folder, "config.json"));
-        var tensors = SafetensorsFile.Open(folder);
-        try
+        return LoadFolder(nameOrPath, folder);
+    }
+
+    /// <summary>The same model with its weights rewritten, step by step; this one stays as it is. The two share the open files.</summary>
+    /// <param name="steps">The steps, in order.</param>
+    /// <returns>The rewritten model, which lists the steps in <see cref="Processing"/>.</returns>
+    /// <exception cref="ArgumentException">A step has been done before.</exception>
+    /// <exception cref="NotSupportedException">A step would change the predictions of this model.</exception>
+    public TransformerModel With(params WeightProcessing[] steps)
+    {
+        ArgumentNullException.ThrowIfNull(steps);
+        var (done, rewritten) = (Processing.ToList(), parameters);
+        foreach (var step in steps)
         {
-            return new(nameOrPath, config, tensors, Checkpoint.Read(tensors, config, CheckpointNames.Of(config.Architecture)));
+            if (done.Contains(step))
+            {
+                throw new ArgumentException($"'{Name}' has been through {step} already; each step is done once.", nameof(steps));
+            }
+
+            rewritten = WeightProcessor.Apply(step, rewritten, Config);
+            done.Add(step);
         }
-        catch
-        {
-            tensors.Dispose();
-            throw;
-        }
+
+        return new(Name, Config, file, rewritten, done);
     }
 
     /// <summary>Reads rows of W_E without decoding the rest.</summary>
@@ -228,6 +251,40 @@ public sealed class TransformerModel : IDisposable
     public override string ToString() =>
         $"{Name}: {Config.Architecture}, {Config.LayerCount} layers × {Config.HeadCount} heads, width {Config.ModelWidth}, "
         + $"{Config.VocabularySize} tokens";
+
+    private static TransformerModel LoadFolder(string name, string folder)
+    {
+        var config = HuggingFaceConfig.Read(Path.Combine(folder, "config.json"));
+        return Open(name, SafetensorsFile.Open(folder), config, CheckpointNames.Of(config.Architecture));
+    }
+
+    private static TransformerModel LoadGguf(string name, string path)
+    {
+        var gguf = GgufFile.Open(path);
+        try
+        {
+            var config = GgufConfig.Read(gguf, gguf.Metadata);
+            return Open(name, gguf, config, CheckpointNames.OfGguf((string)gguf.Metadata["general.architecture"]));
+        }
+        catch
+        {
+            gguf.Dispose();
+            throw;
+        }
+    }
+
+    private static TransformerModel Open(string name, TensorFile tensors, TransformerConfig config, CheckpointNames names)
+    {
+        try
+        {
+            return new(name, config, tensors, Checkpoint.Read(tensors, config, names), []);
+        }
+        catch
+        {
+            tensors.Dispose();
+            throw;
+        }
+    }
 
     private static ReadOnlyMatrix View(Weight weight) => new(weight.Values, weight.Rows, weight.Columns);
 

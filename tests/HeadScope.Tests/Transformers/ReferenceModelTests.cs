@@ -22,7 +22,7 @@ public class ReferenceModelTests
         using var model = TransformerModel.Load(path);
         using var expected = SafetensorsFile.Open(Path.Combine(path, "expected.safetensors"));
         var names = expected.Tensors.Keys.Where(name => name is not ("input_ids" or "logits")).ToArray();
-        var pass = model.Run(Ids(expected), new() { Activations = names });
+        var pass = model.Run(expected.Batch(), new() { Activations = names });
 
         AssertClose("logits", expected, pass.Logits!, absolute: 5e-5);
         foreach (var name in names)
@@ -31,28 +31,82 @@ public class ReferenceModelTests
         }
 
         Assert.True(names.Length > 30);
+        Assert.Empty(names.Except(model.ActivationNames));
     }
 
-    internal static int[][] Ids(TensorFile expected)
+    [Theory]
+    [MemberData(nameof(Folders))]
+    public void Weight_processing_leaves_the_predictions(string folder)
     {
-        var shape = expected.Tensors["input_ids"].Shape;
-        var ids = new float[shape[0] * shape[1]];
-        expected.Read("input_ids", 0, ids);
-        return [.. ids.Select(id => (int)id).Chunk((int)shape[1])];
+        var path = TestData.Shared("reference", "models", folder);
+        using var model = TransformerModel.Load(path);
+        using var expected = SafetensorsFile.Open(Path.Combine(path, "expected.safetensors"));
+        var before = LogProbabilities(model.Run(expected.Batch()).Logits!);
+        WeightProcessing[] steps = model.Config.Norm == NormKind.RmsNorm
+            ? [WeightProcessing.FoldLayerNorm, WeightProcessing.CenterUnembedding, WeightProcessing.FoldValueBiases]
+            : [WeightProcessing.FoldLayerNorm, WeightProcessing.CenterWritingWeights, WeightProcessing.CenterUnembedding,
+                WeightProcessing.FoldValueBiases];
+
+        for (var count = 1; count <= steps.Length; count++)
+        {
+            var processed = model.With(steps[..count]);
+            Assert.Equal(steps[..count], processed.Processing);
+            ReferenceTensors.AssertClose(
+                $"log p after {steps[count - 1]}", before, LogProbabilities(processed.Run(expected.Batch()).Logits!), 5e-5);
+        }
+
+        var all = model.With(steps);
+        Assert.All(all.Blocks, block => Assert.True(block.AttentionNorm.Gain.IsEmpty && block.MlpNorm.Shift.IsEmpty));
+        Assert.True(all.FinalNorm.Gain.IsEmpty);
+        Assert.All(all.Heads, head => Assert.True(all.ValueBias(head).IsEmpty));
+        Assert.Empty(model.Processing);
+        Assert.False(model.FinalNorm.Gain.IsEmpty);
+    }
+
+    [Theory]
+    [MemberData(nameof(Folders))]
+    public void Blocks_of_heads_are_the_same_read_alone_or_cut_from_the_whole(string folder)
+    {
+        var path = TestData.Shared("reference", "models", folder);
+        using var model = TransformerModel.Load(path);
+        foreach (var m in new[] { model, model.With(WeightProcessing.FoldLayerNorm), model.With(WeightProcessing.FoldValueBiases) })
+        {
+            var head = m.Heads[^1];
+            var alone = Blocks(m, head);
+            var attention = m.Blocks[head.Layer].Attention;
+            _ = attention.Query.Weight.Rows + attention.Key.Weight.Rows + attention.Value.Weight.Rows + attention.Output.Weight.Rows;
+            Assert.Equal(alone, Blocks(m, head));
+            m.ReleaseWeights();
+            Assert.Equal(alone, Blocks(m, head));
+        }
+
+        static float[] Blocks(TransformerModel m, Head head) =>
+        [
+            .. m.QueryWeight(head).ToArray(), .. m.KeyWeight(head).ToArray(), .. m.ValueWeight(head).ToArray(),
+            .. m.OutputWeight(head).ToArray(),
+        ];
+    }
+
+    private static float[] LogProbabilities(Tensor<float> logits)
+    {
+        var matrix = logits.AsMatrix();
+        var result = new float[matrix.Rows * matrix.Columns];
+        for (var row = 0; row < matrix.Rows; row++)
+        {
+            var total = Elementwise.LogSumExp(matrix.Row(row));
+            for (var i = 0; i < matrix.Columns; i++)
+            {
+                result[(row * matrix.Columns) + i] = (float)(matrix.Row(row)[i] - total);
+            }
+        }
+
+        return result;
     }
 
     private static void AssertClose(string name, TensorFile expected, Tensor<float> found, double? absolute)
     {
-        var info = expected.Tensors[name];
-        Assert.Equal(info.Shape, found.Lengths.ToArray().Select(length => (long)length));
-        var values = new float[info.Length];
-        expected.Read(name, 0, values);
-        var tolerance = absolute ?? (1e-5 * values.Where(float.IsFinite).Max(Math.Abs));
-        var actual = found.AsFlatSpan();
-        for (var i = 0; i < values.Length; i++)
-        {
-            var same = float.IsFinite(values[i]) ? Math.Abs(values[i] - actual[i]) <= tolerance : values[i].Equals(actual[i]);
-            Assert.True(same, $"{name}[{i}] is {actual[i]}, expected {values[i]} within {tolerance}.");
-        }
+        Assert.Equal(expected.Tensors[name].Shape, found.Lengths.ToArray().Select(length => (long)length));
+        var values = expected.Values(name);
+        ReferenceTensors.AssertClose(name, values, found.AsFlatSpan(), absolute ?? (1e-5 * ReferenceTensors.Largest(values)));
     }
 }
