@@ -1,5 +1,6 @@
 using HeadScope.Numerics;
 using HeadScope.Transformers.Loading;
+using HeadScope.Transformers.Tokenization;
 
 namespace HeadScope.Transformers;
 
@@ -12,10 +13,17 @@ public sealed class TransformerModel : IDisposable
 {
     private readonly TensorFile file;
     private readonly Parameters parameters;
+    private readonly Lazy<Tokenizer>? tokenizer;
 
     private TransformerModel(
-        string name, TransformerConfig config, TensorFile file, Parameters parameters, IReadOnlyList<WeightProcessing> processing)
+        string name,
+        TransformerConfig config,
+        TensorFile file,
+        Parameters parameters,
+        Lazy<Tokenizer>? tokenizer,
+        IReadOnlyList<WeightProcessing> processing)
     {
+        this.tokenizer = tokenizer;
         Name = name;
         Config = config;
         Processing = processing;
@@ -30,6 +38,16 @@ public sealed class TransformerModel : IDisposable
 
     /// <summary>Its shape.</summary>
     public TransformerConfig Config { get; }
+
+    /// <summary>Whether tokenizer files came with the model.</summary>
+    public bool HasTokenizer => tokenizer is not null;
+
+    /// <summary>Its tokenizer; read at first use.</summary>
+    /// <exception cref="InvalidOperationException">The model came without one; run it on token ids.</exception>
+    /// <exception cref="NotSupportedException">It is of a kind that is not supported; run the model on token ids.</exception>
+    /// <exception cref="InvalidDataException">Its files are damaged.</exception>
+    public Tokenizer Tokenizer => tokenizer?.Value ?? throw new InvalidOperationException(
+        $"'{Name}' has no tokenizer: '{file.Path}' comes with neither tokenizer.json nor vocab.json and merges.txt. Run it on token ids.");
 
     /// <summary>The steps its weights have been through, in order; none after loading.</summary>
     public IReadOnlyList<WeightProcessing> Processing { get; }
@@ -94,7 +112,7 @@ public sealed class TransformerModel : IDisposable
             done.Add(step);
         }
 
-        return new(Name, Config, file, rewritten, done);
+        return new(Name, Config, file, rewritten, tokenizer, done);
     }
 
     /// <summary>Reads rows of W_E without decoding the rest.</summary>
@@ -207,6 +225,17 @@ public sealed class TransformerModel : IDisposable
     public ForwardPass Run(int[] tokens, RunOptions? options = null, CancellationToken cancellationToken = default) =>
         Run([tokens], options, cancellationToken);
 
+    /// <summary>Runs the model on a text, with the tokens its tokenizer adds by itself; results have a batch dimension of 1.</summary>
+    /// <param name="text">The text; not empty.</param>
+    /// <param name="options">What to return and what to change; by default all logits.</param>
+    /// <param name="cancellationToken">Stops between layers.</param>
+    /// <returns>Logits and activations.</returns>
+    /// <exception cref="ArgumentException">The text has no tokens or too many, or a name is unknown.</exception>
+    /// <exception cref="InvalidOperationException">The model came without a tokenizer.</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public ForwardPass Run(string text, RunOptions? options = null, CancellationToken cancellationToken = default) =>
+        Run(Tokenizer.Encode(text), options, cancellationToken);
+
     /// <summary>Continues a text with the most probable token, again and again.</summary>
     /// <param name="prompt">The tokens to continue.</param>
     /// <param name="newTokens">At most how many tokens to add.</param>
@@ -255,7 +284,14 @@ public sealed class TransformerModel : IDisposable
     private static TransformerModel LoadFolder(string name, string folder)
     {
         var config = HuggingFaceConfig.Read(Path.Combine(folder, "config.json"));
-        return Open(name, SafetensorsFile.Open(folder), config, CheckpointNames.Of(config.Architecture));
+        var hasTokenizer = File.Exists(Path.Combine(folder, "tokenizer.json"))
+            || (File.Exists(Path.Combine(folder, "vocab.json")) && File.Exists(Path.Combine(folder, "merges.txt")));
+        return Open(
+            name,
+            SafetensorsFile.Open(folder),
+            config,
+            CheckpointNames.Of(config.Architecture),
+            hasTokenizer ? new(() => Tokenizer.FromFolder(folder)) : null);
     }
 
     private static TransformerModel LoadGguf(string name, string path)
@@ -264,7 +300,12 @@ public sealed class TransformerModel : IDisposable
         try
         {
             var config = GgufConfig.Read(gguf, gguf.Metadata);
-            return Open(name, gguf, config, CheckpointNames.OfGguf((string)gguf.Metadata["general.architecture"]));
+            return Open(
+                name,
+                gguf,
+                config,
+                CheckpointNames.OfGguf((string)gguf.Metadata["general.architecture"]),
+                gguf.Metadata.ContainsKey("tokenizer.ggml.model") ? new(() => Tokenizer.FromGguf(gguf.Metadata, path)) : null);
         }
         catch
         {
@@ -273,11 +314,12 @@ public sealed class TransformerModel : IDisposable
         }
     }
 
-    private static TransformerModel Open(string name, TensorFile tensors, TransformerConfig config, CheckpointNames names)
+    private static TransformerModel Open(
+        string name, TensorFile tensors, TransformerConfig config, CheckpointNames names, Lazy<Tokenizer>? tokenizer)
     {
         try
         {
-            return new(name, config, tensors, Checkpoint.Read(tensors, config, names), []);
+            return new(name, config, tensors, Checkpoint.Read(tensors, config, names), tokenizer, []);
         }
         catch
         {
