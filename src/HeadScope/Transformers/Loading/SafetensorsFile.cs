@@ -170,7 +170,8 @@ public sealed class SafetensorsFile : TensorFile
         }
     }
 
-    private static Dictionary<string, string> ReadIndex(string index)
+    /// <summary>Reads which shard holds each tensor.</summary>
+    internal static Dictionary<string, string> ReadIndex(string index)
     {
         if (!File.Exists(index))
         {
