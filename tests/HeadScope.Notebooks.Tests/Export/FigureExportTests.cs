@@ -1,0 +1,103 @@
+using System.Text;
+using System.Text.Json;
+using System.Xml.Linq;
+using HeadScope.Notebooks;
+using HeadScope.Notebooks.Plotly;
+
+namespace HeadScope.Notebooks.Tests.Export;
+
+[Collection(InBrowser.Name)]
+public sealed class FigureExportTests(PlotlyBrowser plotly) : IDisposable
+{
+    private static readonly Figure Map = new(
+        [new HeatMap { Z = new Grid(2, 3, [0, 0.5f, 1, float.NaN, 0.25f, 0.75f]), ZMin = 0, ZMax = 1, ColorScale = ColorScale.Sequential, XGap = 1, YGap = 1 }],
+        new Layout { Title = "A map", Axes = new Dictionary<string, Axis>(StringComparer.Ordinal) { ["x"] = new() { Title = "head" }, ["y"] = new() { AutoRange = "reversed" } } },
+        "A map of six cells.");
+
+    private readonly string folder = Directory.CreateTempSubdirectory("headscope-test-").FullName;
+
+    public void Dispose() => Directory.Delete(folder, recursive: true);
+
+    [Fact]
+    public async Task An_svg_has_its_size_in_millimetres_text_as_text_and_cells_as_rectangles()
+    {
+        plotly.Get();
+        var path = Path.Combine(folder, "map.svg");
+        await Map.SaveAsync(path, width: 85, height: 60, unit: LengthUnit.Millimetres, cancellationToken: TestContext.Current.CancellationToken);
+        var svg = XElement.Load(path);
+        Assert.Equal("85mm", (string?)svg.Attribute("width"));
+        Assert.Equal("60mm", (string?)svg.Attribute("height"));
+        Assert.Contains(svg.Descendants(), e => e.Name.LocalName == "text" && e.Value == "A map");
+        var cells = svg.Descendants().Single(e => (string?)e.Attribute("class") == "hm").Descendants().Where(e => e.Name.LocalName == "rect").ToList();
+        Assert.Equal(5, cells.Count);
+        Assert.Equal(ColorScale.Sequential.Hex(1), (string?)cells[2].Attribute("fill"));
+    }
+
+    [Fact]
+    public async Task A_pdf_is_one_sheet_of_exactly_that_size_with_fonts_and_text()
+    {
+        plotly.Get();
+        var path = Path.Combine(folder, "map.pdf");
+        await Map.SaveAsync(path, width: 85, height: 60, unit: LengthUnit.Millimetres, cancellationToken: TestContext.Current.CancellationToken);
+        var pdf = Encoding.Latin1.GetString(await File.ReadAllBytesAsync(path, TestContext.Current.CancellationToken));
+        Assert.StartsWith("%PDF-", pdf, StringComparison.Ordinal);
+        Assert.Contains("/Count 1", pdf, StringComparison.Ordinal);
+        Assert.Contains("/FontFile", pdf, StringComparison.Ordinal);
+        var box = System.Text.RegularExpressions.Regex.Match(pdf, @"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]");
+        Assert.InRange(double.Parse(box.Groups[1].Value), (85 / 25.4 * 72) - 0.25, (85 / 25.4 * 72) + 0.25);
+        Assert.InRange(double.Parse(box.Groups[2].Value), (60 / 25.4 * 72) - 0.25, (60 / 25.4 * 72) + 0.25);
+    }
+
+    [Fact]
+    public async Task A_png_has_scale_times_as_many_dots()
+    {
+        plotly.Get();
+        var path = Path.Combine(folder, "map.png");
+        await Map.SaveAsync(path, width: 300, height: 200, scale: 2, cancellationToken: TestContext.Current.CancellationToken);
+        var png = await File.ReadAllBytesAsync(path, TestContext.Current.CancellationToken);
+        Assert.Equal("\u0089PNG", Encoding.Latin1.GetString(png, 0, 4));
+        Assert.Equal(600, (png[18] << 8) + png[19]);
+        Assert.Equal(400, (png[22] << 8) + png[23]);
+    }
+
+    [Fact]
+    public void Json_and_html_need_neither_browser_nor_plotly()
+    {
+        Map.Save(Path.Combine(folder, "map.json"), width: 500);
+        using var json = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "map.json")));
+        Assert.Equal(500, json.RootElement.GetProperty("layout").GetProperty("width").GetDouble());
+        Map.Save(Path.Combine(folder, "map.html"));
+        var html = File.ReadAllText(Path.Combine(folder, "map.html"));
+        Assert.Contains(PlotlyScript.Integrity, html, StringComparison.Ordinal);
+        Assert.Contains("<svg", html, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("map.gif", 1.0)]
+    [InlineData("map.svg", 0.0)]
+    [InlineData("map.svg", double.NaN)]
+    public void Other_endings_and_sizes_are_refused(string name, double width) =>
+        Assert.Throws<ArgumentException>(() => Map.Save(Path.Combine(folder, name), width: width));
+
+    [Fact]
+    public async Task A_page_draws_itself_with_plotly_inside_and_keeps_its_drawing_without()
+    {
+        var browser = plotly.Get();
+        var (with, without) = (Path.Combine(folder, "with.html"), Path.Combine(folder, "without.html"));
+        await File.WriteAllTextAsync(with, HtmlPage.Of("</script><b>", [Map, Map], PlotlyScript.Find()), TestContext.Current.CancellationToken);
+        await File.WriteAllTextAsync(without, HtmlPage.Of("A map", [Map]).Replace(PlotlyScript.Address, "file:///nowhere.js", StringComparison.Ordinal), TestContext.Current.CancellationToken);
+        await using var own = await HeadlessBrowser.StartAsync(TestContext.Current.CancellationToken);
+        await own.OpenAsync(with, TestContext.Current.CancellationToken);
+        const string Settle = "new Promise(r => setTimeout(r, 500))";
+        await own.EvaluateAsync(Settle, TestContext.Current.CancellationToken);
+        var plots = await own.EvaluateAsync("document.querySelectorAll('.js-plotly-plot').length", TestContext.Current.CancellationToken);
+        Assert.Equal(2, plots!.GetValue<int>());
+        var stills = await own.EvaluateAsync("document.querySelectorAll('svg[role=img]').length", TestContext.Current.CancellationToken);
+        Assert.Equal(0, stills!.GetValue<int>());
+        await own.OpenAsync(without, TestContext.Current.CancellationToken);
+        await own.EvaluateAsync(Settle, TestContext.Current.CancellationToken);
+        stills = await own.EvaluateAsync("document.querySelectorAll('svg[role=img]').length", TestContext.Current.CancellationToken);
+        Assert.Equal(1, stills!.GetValue<int>());
+        Assert.NotNull(browser);
+    }
+}

@@ -1,0 +1,131 @@
+using System.Numerics.Tensors;
+using System.Text.Json;
+using System.Xml.Linq;
+using HeadScope.Notebooks;
+using HeadScope.Notebooks.Plotly;
+using HeadScope.Notebooks.Static;
+using HeadScope.Notebooks.Tests.Export;
+
+namespace HeadScope.Notebooks.Tests.Figures;
+
+[Collection(InBrowser.Name)]
+public class FigureTests(PlotlyBrowser plotly)
+{
+    private const string Attack = "<script>alert(1)</script>";
+
+    public static TheoryData<string> Names => [.. Examples().Keys];
+
+    /// <summary>A figure of every kind, from small data, with texts that try to be code.</summary>
+    private static Dictionary<string, Figure> Examples()
+    {
+        var tokens = new[] { "<|endoftext|>", " When", " Mary", Attack, "$x^2$", " %{x} &amp; \"'", "\n", " gave" };
+        var pattern = Tensor.CreateFromShape<float>([3, 8, 8]);
+        pattern.Fill(0.125f);
+        return new Dictionary<string, Figure>(StringComparer.Ordinal)
+        {
+            ["attention pattern"] = Notebooks.Figures.AttentionPattern(pattern, tokens, Attack),
+            ["coloured text"] = Notebooks.Figures.ColoredText(tokens, [0, 1, -2, 3, 0.5f, float.NaN, 0, -1], Attack, Attack, 30),
+            ["every trace"] = EveryTrace(),
+        };
+    }
+
+    private static Figure EveryTrace() => new(
+        [
+            new Bar { X = new[] { "a", "b" }, Y = new[] { 1.0, 2 }, Text = ["<b>1</b>", "2"], TextPosition = "outside", Name = "bars", ErrorY = new ErrorBars { Array = new[] { 0.1, 0.2 } } },
+            new Scatter { Mode = "lines+markers", X = new[] { 1.0, 10 }, Y = new[] { 3f, float.NaN }, XAxis = "x2", YAxis = "y2", Name = "line", Line = new Line { Dash = "dot" } },
+            new Histogram { X = new[] { 1f, 2, 2, 3 }, XBins = new Bins(0, 4, 1), XAxis = "x3", YAxis = "y3", Marker = new Marker { Color = "#0072b2" } },
+            new Scatter
+            {
+                Mode = "markers+text", X = new[] { 1, 2 }, Y = new[] { 1, 2 }, Text = ["p", "q"], TextPosition = "top center", XAxis = "x4", YAxis = "y4",
+                Marker = new Marker { Color = new[] { 0.0, 1 }, Size = new[] { 5, 9 }, ColorScale = ColorScale.Diverging, CMin = -1, CMax = 1, ShowScale = true, ColorBar = new ColorBar { Title = "c" } },
+            },
+        ],
+        new Layout
+        {
+            Title = "all",
+            BarMode = "group",
+            Axes = new Dictionary<string, Axis>(StringComparer.Ordinal)
+            {
+                ["x"] = new() { Domain = [0, 0.4] },
+                ["y"] = new() { Domain = [0.6, 1], Title = "n" },
+                ["x2"] = new() { Domain = [0.6, 1], Type = "log", Anchor = "y2" },
+                ["y2"] = new() { Domain = [0.6, 1], Anchor = "x2" },
+                ["x3"] = new() { Domain = [0, 0.4], Anchor = "y3" },
+                ["y3"] = new() { Domain = [0, 0.4], Anchor = "x3" },
+                ["x4"] = new() { Domain = [0.6, 1], Anchor = "y4" },
+                ["y4"] = new() { Domain = [0, 0.4], Anchor = "x4" },
+            },
+            Annotations = [new Annotation { X = 1.5, Y = 1.5, XRef = "x4", YRef = "y4", Ax = 1, Ay = 1, AxRef = "x4", AyRef = "y4", ShowArrow = true, ArrowHead = 2, Text = "here" }],
+            Shapes = [new Shape { Type = "line", X0 = 0, X1 = 1, Y0 = 0.5, Y1 = 0.5, XRef = "paper", YRef = "paper", Line = new Line { Dash = "dash" } }],
+        },
+        "One of each.");
+
+    [Theory]
+    [MemberData(nameof(Names))]
+    public async Task Plotly_finds_no_fault(string name)
+    {
+        var figure = Examples()[name];
+        await plotly.AcceptsAsync(figure);
+        await plotly.AcceptsAsync(figure.With(FigureStyle.Dark));
+        await plotly.AcceptsAsync(figure.With(FigureStyle.OneColumn));
+    }
+
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void The_drawing_without_a_browser_is_sound_and_inside_the_page(string name)
+    {
+        foreach (var style in new[] { FigureStyle.Light, FigureStyle.Dark, FigureStyle.OneColumn, FigureStyle.TwoColumns })
+        {
+            var svg = XElement.Parse(StaticFigure.Draw(Examples()[name].With(style)));
+            var width = (double)svg.Attribute("width")!;
+            var height = (double)svg.Attribute("height")!;
+            Assert.NotEmpty(svg.Descendants().Where(e => e.Name.LocalName is "rect" or "path" or "circle").Skip(1));
+            foreach (var text in svg.Descendants().Where(e => e.Name.LocalName == "text"))
+            {
+                Assert.InRange((double)text.Attribute("x")!, 0, width);
+                Assert.InRange((double)text.Attribute("y")!, 0, height);
+            }
+
+            Assert.DoesNotContain("NaN", svg.ToString(), StringComparison.Ordinal);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void No_text_of_a_figure_can_end_a_script_or_become_an_element(string name)
+    {
+        var figure = Examples()[name];
+        using var json = JsonDocument.Parse(figure.ToJson());
+        Assert.DoesNotContain("<", figure.ToJson(), StringComparison.Ordinal);
+        Assert.DoesNotContain(Attack, HtmlPage.Of(Attack, [figure]), StringComparison.OrdinalIgnoreCase);
+        Assert.Equal(JsonValueKind.Array, json.RootElement.GetProperty("data").ValueKind);
+    }
+
+    [Fact]
+    public async Task Tokens_show_as_the_text_that_they_are()
+    {
+        var shown = string.Join('\n', await plotly.TextsAsync(Examples()["coloured text"]));
+        Assert.Contains("<script>alert(1)</script>", shown, StringComparison.Ordinal);
+        Assert.Contains("$x^2$", shown, StringComparison.Ordinal);
+        Assert.Contains("·%{x}·&amp;·\"'", shown, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_pattern_of_another_shape_is_refused_with_both_shapes()
+    {
+        var pattern = Tensor.CreateFromShape<float>([2, 3]);
+        var error = Assert.Throws<ArgumentException>(() => Notebooks.Figures.AttentionPattern(pattern, ["a", "b", "c"]));
+        Assert.Contains("[3, 3]", error.Message, StringComparison.Ordinal);
+        Assert.Contains("[2, 3]", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Colours_of_numbers_grow_darker_on_light_pages_and_lighter_on_dark_ones()
+    {
+        static double Lightness((byte R, byte G, byte B) c) => (0.2126 * c.R) + (0.7152 * c.G) + (0.0722 * c.B);
+        var light = Enumerable.Range(0, 21).Select(i => Lightness(ColorScale.Sequential.At(i / 20.0))).ToArray();
+        var dark = Enumerable.Range(0, 21).Select(i => Lightness(ColorScale.Sequential.In(FigureStyle.Dark).At(i / 20.0))).ToArray();
+        Assert.Equal(light.OrderDescending(), light);
+        Assert.Equal(dark.Order(), dark);
+    }
+}
