@@ -84,7 +84,7 @@ public sealed record LorsaConfig
             throw new ArgumentException($"{Heads} OV heads cannot be shared out over {QkHeads} QK heads: expected a multiple.");
         }
 
-        if (TopK > Heads)
+        if (TopK > Heads && Activation is not (LorsaActivation.Relu or LorsaActivation.JumpRelu or LorsaActivation.Dense))
         {
             throw new ArgumentException($"TopK is {TopK}, but there are only {Heads} heads.");
         }

@@ -106,6 +106,9 @@ internal sealed class LorsaPass
         Parallelism.For(groups, g => AttendGroup(g, p, x));
     }
 
+    /// <summary>Takes over a change of W_O after <see cref="Attend"/>, which depends on everything else.</summary>
+    public void Rescale(LorsaParameters p) => OutputNorms = p.OutputNorms(d);
+
     /// <summary>Chooses the active heads of every token.</summary>
     /// <param name="p">The parameters.</param>
     /// <param name="k">How many heads per token, where the activation has such a number.</param>

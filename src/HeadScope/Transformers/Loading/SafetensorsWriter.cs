@@ -100,14 +100,21 @@ public sealed class SafetensorsWriter
     public void Add(string name, IReadOnlyList<long> shape, ReadOnlyMemory<long> values)
     {
         ArgumentNullException.ThrowIfNull(shape);
-        var length = shape.Aggregate(1L, (product, next) => checked(product * next));
-        if (length != values.Length)
-        {
-            throw new ArgumentException(
-                $"Tensor '{name}': {values.Length} numbers do not fill the shape [{string.Join(", ", shape)}], which has {length}.", nameof(values));
-        }
-
+        RequireFilled(name, shape, values.Length);
         Add(name, shape, "I64", (start, count, destination) =>
+            MemoryMarshal.AsBytes(values.Span.Slice((int)start, count)).CopyTo(destination));
+    }
+
+    /// <summary>Adds a tensor of truth values (BOOL), such as a mask.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="shape">Its lengths, outermost first; empty for a scalar.</param>
+    /// <param name="values">Its values, row-major, taken when the file is saved.</param>
+    /// <exception cref="ArgumentException">The name is taken or cannot be stored, or the values do not fill the shape.</exception>
+    public void Add(string name, IReadOnlyList<long> shape, ReadOnlyMemory<bool> values)
+    {
+        ArgumentNullException.ThrowIfNull(shape);
+        RequireFilled(name, shape, values.Length);
+        Add(name, shape, "BOOL", (start, count, destination) =>
             MemoryMarshal.AsBytes(values.Span.Slice((int)start, count)).CopyTo(destination));
     }
 
@@ -132,6 +139,16 @@ public sealed class SafetensorsWriter
                 }
             }
         });
+    }
+
+    private static void RequireFilled(string name, IReadOnlyList<long> shape, int count)
+    {
+        var length = shape.Aggregate(1L, (product, next) => checked(product * next));
+        if (length != count)
+        {
+            throw new ArgumentException(
+                $"Tensor '{name}': {count} numbers do not fill the shape [{string.Join(", ", shape)}], which has {length}.");
+        }
     }
 
     private static void CopyRange(Tensor<float> tensor, long start, Span<float> destination)

@@ -1,0 +1,157 @@
+using System.Globalization;
+using HeadScope.Transformers.Loading;
+
+namespace HeadScope.Lorsa;
+
+/// <summary>
+/// Activations saved to a folder of safetensors files, so that several trainings share one run of the model, or a model that is not here
+/// can be learnt from. Every shard <c>activations-00000.safetensors</c> holds <c>hook_in</c> and <c>hook_out</c> [S, T, d], <c>mask</c>
+/// [S, T] and, where known, <c>tokens</c> [S, T]; all shards have the same T and d.
+/// </summary>
+public sealed class ActivationShards : ActivationSource
+{
+    private readonly List<(string Path, int Sequences)> shards = [];
+    private readonly int heldOut;
+    private readonly int total;
+
+    private ActivationShards(string folder, int heldOutSequences)
+    {
+        heldOut = heldOutSequences;
+        foreach (var path in Directory.GetFiles(folder, "*.safetensors").Order(StringComparer.Ordinal))
+        {
+            using var file = SafetensorsFile.Open(path);
+            if (!file.Tensors.TryGetValue("hook_in", out var input) || input.Shape is not [var sequences, var length, var width]
+                || !file.Tensors.TryGetValue("hook_out", out var output) || !output.Shape.SequenceEqual(input.Shape)
+                || !file.Tensors.TryGetValue("mask", out var mask) || !mask.Shape.SequenceEqual(input.Shape.Take(2)))
+            {
+                throw new InvalidDataException(
+                    $"'{path}' is no shard of activations: expected hook_in and hook_out of one shape [sequences, tokens, width] and mask of "
+                    + "[sequences, tokens].");
+            }
+
+            if (shards.Count > 0 && (length != Length || width != ModelWidth))
+            {
+                throw new InvalidDataException(
+                    $"'{path}' holds sequences of {length} tokens and width {width}; the shards before it have {Length} and {ModelWidth}.");
+            }
+
+            (Length, ModelWidth) = ((int)length, (int)width);
+            shards.Add((path, (int)sequences));
+        }
+
+        total = shards.Sum(shard => shard.Sequences);
+        if (total <= heldOut)
+        {
+            throw new InvalidDataException(
+                $"'{folder}' holds {total} sequences in {shards.Count} shards; with {heldOut} held out none is left to learn from.");
+        }
+    }
+
+    /// <inheritdoc/>
+    public override int ModelWidth { get; }
+
+    /// <summary>T, the length of the sequences.</summary>
+    public int Length { get; }
+
+    /// <summary>Opens a folder of shards.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="heldOutSequences">How many sequences, from the first on, are held out from training.</param>
+    /// <returns>The source; training takes the sequences in the order of the files.</returns>
+    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
+    /// <exception cref="InvalidDataException">A file is not a shard, shards do not fit each other, or there are too few.</exception>
+    public static ActivationShards Open(string folder, int heldOutSequences = 32) => new(folder, heldOutSequences);
+
+    /// <summary>Saves the training batches of a source as shards that <see cref="Open"/> reads.</summary>
+    /// <param name="source">The source; its held-out sequences come first.</param>
+    /// <param name="folder">The folder; made when missing.</param>
+    /// <param name="sequences">How many training sequences to save.</param>
+    /// <param name="sequencesPerShard">How many go into one file.</param>
+    /// <param name="dataType">F32, F16 or BF16.</param>
+    /// <param name="progress">Where progress goes; null for nowhere.</param>
+    /// <param name="cancellationToken">Stops between shards.</param>
+    public static void Save(
+        ActivationSource source, string folder, int sequences, int sequencesPerShard = 64, string dataType = "F32",
+        IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        var training = (sequences + sequencesPerShard - 1) / sequencesPerShard;
+        var number = 0;
+        foreach (var batch in source.HeldOut(sequencesPerShard, cancellationToken)
+            .Concat(source.Batches(0, sequencesPerShard, cancellationToken).Take(training)))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            var (s, t, d) = (batch.Sequences, batch.Length, source.ModelWidth);
+            var writer = new SafetensorsWriter();
+            writer.Add("hook_in", [s, t, d], (start, destination) => batch.Input.AsSpan((int)start, destination.Length).CopyTo(destination), dataType);
+            writer.Add("hook_out", [s, t, d], (start, destination) => batch.Output.AsSpan((int)start, destination.Length).CopyTo(destination), dataType);
+            writer.Add("mask", [s, t], (start, destination) => batch.Mask.AsSpan((int)start, destination.Length).CopyTo(destination));
+            if (batch.Tokens.Length > 0)
+            {
+                writer.Add("tokens", [s, t], Array.ConvertAll(batch.Tokens, token => (long)token));
+            }
+
+            writer.Save(Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"activations-{number++:d5}.safetensors")));
+            progress?.Report(new WorkProgress("saving activations", (long)number * sequencesPerShard * t, 0, "tokens"));
+        }
+    }
+
+    /// <inheritdoc/>
+    public override IEnumerable<ActivationBatch> Batches(
+        long firstSequence, int sequences, CancellationToken cancellationToken = default)
+    {
+        for (var next = firstSequence; ; next += sequences)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            yield return Read([.. Enumerable.Range(0, sequences).Select(i => heldOut + (int)((next + i) % (total - heldOut)))]);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override IEnumerable<ActivationBatch> HeldOut(int sequences, CancellationToken cancellationToken = default) =>
+        Enumerable.Range(0, heldOut).Chunk(sequences).Select(Read);
+
+    private ActivationBatch Read(int[] sequences)
+    {
+        var (block, s) = (Length * ModelWidth, sequences.Length);
+        var batch = new ActivationBatch(s, Length, new float[s * block], new float[s * block], new float[s * Length], new int[s * Length]);
+        var withTokens = true;
+        SafetensorsFile? file = null;
+        var open = -1;
+        try
+        {
+            for (var i = 0; i < s; i++)
+            {
+                var (shard, inside) = (0, sequences[i]);
+                while (inside >= shards[shard].Sequences)
+                {
+                    inside -= shards[shard++].Sequences;
+                }
+
+                if (shard != open)
+                {
+                    file?.Dispose();
+                    (file, open) = (SafetensorsFile.Open(shards[shard].Path), shard);
+                }
+
+                file!.Read("hook_in", (long)inside * block, batch.Input.AsSpan(i * block, block));
+                file.Read("hook_out", (long)inside * block, batch.Output.AsSpan(i * block, block));
+                file.Read("mask", (long)inside * Length, batch.Mask.AsSpan(i * Length, Length));
+                withTokens &= file.Tensors.ContainsKey("tokens");
+                if (withTokens)
+                {
+                    var tokens = file.ReadInt64("tokens");
+                    for (var t = 0; t < Length; t++)
+                    {
+                        batch.Tokens[(i * Length) + t] = (int)tokens[(inside * Length) + t];
+                    }
+                }
+            }
+        }
+        finally
+        {
+            file?.Dispose();
+        }
+
+        return withTokens ? batch : batch with { Tokens = [] };
+    }
+}

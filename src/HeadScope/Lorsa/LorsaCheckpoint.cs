@@ -1,0 +1,210 @@
+using System.Numerics.Tensors;
+using System.Text.Json;
+using HeadScope.Transformers.Loading;
+
+namespace HeadScope.Lorsa;
+
+/// <summary>How to read a checkpoint that does not say everything itself.</summary>
+public sealed record LorsaLoadOptions
+{
+    /// <summary>
+    /// Overrides what <c>config.json</c> says of the normalisation. Language-Model-SAEs writes <c>config.json</c> before a training and folded
+    /// weights after it, so its trained folders say <c>dataset-wise</c> where <see cref="LorsaNormalization.None"/> is true.
+    /// </summary>
+    public LorsaNormalization? Normalization { get; init; }
+}
+
+public sealed partial class LorsaModel
+{
+    private const string VersionWritten = "2.0.0b34";
+
+    /// <summary>
+    /// Reads a Lorsa from a folder: <c>config.json</c> with <c>sae_weights.safetensors</c> (or <c>.pt</c>) as OpenMOSS's Language-Model-SAEs
+    /// writes it, or with <c>final.safetensors</c> or <c>final.pth</c> as the first published Lorsa code does.
+    /// </summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="options">What the folder does not say; null for nothing.</param>
+    /// <returns>The Lorsa.</returns>
+    /// <exception cref="FileNotFoundException">There is no configuration or no file of weights.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged, or lacks a field or a tensor; the message names it.</exception>
+    /// <exception cref="NotSupportedException">It uses something that a Lorsa here does not do.</exception>
+    public static LorsaModel Load(string folder, LorsaLoadOptions? options = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        var path = Path.Combine(folder, "config.json");
+        if (!File.Exists(path))
+        {
+            throw new FileNotFoundException($"'{folder}' has no config.json: expected the folder of a trained Lorsa.", path);
+        }
+
+        using var document = ParseJson(path);
+        var json = document.RootElement;
+        var config = LorsaConfigJson.Read(json, path);
+        var (weightsPath, tensors) = ReadTensors(folder, LorsaConfigJson.IsFirstLayout(json)
+            ? ["final.safetensors", "final.pth"]
+            : ["sae_weights.safetensors", "sae_weights.pt", "checkpoints/pruned.safetensors", "checkpoints/pruned.pt",
+                "checkpoints/final.safetensors", "checkpoints/final.pt"]);
+        var p = new LorsaParameters(config);
+        foreach (var tensor in p.All)
+        {
+            Fill(tensor, tensors, config, weightsPath);
+        }
+
+        double inputNorm, outputNorm;
+        LorsaNormalization normalization;
+        if (LorsaConfigJson.IsFirstLayout(json))
+        {
+            normalization = options?.Normalization ?? LorsaNormalization.Dataset;
+            (inputNorm, outputNorm) = (AverageNorm("in"), AverageNorm("out"));
+        }
+        else
+        {
+            normalization = options?.Normalization ?? NormalizationOf(json, path);
+            (inputNorm, outputNorm) = (StoredNorm(config.HookIn), StoredNorm(config.HookOut));
+        }
+
+        try
+        {
+            return new LorsaModel(config, p, normalization, inputNorm, outputNorm);
+        }
+        catch (ArgumentException error)
+        {
+            throw new InvalidDataException(
+                $"'{weightsPath}': {error.Message} Where the weights are folded, load with Normalization = None.", error);
+        }
+
+        double AverageNorm(string side) =>
+            json.TryGetProperty("avg_norm", out var norms) && norms.ValueKind == JsonValueKind.Object
+            && norms.TryGetProperty(side, out var norm) && norm.ValueKind == JsonValueKind.Number ? norm.GetDouble() : double.NaN;
+
+        double StoredNorm(string hook) =>
+            tensors.TryGetValue($"dataset_average_activation_norm.{hook}", out var norm) && norm.Values.Length == 1 ? norm.Values[0] : double.NaN;
+    }
+
+    /// <summary>Writes the folder that <see cref="Load"/> and Language-Model-SAEs read: <c>config.json</c> and <c>sae_weights.safetensors</c>.</summary>
+    /// <param name="folder">The folder; made when missing.</param>
+    /// <exception cref="NotSupportedException">The activation has no name in that layout.</exception>
+    /// <exception cref="IOException">A file cannot be written; what was there is intact.</exception>
+    public void Save(string folder)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        var json = LorsaConfigJson.Write(Config, Normalization);
+        var writer = new SafetensorsWriter();
+        writer.Metadata["version"] = VersionWritten;
+        foreach (var tensor in Parameters.All)
+        {
+            writer.Add(tensor.Name, Tensor.Create(tensor.Values, [.. tensor.Shape.Select(length => (nint)length)]));
+        }
+
+        // Its loader is strict: it wants these although they follow from the configuration.
+        var length = Config.ContextLength;
+        if (Config.Rotary is { } rotary)
+        {
+            var (sine, cosine) = new RotaryTable(rotary, Config.QkWidth, length).Full(length);
+            writer.Add("rotary_sin", Tensor.Create(sine, [length, rotary.Dimensions]));
+            writer.Add("rotary_cos", Tensor.Create(cosine, [length, rotary.Dimensions]));
+        }
+
+        var mask = new bool[length * length];
+        for (var t = 0; t < length; t++)
+        {
+            mask.AsSpan(t * length, t + 1).Fill(true);
+        }
+
+        writer.Add("mask", [length, length], mask);
+        AddScalar("IGNORE", float.NegativeInfinity);
+        AddScalar($"dataset_average_activation_norm.{Config.HookIn}", (float)InputNorm);
+        AddScalar($"dataset_average_activation_norm.{Config.HookOut}", (float)OutputNorm);
+        writer.Save(Path.Combine(folder, "sae_weights.safetensors"));
+        AtomicFile.WriteText(Path.Combine(folder, "config.json"), json);
+
+        void AddScalar(string name, float value) => writer.Add(name, [], (_, destination) => destination.Fill(value));
+    }
+
+    private static JsonDocument ParseJson(string path)
+    {
+        try
+        {
+            return JsonDocument.Parse(File.ReadAllText(path)) is { RootElement.ValueKind: JsonValueKind.Object } document
+                ? document
+                : throw new InvalidDataException($"'{path}': expected a JSON object.");
+        }
+        catch (JsonException error)
+        {
+            throw new InvalidDataException($"'{path}' is not JSON: {error.Message}", error);
+        }
+    }
+
+    private static LorsaNormalization NormalizationOf(JsonElement json, string path)
+    {
+        var text = json.TryGetProperty("norm_activation", out var value) ? value.GetString() : "dataset-wise";
+        return text switch
+        {
+            "dataset-wise" => LorsaNormalization.Dataset,
+            "inference" => LorsaNormalization.None,
+            _ => throw new NotSupportedException(
+                $"'{path}' normalises activations '{text}'; known are dataset-wise and inference. Normalise the inputs yourself and load with "
+                + "Normalization = None."),
+        };
+    }
+
+    private static (string Path, Dictionary<string, (int[] Shape, float[] Values)> Tensors) ReadTensors(string folder, string[] names)
+    {
+        var path = names.Select(name => Path.Combine(folder, name)).FirstOrDefault(File.Exists)
+            ?? throw new FileNotFoundException($"'{folder}' has no weights: expected one of {string.Join(", ", names)}.");
+        if (!path.EndsWith(".safetensors", StringComparison.Ordinal))
+        {
+            var read = TorchPickle.Read(path);
+            return (path, read.ToDictionary(
+                pair => pair.Key.StartsWith("sae.", StringComparison.Ordinal) ? pair.Key[4..] : pair.Key, pair => pair.Value, StringComparer.Ordinal));
+        }
+
+        using var file = SafetensorsFile.Open(path);
+        var tensors = new Dictionary<string, (int[] Shape, float[] Values)>(StringComparer.Ordinal);
+        foreach (var info in file.Tensors.Values.Where(info => info.DataType is "F32" or "F16" or "BF16" or "F64"))
+        {
+            var values = new float[info.Length];
+            file.Read(info.Name, 0, values);
+            tensors[info.Name] = ([.. info.Shape.Select(length => (int)length)], values);
+        }
+
+        return (path, tensors);
+    }
+
+    /// <summary>Copies a tensor, whatever axes of length 1 it has; one with fewer QK heads has each of them repeated in place.</summary>
+    private static void Fill(
+        LorsaTensor tensor, Dictionary<string, (int[] Shape, float[] Values)> tensors, LorsaConfig config, string path)
+    {
+        var name = tensor.Name == "b_D" && !tensors.ContainsKey("b_D") ? "b_O" : tensor.Name;
+        if (!tensors.TryGetValue(name, out var found))
+        {
+            throw new InvalidDataException(
+                $"'{path}' has no tensor '{name}' of shape [{string.Join(", ", tensor.Shape)}]; it has {string.Join(", ", tensors.Keys.Order(StringComparer.Ordinal))}.");
+        }
+
+        var (shape, wanted) = (Squeezed(found.Shape), Squeezed(tensor.Shape));
+        var perQkHead = name is "W_Q" or "W_K" or "b_Q" or "b_K" or "ln_q.w" or "ln_k.w";
+        var stored = perQkHead && found.Shape.Length == tensor.Shape.Length ? found.Shape[0] : config.QkHeads;
+        if (perQkHead && stored < config.QkHeads && stored > 0 && config.QkHeads % stored == 0
+            && found.Shape[1..].SequenceEqual(tensor.Shape[1..]))
+        {
+            var block = tensor.Values.Length / config.QkHeads;
+            for (var g = 0; g < config.QkHeads; g++)
+            {
+                found.Values.AsSpan(g * stored / config.QkHeads * block, block).CopyTo(tensor.Values.AsSpan(g * block));
+            }
+
+            return;
+        }
+
+        if (!shape.SequenceEqual(wanted))
+        {
+            throw new InvalidDataException(
+                $"'{path}', tensor '{name}': expected shape [{string.Join(", ", tensor.Shape)}], found [{string.Join(", ", found.Shape)}].");
+        }
+
+        found.Values.CopyTo(tensor.Values, 0);
+
+        static int[] Squeezed(int[] shape) => [.. shape.Where(length => length != 1)];
+    }
+}

@@ -1,0 +1,358 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Numerics.Tensors;
+using HeadScope.Numerics;
+using HeadScope.Transformers;
+
+namespace HeadScope.Lorsa;
+
+/// <summary>Trains Lorsas.</summary>
+/// <remarks>
+/// A training is determined by its options, its seed and its data, not by the number of threads or by where it was interrupted. With a
+/// <see cref="LorsaTrainingOptions.Folder"/> it writes checkpoints there, goes on from one it finds, and leaves the finished Lorsa in the
+/// layout that <see cref="LorsaModel.Load"/> and Language-Model-SAEs read.
+/// </remarks>
+public static class LorsaTrainer
+{
+    /// <summary>Trains a Lorsa for a layer of a model on a corpus.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="layer">The layer.</param>
+    /// <param name="corpus">The texts.</param>
+    /// <param name="options">How; null for the defaults.</param>
+    /// <param name="progress">Where progress goes; null for nowhere.</param>
+    /// <param name="cancellationToken">Stops after the step at hand and writes a checkpoint.</param>
+    /// <returns>The Lorsa, with its training curve in <see cref="LorsaModel.Training"/>.</returns>
+    /// <exception cref="ArgumentException">The options do not fit the model, each other, or the checkpoint found.</exception>
+    /// <exception cref="InvalidDataException">The corpus cannot be read or is too short; the last checkpoint is intact.</exception>
+    /// <exception cref="ArithmeticException">Training diverged; the message names step and parameter.</exception>
+    /// <exception cref="IOException">A checkpoint cannot be written; the one before is intact.</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public static LorsaModel Train(
+        TransformerModel model, int layer, LorsaCorpus corpus, LorsaTrainingOptions? options = null,
+        IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        options ??= new();
+        var source = new ModelActivationSource(
+            model, layer, corpus, options.ContextLength, options.HeldOutSequences, options.ShuffleBuffer, options.Seed);
+        return Train(source, ConfigFor(model, layer, options), options, OriginalAttention.Of(model, layer), progress, cancellationToken);
+    }
+
+    /// <summary>Trains a Lorsa on activations from anywhere.</summary>
+    /// <param name="source">The activations.</param>
+    /// <param name="config">
+    /// Its shape; where options and shape both have a number (heads, k, activation, context), that of the shape counts.
+    /// </param>
+    /// <param name="options">How. A start from the attention needs <paramref name="model"/>.</param>
+    /// <param name="model">The model the activations are from, for the start; null for a random start.</param>
+    /// <param name="progress">Where progress goes; null for nowhere.</param>
+    /// <param name="cancellationToken">Stops after the step at hand and writes a checkpoint.</param>
+    /// <returns>The Lorsa, with its training curve in <see cref="LorsaModel.Training"/>.</returns>
+    /// <exception cref="ArgumentException">The options do not fit the source, each other, or the checkpoint found.</exception>
+    /// <exception cref="InvalidDataException">The data cannot be read; the last checkpoint is intact.</exception>
+    /// <exception cref="ArithmeticException">Training diverged; the message names step and parameter.</exception>
+    public static LorsaModel Train(
+        ActivationSource source, LorsaConfig config, LorsaTrainingOptions options, TransformerModel? model = null,
+        IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        ArgumentNullException.ThrowIfNull(config);
+        ArgumentNullException.ThrowIfNull(options);
+        options = options with
+        {
+            Heads = config.Heads,
+            QkHeads = config.QkHeads,
+            TopK = config.TopK,
+            Activation = config.Activation,
+            ContextLength = config.ContextLength,
+        };
+        return Train(
+            source, config, options, model is null ? null : OriginalAttention.Of(model, config.Layer), progress, cancellationToken);
+    }
+
+    /// <summary>The shape of a Lorsa for a layer of a model.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="layer">The layer.</param>
+    /// <param name="options">The numbers of heads, k, the activation and the context.</param>
+    /// <returns>The shape; positions as in the model.</returns>
+    public static LorsaConfig ConfigFor(TransformerModel model, int layer, LorsaTrainingOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(options);
+        var rotary = model.Config.Rotary;
+        return new LorsaConfig
+        {
+            ModelWidth = model.Config.ModelWidth,
+            Heads = options.Heads,
+            QkHeads = options.QkHeads == 0 ? model.Config.HeadCount : options.QkHeads,
+            QkWidth = model.Config.HeadWidth,
+            ContextLength = options.ContextLength,
+            Activation = options.Activation,
+            TopK = options.TopK,
+            Rotary = rotary is null ? null : Positions(rotary),
+            HookIn = $"blocks.{layer}.ln1.hook_normalized",
+            HookOut = $"blocks.{layer}.hook_attn_out",
+        };
+    }
+
+    private static LorsaModel Train(
+        ActivationSource source, LorsaConfig config, LorsaTrainingOptions options, OriginalAttention? original,
+        IProgress<WorkProgress>? progress, CancellationToken cancellationToken)
+    {
+        config.Validate();
+        options.Validate();
+        if (source.ModelWidth != config.ModelWidth)
+        {
+            throw new ArgumentException($"The activations have width {source.ModelWidth}; the Lorsa has width {config.ModelWidth}.");
+        }
+
+        var parameters = new LorsaParameters(config);
+        var stepper = new LorsaStepper(config, parameters, options.Rules());
+        var fingerprint = options.Fingerprint();
+        LorsaTrainingState state;
+        if (options.Folder is { } found && File.Exists(Path.Combine(found, LorsaTrainingState.FileName)))
+        {
+            state = LorsaTrainingState.Load(found, stepper, fingerprint);
+        }
+        else
+        {
+            progress?.Report(new WorkProgress("starting", 0, 0, "steps"));
+            var (inputNorm, outputNorm) = Norms(source, options, cancellationToken);
+            Initialize(parameters, config, options, original, source, inputNorm, outputNorm, cancellationToken);
+            state = new LorsaTrainingState
+            {
+                Options = fingerprint,
+                InputNorm = inputNorm,
+                OutputNorm = outputNorm,
+                Sequences = 0,
+                Curve = [],
+                Pending = new double[CurveBuilder.Length(config)],
+            };
+        }
+
+        return new Run(source, config, options, stepper, state, progress).Go(cancellationToken);
+    }
+
+    private static LorsaRotary Positions(RotaryEmbedding rotary) => rotary.FrequencyDivisors is null
+        ? new() { Dimensions = rotary.Dimensions, Base = rotary.Base }
+        : throw new NotSupportedException("The model stretches its rotary positions; give the Lorsa's own LorsaConfig.Rotary.");
+
+    /// <summary>The mean norms of input and output.</summary>
+    private static (double Input, double Output) Norms(ActivationSource source, LorsaTrainingOptions options, CancellationToken cancellationToken)
+    {
+        double input = 0, output = 0, tokens = 0;
+        var d = source.ModelWidth;
+        foreach (var batch in source.Batches(0, options.BatchSequences, cancellationToken).Take((int)Math.Min(options.NormBatches, options.Steps)))
+        {
+            for (var t = 0; t < batch.Mask.Length; t++)
+            {
+                if (batch.Mask[t] != 0 || options.StatisticsOverAllTokens)
+                {
+                    input += Math.Sqrt(DoubleSums.SumOfSquares(batch.Input.AsSpan(t * d, d)));
+                    output += Math.Sqrt(DoubleSums.SumOfSquares(batch.Output.AsSpan(t * d, d)));
+                    tokens++;
+                }
+            }
+        }
+
+        return (input / tokens, output / tokens);
+    }
+
+    private static void Initialize(
+        LorsaParameters p, LorsaConfig config, LorsaTrainingOptions options, OriginalAttention? original, ActivationSource source,
+        double inputNorm, double outputNorm, CancellationToken cancellationToken)
+    {
+        var firstCode = options.Initialization == LorsaInitialization.RandomFirstCode;
+        LorsaInitializer.Randomize(p, config, options.Seed, firstCode, options.InitialThreshold);
+        var batch = source.Batches(0, options.BatchSequences, cancellationToken).First();
+        var (x, y) = Normalized(batch, config.ModelWidth, inputNorm, outputNorm);
+        LorsaInitializer.CenterOutput(
+            p, y, options.StatisticsOverAllTokens ? [.. Enumerable.Repeat(1f, batch.Mask.Length)] : batch.Mask);
+        if (options.Initialization != LorsaInitialization.FromAttention)
+        {
+            LorsaInitializer.ScaleToOutput(p, config, x, y, batch.Mask, batch.Sequences, withQueriesAndKeys: firstCode);
+            return;
+        }
+
+        if (original is null)
+        {
+            throw new ArgumentException("A start from the attention needs the model; pass it, or choose a random start.");
+        }
+
+        LorsaInitializer.CopyQueriesAndKeys(
+            p, config, original, Math.Sqrt(config.ModelWidth) / inputNorm, withBiases: !options.DropQueryKeyBiases);
+        LorsaInitializer.UseSubspaces(
+            p, config, original, [.. Enumerable.Range(0, original.Heads).Select(h => LorsaInitializer.ActiveSubspace(x, config.ModelWidth, original, h))]);
+        LorsaInitializer.FitOutputNorm(p, config, x, y, batch.Mask, batch.Sequences);
+    }
+
+    private static (float[] X, float[] Y) Normalized(ActivationBatch batch, int d, double inputNorm, double outputNorm)
+    {
+        var (x, y) = (new float[batch.Input.Length], new float[batch.Output.Length]);
+        TensorPrimitives.Multiply(batch.Input, (float)(Math.Sqrt(d) / inputNorm), x);
+        TensorPrimitives.Multiply(batch.Output, (float)(Math.Sqrt(d) / outputNorm), y);
+        return (x, y);
+    }
+
+    /// <summary>The loop, from a state to the end.</summary>
+    private sealed class Run(
+        ActivationSource source, LorsaConfig config, LorsaTrainingOptions options, LorsaStepper stepper, LorsaTrainingState start,
+        IProgress<WorkProgress>? progress)
+    {
+        private readonly CurveBuilder curve = new(config, start.Curve, start.Pending);
+        private readonly long tokensPerStep = (long)options.BatchSequences * options.ContextLength;
+
+        public LorsaModel Go(CancellationToken cancellationToken)
+        {
+            var clock = Stopwatch.StartNew();
+            var (steps, first) = (options.Steps, stepper.Step);
+            using var batches = source.Batches(start.Sequences, options.BatchSequences, CancellationToken.None).GetEnumerator();
+            while (stepper.Step < steps)
+            {
+                if (cancellationToken.IsCancellationRequested)
+                {
+                    Save();
+                    cancellationToken.ThrowIfCancellationRequested();
+                }
+
+                batches.MoveNext();
+                var batch = batches.Current;
+                var (x, y) = Normalized(batch, config.ModelWidth, start.InputNorm, start.OutputNorm);
+                var result = stepper.TakeStep(x, y, batch.Mask, batch.Sequences, batch.Length);
+                curve.Add(stepper.Pass, y, batch.Mask, result);
+                var seconds = clock.Elapsed.TotalSeconds;
+                var evaluate = options.EvaluateEvery > 0 && stepper.Step % options.EvaluateEvery == 0 && options.HeldOutSequences > 0;
+                if (stepper.Step % options.ReportEvery == 0 || evaluate || stepper.Step == steps)
+                {
+                    curve.Close(
+                        stepper.Step, stepper.Step * tokensPerStep, result,
+                        evaluate && stepper.Step < steps ? Evaluate(cancellationToken).ExplainedVariance : null, seconds);
+                }
+
+                progress?.Report(new WorkProgress(
+                    "training", stepper.Step * tokensPerStep, steps * tokensPerStep, "tokens",
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"EV {curve.LastExplainedVariance:f3}, loss {result.Loss.Total:g4}, {(stepper.Step - first) * tokensPerStep / seconds:f0} tokens/s")));
+                if (stepper.Step % options.CheckpointEvery == 0 && stepper.Step < steps)
+                {
+                    Save();
+                }
+            }
+
+            var rate = (stepper.Step - first) * tokensPerStep / Math.Max(clock.Elapsed.TotalSeconds, 1e-9);
+            Save();
+            var lorsa = Model(null);
+            var heldOut = options.HeldOutSequences > 0 ? Evaluate(cancellationToken) : null;
+            lorsa = Model(new LorsaTrainingReport(curve.Finish(heldOut?.ExplainedVariance), heldOut, rate));
+            if (options.Folder is { } folder)
+            {
+                AtomicFile.WriteText(Path.Combine(folder, "curve.csv"), lorsa.Training!.ToCsv());
+                if (config.Activation is not (LorsaActivation.TopKMagnitude or LorsaActivation.Dense))
+                {
+                    lorsa.Save(folder);
+                }
+            }
+
+            return lorsa;
+        }
+
+        private LorsaEvaluation Evaluate(CancellationToken cancellationToken) =>
+            LorsaEvaluation.Of(Model(null), source.HeldOut(options.BatchSequences, cancellationToken), cancellationToken);
+
+        private LorsaModel Model(LorsaTrainingReport? report) =>
+            new(config, stepper.Parameters, LorsaNormalization.Dataset, start.InputNorm, start.OutputNorm) { Training = report };
+
+        private void Save()
+        {
+            if (options.Folder is { } folder)
+            {
+                new LorsaTrainingState
+                {
+                    Options = start.Options,
+                    InputNorm = start.InputNorm,
+                    OutputNorm = start.OutputNorm,
+                    Sequences = stepper.Step * options.BatchSequences,
+                    Curve = curve.Points,
+                    Pending = curve.Pending,
+                }.Save(folder, stepper);
+            }
+        }
+    }
+
+    /// <summary>Gathers the steps between two points of the curve.</summary>
+    private sealed class CurveBuilder(LorsaConfig config, IReadOnlyList<LorsaTrainingPoint> points, double[] pending)
+    {
+        // Of the pending numbers: steps, loss, squared error, squared deviation, tokens that counted, active heads; then the uses of each head.
+        private const int Sums = 6;
+
+        public List<LorsaTrainingPoint> Points { get; } = [.. points];
+
+        public double[] Pending => pending;
+
+        public double LastExplainedVariance { get; private set; }
+
+        public static int Length(LorsaConfig config) => Sums + config.Heads;
+
+        public void Add(LorsaPass pass, float[] y, float[] mask, LorsaStepResult result)
+        {
+            var d = config.ModelWidth;
+            var mean = new double[d];
+            var counted = mask.Sum(m => (double)m);
+            for (var t = 0; t < mask.Length; t++)
+            {
+                for (var c = 0; mask[t] != 0 && c < d; c++)
+                {
+                    mean[c] += y[(t * d) + c] / counted;
+                }
+            }
+
+            var mu = new float[d];
+            TensorPrimitives.ConvertTruncating<double, float>(mean, mu);
+            double error = 0, deviation = 0;
+            for (var t = 0; t < mask.Length; t++)
+            {
+                if (mask[t] == 0)
+                {
+                    continue;
+                }
+
+                error += DoubleSums.SumOfSquaredDifferences(pass.Reconstruction.AsSpan(t * d, d), y.AsSpan(t * d, d));
+                deviation += DoubleSums.SumOfSquaredDifferences(y.AsSpan(t * d, d), mu);
+                for (var j = t * pass.Entries.Capacity; j < (t * pass.Entries.Capacity) + pass.Entries.MainCount[t]; j++)
+                {
+                    if (pass.Entries.Value[j] != 0)
+                    {
+                        pending[5]++;
+                        pending[Sums + pass.Entries.Head[j]]++;
+                    }
+                }
+            }
+
+            pending[0]++;
+            pending[1] += result.Loss.Total;
+            pending[2] += error;
+            pending[3] += deviation;
+            pending[4] += counted;
+            LastExplainedVariance = 1 - (pending[2] / pending[3]);
+        }
+
+        public void Close(long step, long tokens, LorsaStepResult result, double? heldOut, double seconds)
+        {
+            Points.Add(new LorsaTrainingPoint(
+                step, tokens, result.LearningRate, result.TopK, pending[1] / pending[0], 1 - (pending[2] / pending[3]), pending[5] / pending[4],
+                pending.AsSpan(Sums).Count(0.0), heldOut, seconds));
+            Array.Clear(pending);
+        }
+
+        public IReadOnlyList<LorsaTrainingPoint> Finish(double? heldOut)
+        {
+            if (Points.Count > 0)
+            {
+                Points[^1] = Points[^1] with { HeldOutExplainedVariance = heldOut };
+            }
+
+            return Points;
+        }
+    }
+}

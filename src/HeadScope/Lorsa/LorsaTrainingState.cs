@@ -1,0 +1,111 @@
+using System.Globalization;
+using System.Numerics.Tensors;
+using System.Text.Json;
+using HeadScope.Transformers.Loading;
+
+namespace HeadScope.Lorsa;
+
+/// <summary>
+/// A checkpoint of a training in one file, written whole or not at all: parameters, moments and step counts of the optimiser, the silence of
+/// every head, the position in the data, the norms, the curve, and the options that must not change.
+/// </summary>
+internal sealed class LorsaTrainingState
+{
+    public const string FileName = "training.safetensors";
+
+    private const string FirstMoment = "optimizer.m.", SecondMoment = "optimizer.v.";
+
+    public required SortedDictionary<string, string> Options { get; init; }
+
+    public required double InputNorm { get; init; }
+
+    public required double OutputNorm { get; init; }
+
+    /// <summary>Sequences consumed by steps.</summary>
+    public required long Sequences { get; init; }
+
+    public required IReadOnlyList<LorsaTrainingPoint> Curve { get; init; }
+
+    /// <summary>The unfinished point of the curve.</summary>
+    public required double[] Pending { get; init; }
+
+    /// <summary>Writes the checkpoint.</summary>
+    public void Save(string folder, LorsaStepper stepper)
+    {
+        var writer = new SafetensorsWriter();
+        for (var i = 0; i < stepper.Parameters.All.Count; i++)
+        {
+            var tensor = stepper.Parameters.All[i];
+            nint[] shape = [.. tensor.Shape.Select(length => (nint)length)];
+            writer.Add(tensor.Name, Tensor.Create(tensor.Values, shape));
+            writer.Add(FirstMoment + tensor.Name, Tensor.Create(stepper.Optimizer.FirstMoment.All[i].Values, shape));
+            writer.Add(SecondMoment + tensor.Name, Tensor.Create(stepper.Optimizer.SecondMoment.All[i].Values, shape));
+        }
+
+        writer.Add("optimizer.steps", [stepper.Optimizer.Steps.Length], stepper.Optimizer.Steps);
+        writer.Add("silent_tokens", [stepper.SilentTokens.Length], stepper.SilentTokens);
+        writer.Add("position", [3], new long[] { stepper.Step, stepper.CountedTokens, Sequences });
+        writer.Metadata["options"] = JsonSerializer.Serialize(Options);
+        writer.Metadata["curve"] = JsonSerializer.Serialize(Curve);
+        writer.Metadata["pending"] = JsonSerializer.Serialize(Pending);
+        writer.Metadata["norms"] = JsonSerializer.Serialize(new[] { InputNorm, OutputNorm });
+        writer.Save(Path.Combine(folder, FileName));
+    }
+
+    /// <summary>Reads a checkpoint into a stepper made for the same options.</summary>
+    /// <exception cref="ArgumentException">It belongs to a training with other options.</exception>
+    /// <exception cref="InvalidDataException">The file is damaged.</exception>
+    public static LorsaTrainingState Load(string folder, LorsaStepper stepper, SortedDictionary<string, string> options)
+    {
+        var path = Path.Combine(folder, FileName);
+        using var file = SafetensorsFile.Open(path);
+        var stored = Read<SortedDictionary<string, string>>("options");
+        foreach (var (name, value) in options)
+        {
+            if (!stored.TryGetValue(name, out var then) || !string.Equals(then, value, StringComparison.Ordinal))
+            {
+                throw new ArgumentException(
+                    $"'{path}' belongs to a training with {name} = {then ?? "nothing"}, not {value}. Resume with the same options, or choose "
+                    + "another folder.");
+            }
+        }
+
+        for (var i = 0; i < stepper.Parameters.All.Count; i++)
+        {
+            var name = stepper.Parameters.All[i].Name;
+            file.Read(name, 0, stepper.Parameters.All[i].Values);
+            file.Read(FirstMoment + name, 0, stepper.Optimizer.FirstMoment.All[i].Values);
+            file.Read(SecondMoment + name, 0, stepper.Optimizer.SecondMoment.All[i].Values);
+        }
+
+        file.ReadInt64("optimizer.steps").CopyTo(stepper.Optimizer.Steps, 0);
+        file.ReadInt64("silent_tokens").CopyTo(stepper.SilentTokens, 0);
+        var position = file.ReadInt64("position");
+        (stepper.Step, stepper.CountedTokens) = (position[0], position[1]);
+        var norms = Read<double[]>("norms");
+        return new LorsaTrainingState
+        {
+            Options = options,
+            InputNorm = norms[0],
+            OutputNorm = norms[1],
+            Sequences = position[2],
+            Curve = Read<List<LorsaTrainingPoint>>("curve"),
+            Pending = Read<double[]>("pending"),
+        };
+
+        T Read<T>(string name)
+        {
+            try
+            {
+                return file.Metadata.TryGetValue(name, out var text) && JsonSerializer.Deserialize<T>(text) is { } value
+                    ? value
+                    : throw new InvalidDataException($"'{path}' is no checkpoint of a training: it has no '{name}'.");
+            }
+            catch (JsonException error)
+            {
+                throw new InvalidDataException(
+                    string.Create(CultureInfo.InvariantCulture, $"'{path}': the field '{name}' is damaged. {error.Message}"), error);
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+using System.Numerics.Tensors;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using HeadScope.Lorsa;
+using HeadScope.Numerics;
+using HeadScope.Transformers.Loading;
+
+namespace HeadScope.Tests.Lorsa;
+
+public sealed class LorsaCheckpointTests : IDisposable
+{
+    private readonly string folder = Directory.CreateTempSubdirectory("headscope-lorsa-").FullName;
+
+    public void Dispose() => Directory.Delete(folder, recursive: true);
+
+    [Theory]
+    [InlineData("llamascopium")]
+    [InlineData("llamascopium_folded")]
+    [InlineData("llamascopium_jumprelu_qknorm")]
+    public void Checkpoints_of_the_current_code_give_its_numbers_and_survive_a_round_trip(string name)
+    {
+        var source = TestData.Shared("reference", "lorsa", "checkpoints", name);
+        using var expected = SafetensorsFile.Open(Path.Combine(source, "expected.safetensors"));
+        var lorsa = LorsaModel.Load(source);
+        Check(lorsa);
+        lorsa.Save(folder);
+        Check(LorsaModel.Load(folder));
+
+        using var original = SafetensorsFile.Open(Path.Combine(source, "sae_weights.safetensors"));
+        using var written = SafetensorsFile.Open(Path.Combine(folder, "sae_weights.safetensors"));
+        Assert.Equal("2.0.0b34", written.Metadata["version"]);
+        Assert.Equal(original.Tensors.Keys.Order(), written.Tensors.Keys.Order());
+        foreach (var info in original.Tensors.Values)
+        {
+            Assert.Equal(info.Shape, written.Tensors[info.Name].Shape);
+            Assert.Equal(info.DataType, written.Tensors[info.Name].DataType);
+            if (info.DataType != "BOOL" && info.Name != "IGNORE")
+            {
+                LorsaReference.AssertClose(Numbers(original, info.Name), Numbers(written, info.Name), 1e-6, info.Name);
+            }
+        }
+
+        Assert.Equal(original.ReadInt64("mask"), written.ReadInt64("mask"));
+        Assert.Equal(float.NegativeInfinity, Numbers(written, "IGNORE")[0]);
+        var config = JsonNode.Parse(File.ReadAllText(Path.Combine(source, "config.json")))!.AsObject();
+        var writtenConfig = JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "config.json")))!.AsObject();
+        Assert.Equal(config.Select(field => field.Key).Order(), writtenConfig.Select(field => field.Key).Order());
+        foreach (var (key, value) in config)
+        {
+            Assert.True(SameJson(value, writtenConfig[key]), $"{key} was {value}, is {writtenConfig[key]}.");
+        }
+
+        void Check(LorsaModel model)
+        {
+            var input = Read(expected, "hook_in");
+            var activations = model.Encode(input);
+            LorsaReference.AssertClose(Numbers(expected, "recon_in_model_units"), model.Reconstruct(input).AsFlatSpan(), 5e-6, "The output");
+            var z = new float[expected.Tensors["z"].Length];
+            var shape = expected.Tensors["z"].Shape;
+            for (var b = 0; b < shape[0]; b++)
+            {
+                for (var t = 0; t < shape[1]; t++)
+                {
+                    foreach (var (head, activation) in activations.ActiveAt(b, t))
+                    {
+                        z[(((b * shape[1]) + t) * shape[2]) + head] = activation;
+                    }
+                }
+            }
+
+            LorsaReference.AssertClose(Numbers(expected, "z"), z, 5e-6, "z");
+        }
+    }
+
+    [Theory]
+    [InlineData("final.safetensors")]
+    [InlineData("final.pth")]
+    public void Checkpoints_of_the_first_code_give_its_numbers(string file)
+    {
+        var source = TestData.Shared("reference", "lorsa", "checkpoints", "lorsa");
+        File.Copy(Path.Combine(source, "config.json"), Path.Combine(folder, "config.json"));
+        File.Copy(Path.Combine(source, file), Path.Combine(folder, file));
+        using var expected = SafetensorsFile.Open(Path.Combine(source, "expected.safetensors"));
+        var input = Read(expected, "hook_in");
+        var lorsa = LorsaModel.Load(folder);
+        var rescaled = lorsa.FoldNormalization();
+        var folded = rescaled.WithUnitOutputNorms();
+        Assert.Equal(3, lorsa.Config.Layer);
+        foreach (var model in new[] { lorsa, rescaled, folded })
+        {
+            LorsaReference.AssertClose(Numbers(expected, "recon_in_model_units"), model.Reconstruct(input).AsFlatSpan(), 5e-6, "The output");
+        }
+
+        foreach (var (name, tensor) in rescaled.Tensors)
+        {
+            var stored = name == "b_D" ? "b_O" : name;
+            LorsaReference.AssertClose(Numbers(expected, $"rescaled.{stored}"), tensor.AsFlatSpan(), 1e-6, name);
+            LorsaReference.AssertClose(Numbers(expected, $"folded.{stored}"), folded.Tensors[name].AsFlatSpan(), 1e-6, name);
+        }
+    }
+
+    [Fact]
+    public void A_Lorsa_trained_on_a_real_model_gives_the_recorded_output()
+    {
+        var lorsa = LorsaModel.Load(TestData.Shared("reference", "lorsa", "eval", "checkpoint_layer12"));
+        using var window = SafetensorsFile.Open(TestData.Shared("reference", "lorsa", "eval", "smollm2_layer12_window1400.safetensors"));
+        var activations = lorsa.Encode(Read(window, "hook_in"));
+        LorsaReference.AssertClose(Numbers(window, "recon_model_units"), activations.Output.AsFlatSpan(), 1e-4, "The output");
+        var active = window.ReadInt64("active_indices");
+        var differing = 0;
+        for (var t = 0; t < activations.Length; t++)
+        {
+            differing += active.AsSpan(t * 32, 32).ToArray().Order().SequenceEqual(activations.ActiveAt(0, t).Select(a => (long)a.Head)) ? 0 : 1;
+        }
+
+        // Two scores at rank 32 and 33 may be equal within rounding.
+        Assert.InRange(differing, 0, 2);
+    }
+
+    [Fact]
+    public void Folding_keeps_the_choice_of_JumpReLU_heads()
+    {
+        var config = new LorsaConfig
+        {
+            ModelWidth = 8, Heads = 12, QkHeads = 2, QkWidth = 4, ContextLength = 6, Activation = LorsaActivation.JumpRelu,
+        };
+        var p = new LorsaParameters(config);
+        LorsaInitializer.Randomize(p, config, 1, firstCode: true, threshold: 0.3);
+        var lorsa = new LorsaModel(config, p, LorsaNormalization.Dataset, 5, 0.5);
+        var random = new Random(2);
+        var input = Tensor.Create([.. Enumerable.Range(0, 48).Select(_ => (float)random.NextDouble() * 4)], [6, 8]);
+        var output = lorsa.Reconstruct(input).AsFlatSpan().ToArray();
+        Assert.Contains(lorsa.Encode(input).ActiveAt(0, 5), _ => true);
+        LorsaReference.AssertClose(output, lorsa.FoldNormalization().Reconstruct(input).AsFlatSpan(), 1e-5, "The output");
+    }
+
+    [Fact]
+    public void Errors_name_file_field_and_what_was_found()
+    {
+        Assert.Contains("config.json", Assert.Throws<FileNotFoundException>(() => LorsaModel.Load(folder)).Message, StringComparison.Ordinal);
+        File.WriteAllText(Path.Combine(folder, "config.json"), """{"sae_type": "lorsa", "d_model": "many"}""");
+        var error = Assert.Throws<InvalidDataException>(() => LorsaModel.Load(folder));
+        Assert.Contains("d_model", error.Message, StringComparison.Ordinal);
+        Assert.Contains("many", error.Message, StringComparison.Ordinal);
+        File.WriteAllText(Path.Combine(folder, "config.json"), """{"sae_type": "sae"}""");
+        Assert.Contains("sae_type", Assert.Throws<NotSupportedException>(() => LorsaModel.Load(folder)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_pickle_that_asks_for_code_is_refused()
+    {
+        var path = Path.Combine(folder, "evil.pth");
+        using (var zip = System.IO.Compression.ZipFile.Open(path, System.IO.Compression.ZipArchiveMode.Create))
+        {
+            using var stream = zip.CreateEntry("archive/data.pkl").Open();
+            stream.Write("\u0080\u0002cos\nsystem\nX\u0004\u0000\u0000\u0000echo\u0085R."u8.ToArray().Where(b => b != 0xC2).ToArray());
+        }
+
+        var error = Assert.Throws<InvalidDataException>(() => TorchPickle.Read(path));
+        Assert.Contains("os.system", error.Message, StringComparison.Ordinal);
+    }
+
+    private static bool SameJson(JsonNode? a, JsonNode? b) => a?.GetValueKind() == JsonValueKind.Number && b?.GetValueKind() == JsonValueKind.Number
+        ? Math.Abs(a.GetValue<double>() - b.GetValue<double>()) < 1e-12
+        : JsonNode.DeepEquals(a, b);
+
+    private static float[] Numbers(SafetensorsFile file, string name)
+    {
+        var numbers = new float[file.Tensors[name].Length];
+        file.Read(name, 0, numbers);
+        return numbers;
+    }
+
+    private static Tensor<float> Read(SafetensorsFile file, string name) =>
+        Tensor.Create(Numbers(file, name), [.. file.Tensors[name].Shape.Select(length => (nint)length)]);
+}

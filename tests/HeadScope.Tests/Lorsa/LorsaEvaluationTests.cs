@@ -1,0 +1,74 @@
+using HeadScope.Lorsa;
+
+namespace HeadScope.Tests.Lorsa;
+
+public class LorsaEvaluationTests
+{
+    [Fact]
+    public void Metrics_equal_the_reference()
+    {
+        using var reference = new LorsaReference("eval", "llamascopium_eval_tiny");
+        var lorsa = Tiny(reference);
+        var evaluation = LorsaEvaluation.Of(lorsa, Batches(reference));
+        var pooled = reference.Json.GetProperty("pooled");
+        var official = reference.Json.GetProperty("official_metrics_averaged_over_batches");
+        Assert.Equal(pooled.GetProperty("ev").GetDouble(), evaluation.ExplainedVariance, 1e-5);
+        Assert.Equal(pooled.GetProperty("ev_per_token_mean").GetDouble(), evaluation.ExplainedVarianceByToken, 1e-5);
+        Assert.Equal(pooled.GetProperty("nmse").GetDouble(), evaluation.NormalizedError, 1e-5);
+        Assert.Equal(pooled.GetProperty("l0").GetDouble(), evaluation.ActiveHeads, 1e-9);
+        Assert.Equal(pooled.GetProperty("dead_fraction").GetDouble(), evaluation.DeadFraction, 1e-9);
+        Assert.Equal(pooled.GetProperty("l2_per_token").GetDouble(), evaluation.SquaredError, 1e-4);
+        Assert.Equal(pooled.GetProperty("never_active_heads").EnumerateArray().Select(h => h.GetInt32()), evaluation.DeadHeads);
+
+        // What the official code averages over batches, averaged the same way here (its EV with the mean of each batch).
+        var batches = Batches(reference).Select(batch => LorsaEvaluation.Of(lorsa, [batch])).ToArray();
+        Assert.Equal(official.GetProperty("metrics/explained_variance").GetDouble(), batches.Average(b => b.ExplainedVariance), 1e-5);
+        Assert.Equal(official.GetProperty("metrics/explained_variance_legacy").GetDouble(), batches.Average(b => b.ExplainedVarianceByToken), 1e-5);
+        Assert.Equal(official.GetProperty("metrics/l2_norm_error").GetDouble(), batches.Average(b => b.ErrorNorm), 1e-5);
+        Assert.Equal(official.GetProperty("metrics/l2_norm_error_ratio").GetDouble(), batches.Average(b => b.ErrorNormRatio), 1e-5);
+        Assert.Equal(official.GetProperty("metrics/mean_feature_act").GetDouble(), batches.Average(b => b.MeanActivation), 1e-5);
+    }
+
+    [Fact]
+    public void Z_patterns_equal_the_reference_and_sum_to_z()
+    {
+        using var reference = new LorsaReference("eval", "llamascopium_eval_tiny");
+        var lorsa = Tiny(reference);
+        var (n, length) = (lorsa.Config.Heads, 12);
+        var first = reference.Numbers("in.hook_in").AsSpan(0, 4 * length * lorsa.Config.ModelWidth).ToArray();
+        var activations = lorsa.Encode(System.Numerics.Tensors.Tensor.Create(first, [4, length, lorsa.Config.ModelWidth]));
+        var actual = new float[4 * n * length * length];
+        for (var c = 0; c < 4; c++)
+        {
+            for (var i = 0; i < n; i++)
+            {
+                for (var t = 0; t < length; t++)
+                {
+                    var row = activations.ZPatternAt(i, c, t);
+                    row.CopyTo(actual, ((((c * n) + i) * length) + t) * length);
+                    Assert.Equal(activations.PreActivations[c, t, i], row.Sum(), 1e-4);
+                }
+            }
+        }
+
+        LorsaReference.AssertClose(reference.Numbers("zpattern.contexts0to3"), actual, 5e-6, "The z-pattern");
+    }
+
+    internal static LorsaModel Tiny(LorsaReference reference)
+    {
+        var config = reference.Config;
+        var norms = reference.Json.GetProperty("dataset_average_activation_norm").EnumerateObject().Select(p => p.Value.GetDouble()).ToArray();
+        return new LorsaModel(config, reference.Parameters(config, "param"), LorsaNormalization.Dataset, norms[0], norms[1]);
+    }
+
+    internal static IEnumerable<ActivationBatch> Batches(LorsaReference reference)
+    {
+        const int Contexts = 4, Length = 12, Width = 24;
+        var (x, y, mask, tokens) = (
+            reference.Numbers("in.hook_in"), reference.Numbers("in.hook_out"), reference.Numbers("in.mask"), reference.Numbers("in.tokens"));
+        const int Tokens = Contexts * Length;
+        return Enumerable.Range(0, mask.Length / Tokens).Select(b => new ActivationBatch(
+            Contexts, Length, x[(b * Tokens * Width)..((b + 1) * Tokens * Width)], y[(b * Tokens * Width)..((b + 1) * Tokens * Width)],
+            mask[(b * Tokens)..((b + 1) * Tokens)], Array.ConvertAll(tokens[(b * Tokens)..((b + 1) * Tokens)], token => (int)token)));
+    }
+}
