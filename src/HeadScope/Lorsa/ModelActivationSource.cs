@@ -27,11 +27,10 @@ public sealed class ModelActivationSource : ActivationSource
     /// <param name="heldOutSequences">How many windows are held out.</param>
     /// <param name="shuffleBuffer">How many windows are shuffled at a time; 0 keeps the order, as a corpus of windows does anyway.</param>
     /// <param name="seed">The seed of the shuffling.</param>
-    /// <param name="tokenizer">The tokenizer; not needed for a corpus of windows.</param>
     /// <exception cref="ArgumentException">The model has no such layer, or a shorter context.</exception>
     public ModelActivationSource(
         TransformerModel model, int layer, LorsaCorpus corpus, int contextLength, int heldOutSequences = 32, int shuffleBuffer = 1024,
-        int seed = 0, Tokenizer? tokenizer = null)
+        int seed = 0)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(corpus);
@@ -48,8 +47,8 @@ public sealed class ModelActivationSource : ActivationSource
 
         (this.model, this.layer, this.corpus, length, heldOut) = (model, layer, corpus, contextLength, heldOutSequences);
         (this.shuffleBuffer, this.seed) = (corpus.KeepsOrder ? 0 : shuffleBuffer, seed);
-        this.tokenizer = tokenizer;
-        BeginsWithToken = corpus.KeepsOrder || (tokenizer?.BeginningOfText ?? tokenizer?.EndOfText) is not null;
+        tokenizer = corpus.KeepsOrder ? null : model.Tokenizer;
+        BeginsWithToken = corpus.KeepsOrder || (tokenizer!.BeginningOfText ?? tokenizer.EndOfText) is not null;
     }
 
     /// <inheritdoc/>
