@@ -1,4 +1,5 @@
-using System.Numerics.Tensors;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace HeadScope.Numerics;
 
@@ -10,8 +11,27 @@ public static class MatrixProduct
     /// <param name="b">B, [k, n].</param>
     /// <param name="c">C, [m, n]; must not overlap A or B.</param>
     /// <param name="accumulate">Whether the product is added to what C holds.</param>
+    /// <remarks>The result is the same, bit for bit, for any number of threads; it may differ between processors with different
+    /// vector instructions.</remarks>
     /// <exception cref="ArgumentException">The shapes do not fit.</exception>
     public static void Multiply(ReadOnlyMatrix a, ReadOnlyMatrix b, Matrix c, bool accumulate = false)
+    {
+        if (Vector512.IsHardwareAccelerated && Avx512F.IsSupported)
+        {
+            Multiply<Tile512>(a, b, c, accumulate);
+        }
+        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported)
+        {
+            Multiply<Tile256>(a, b, c, accumulate);
+        }
+        else
+        {
+            Multiply<TilePortable>(a, b, c, accumulate);
+        }
+    }
+
+    internal static unsafe void Multiply<TTile>(ReadOnlyMatrix a, ReadOnlyMatrix b, Matrix c, bool accumulate)
+        where TTile : struct, IProductTile
     {
         if (a.Columns != b.Rows || c.Rows != a.Rows || c.Columns != b.Columns)
         {
@@ -19,19 +39,37 @@ public static class MatrixProduct
                 $"Shapes do not fit: [{a.Rows}, {a.Columns}] · [{b.Rows}, {b.Columns}] into [{c.Rows}, {c.Columns}].");
         }
 
-        var rows = b.IsTransposed ? new ReadOnlyMatrix(b.ToArray(), b.Rows, b.Columns) : b;
-        for (var i = 0; i < a.Rows; i++)
+        if (a.Columns == 0 && !accumulate)
         {
-            var row = c.Row(i);
-            if (!accumulate)
+            for (var i = 0; i < c.Rows; i++)
             {
-                row.Clear();
+                c.Row(i).Clear();
             }
+        }
 
-            for (var p = 0; p < a.Columns; p++)
+        if (c.Rows == 0 || c.Columns == 0 || a.Columns == 0)
+        {
+            return;
+        }
+
+        fixed (float* pa = a.Values, pb = b.Values, pc = c.Values)
+        {
+            var operands = new ProductOperands
             {
-                TensorPrimitives.MultiplyAdd(rows.Row(p), a[i, p], row, row);
-            }
+                A = pa,
+                B = pb,
+                C = pc,
+                ARow = a.IsTransposed ? 1 : a.Stride,
+                AColumn = a.IsTransposed ? a.Stride : 1,
+                BRow = b.IsTransposed ? 1 : b.Stride,
+                BColumn = b.IsTransposed ? b.Stride : 1,
+                CRow = c.Stride,
+                M = c.Rows,
+                N = c.Columns,
+                K = a.Columns,
+                Accumulate = accumulate,
+            };
+            TiledProduct<TTile>.Multiply(operands);
         }
     }
 }
