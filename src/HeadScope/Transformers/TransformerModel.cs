@@ -33,7 +33,7 @@ public sealed class TransformerModel : IDisposable
             .SelectMany(layer => Enumerable.Range(0, config.HeadCount), (layer, head) => new Head(layer, head))];
     }
 
-    /// <summary>The name it was loaded by.</summary>
+    /// <summary>A short name: the hub id, the folder's or the file's name, or <c>demo</c>.</summary>
     public string Name { get; }
 
     /// <summary>Its shape.</summary>
@@ -74,22 +74,29 @@ public sealed class TransformerModel : IDisposable
     /// and hooks can change, in the order of the forward pass.</summary>
     public IReadOnlyList<string> ActivationNames => [.. HookNames.All(Config).Select(hook => hook.Name)];
 
-    /// <summary>Loads a model from a Hugging Face style folder or a GGUF file, or the demo model.</summary>
-    /// <param name="nameOrPath"><c>demo</c>, a folder with config.json and safetensors files, or a <c>.gguf</c> file.</param>
+    /// <summary>
+    /// Loads a model. Shapes are checked against the configuration; numbers are read when they are first used, so that this takes no
+    /// longer for a big model than for a small one.
+    /// </summary>
+    /// <param name="nameOrPath"><c>demo</c>, the small model that comes with HeadScope; a folder with config.json and safetensors files;
+    /// a <c>.gguf</c> file; or a model on the Hugging Face hub, such as <c>gpt2</c> or <c>EleutherAI/pythia-160m@main</c>, which is
+    /// downloaded unless it is in the cache.</param>
+    /// <param name="hub">Where the hub and the cache are; null for what the environment says.</param>
+    /// <param name="progress">Gets the bytes of a download.</param>
+    /// <param name="cancellationToken">Stops a download; what has arrived is kept.</param>
     /// <returns>The model.</returns>
-    /// <exception cref="FileNotFoundException">A file is missing.</exception>
+    /// <exception cref="FileNotFoundException">There is no such file, folder or model, or one of its files is missing.</exception>
     /// <exception cref="InvalidDataException">A file is damaged, or does not hold what its configuration says.</exception>
     /// <exception cref="NotSupportedException">The model needs something that is not supported; the message names the key.</exception>
-    public static TransformerModel Load(string nameOrPath)
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public static TransformerModel Load(
+        string nameOrPath,
+        HubOptions? hub = null,
+        IProgress<WorkProgress>? progress = null,
+        CancellationToken cancellationToken = default)
     {
-        ArgumentException.ThrowIfNullOrEmpty(nameOrPath);
-        if (nameOrPath.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase))
-        {
-            return LoadGguf(nameOrPath, nameOrPath);
-        }
-
-        var folder = string.Equals(nameOrPath, "demo", StringComparison.Ordinal) ? DemoModel.Folder() : nameOrPath;
-        return LoadFolder(nameOrPath, folder);
+        var files = ModelFiles.Resolve(nameOrPath, hub, progress, cancellationToken);
+        return files.GgufPath is { } gguf ? LoadGguf(files.Name, gguf) : LoadFolder(files.Name, files.Folder!);
     }
 
     /// <summary>The same model with its weights rewritten, step by step; this one stays as it is. The two share the open files.</summary>
@@ -283,7 +290,16 @@ public sealed class TransformerModel : IDisposable
 
     private static TransformerModel LoadFolder(string name, string folder)
     {
-        var config = HuggingFaceConfig.Read(Path.Combine(folder, "config.json"));
+        var path = Path.Combine(folder, "config.json");
+        if (!File.Exists(path))
+        {
+            throw new FileNotFoundException(
+                $"'{folder}' has no config.json; a model folder holds config.json, safetensors files and a tokenizer. "
+                + "For a GGUF model name the .gguf file itself.",
+                path);
+        }
+
+        var config = HuggingFaceConfig.Read(path);
         var hasTokenizer = File.Exists(Path.Combine(folder, "tokenizer.json"))
             || (File.Exists(Path.Combine(folder, "vocab.json")) && File.Exists(Path.Combine(folder, "merges.txt")));
         return Open(
