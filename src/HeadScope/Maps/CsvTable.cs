@@ -1,0 +1,29 @@
+using CsvHelper;
+
+namespace HeadScope.Maps;
+
+/// <summary>Tables as CSV: a header and a line for each row, numbers in the form that reads back exactly.</summary>
+internal static class CsvTable
+{
+    private static readonly CsvWriterOptions Options = new() { NewLine = "\n" };
+
+    /// <summary>Writes a table.</summary>
+    public static string Write(IReadOnlyList<string> columns, IEnumerable<IReadOnlyList<object?>> rows)
+    {
+        var text = new StringWriter();
+        using (var csv = CsvWriter.Create(text, Options))
+        {
+            foreach (var row in rows.Prepend(columns))
+            {
+                foreach (var value in row)
+                {
+                    csv.WriteField(value);
+                }
+
+                csv.EndRecord();
+            }
+        }
+
+        return text.ToString();
+    }
+}

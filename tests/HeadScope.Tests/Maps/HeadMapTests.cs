@@ -1,0 +1,169 @@
+using HeadScope.Maps;
+using HeadScope.Numerics;
+using HeadScope.Transformers;
+
+namespace HeadScope.Tests.Maps;
+
+public class HeadMapTests
+{
+    private static readonly Lazy<TransformerModel> DemoModel = new(() => TransformerModel.Load("demo"));
+
+    private static readonly Lazy<HeadMap> DemoMap = new(() => HeadMap.Score(DemoModel.Value, Relations.All));
+
+    [Fact]
+    public void The_demo_model_has_heads_for_its_relations_and_the_rest_is_skipped_with_the_count()
+    {
+        var map = DemoMap.Value;
+        Assert.Equal(20, map.Relations.Count + map.Skipped.Count);
+        Assert.All(map.Relations, r => Assert.True(r.PairsUsed >= 30));
+        Assert.All(map.Skipped, s => Assert.Contains($"{s.PairsUsable} of {s.PairsTotal} pairs", s.Reason, StringComparison.Ordinal));
+        Assert.Contains(map.Skipped, s => s.Name == "year_to_following");
+        var capitals = map["country_to_capital"];
+        Assert.Equal(Relations.CountryToCapital.Pairs.Count, capitals.PairsUsed + capitals.SkippedPairs.Count);
+        Assert.Contains(capitals.SkippedPairs, p => p.Source == "Luxembourg" && p.Reason.Contains("tokens", StringComparison.Ordinal));
+        Assert.Equal(1, map["name_copying"].K);
+        Assert.Equal(10, capitals.K);
+        var top = map.Top(1);
+        Assert.Contains(top, s => s.Score > 0.3);
+        Assert.All(top, s => Assert.InRange(map[s.Relation].Examples(s.Head).Count, 1, 8));
+    }
+
+    [Fact]
+    public void A_score_is_what_the_definition_says()
+    {
+        // E[s] or mlp0(E[s]), times the formed W_V W_O W_U, sorted.
+        var model = DemoModel.Value;
+        var relation = DemoMap.Value["country_to_capital"];
+        var config = model.Config;
+        var wide = new float[config.VocabularySize * config.ModelWidth];
+        model.TokenEmbedding.CopyTo(wide);
+        foreach (var head in (Head[])[new(0, 3), new(2, 5)])
+        {
+            var hits = 0;
+            foreach (var pair in relation.Pairs)
+            {
+                var u = wide.AsSpan(pair.SourceToken * config.ModelWidth, config.ModelWidth).ToArray();
+                if (head.Layer > 0)
+                {
+                    var y = new float[u.Length];
+                    model.ApplyFirstMlp(new(u, 1, u.Length), new(y, 1, y.Length));
+                    u = y;
+                }
+
+                var z = Times(u, model.ValueWeight(head));
+                var logits = Times(Times(z, model.OutputWeight(head)), model.Unembedding.Weight);
+                hits += logits.Count(l => l > logits[pair.TargetToken]) < relation.K ? 1 : 0;
+            }
+
+            Assert.Equal(hits, relation.Of(head).Hits);
+            Assert.Equal(hits / (float)relation.PairsUsed, relation.Of(head).Score);
+        }
+    }
+
+    [Theory]
+    [InlineData(2)]
+    [InlineData(5)]
+    [InlineData(40)]
+    public void Parts_merge_to_the_map_made_at_once(int count)
+    {
+        var parts = Enumerable.Range(1, count)
+            .Select(i => HeadMap.Score(DemoModel.Value, Relations.All, new HeadMapOptions { Shard = new Shard(i, count) }))
+            .Select(part => HeadMap.FromJson(part.ToJson()));
+        Assert.Equal(DemoMap.Value.ToJson(), HeadMap.Merge(parts.Reverse()).ToJson());
+    }
+
+    [Fact]
+    public void Threads_change_nothing()
+    {
+        var threads = Parallelism.Threads;
+        try
+        {
+            foreach (var other in (int[])[1, 3, 8])
+            {
+                Parallelism.Threads = other;
+                Assert.Equal(DemoMap.Value.ToJson(), HeadMap.Score(DemoModel.Value, Relations.All).ToJson());
+            }
+        }
+        finally
+        {
+            Parallelism.Threads = threads;
+        }
+    }
+
+    [Fact]
+    public void Json_keeps_everything_and_csv_has_a_line_for_each_relation_and_head()
+    {
+        var map = DemoMap.Value;
+        var again = HeadMap.FromJson(map.ToJson());
+        Assert.Equal(map.ToJson(), again.ToJson());
+        Assert.Equal(map["verb_to_past_tense"].Scores.AsFlatSpan(), again["verb_to_past_tense"].Scores.AsFlatSpan());
+        Assert.Equal(map.Skipped, again.Skipped);
+        var lines = map.ToCsv().TrimEnd('\n').Split('\n');
+        Assert.Equal(1 + (map.Relations.Count * 32), lines.Length);
+        Assert.Equal("relation,category,layer,head,k,pairs,relation_hits,suppression_hits,relation_score,suppression_score", lines[0]);
+        Assert.StartsWith("country_to_capital,knowledge,0,0,10,", lines[1], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Merge_says_what_does_not_fit()
+    {
+        HeadMap Part(int index, int count, bool firstMlp = true) => HeadMap.Score(
+            DemoModel.Value, Relations.CountryToCapital, new HeadMapOptions { Shard = new Shard(index, count), FirstMlp = firstMlp });
+        Assert.Contains("2/3 is missing", Message(() => HeadMap.Merge([Part(1, 3), Part(3, 3)])), StringComparison.Ordinal);
+        Assert.Contains("3/3 is missing", Message(() => HeadMap.Merge([Part(1, 3), Part(2, 3)])), StringComparison.Ordinal);
+        Assert.Contains("there twice", Message(() => HeadMap.Merge([Part(1, 2), Part(1, 2)])), StringComparison.Ordinal);
+        Assert.Contains("number of parts", Message(() => HeadMap.Merge([Part(1, 2), Part(2, 3)])), StringComparison.Ordinal);
+        Assert.Contains("first MLP off", Message(() => HeadMap.Merge([Part(1, 2), Part(2, 2, firstMlp: false)])), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Bad_input_is_named()
+    {
+        var model = DemoModel.Value;
+        Assert.Contains("vocabulary", Message(() => HeadMap.Score(model, Relations.CountryToCapital, new HeadMapOptions { K = 2924 })), StringComparison.Ordinal);
+        Assert.Contains("no relations", Message(() => HeadMap.Score(model, Array.Empty<Relation>())), StringComparison.Ordinal);
+        Assert.Contains("'none' has no pairs", Message(() => HeadMap.Score(model, new Relation("none", "", []))), StringComparison.Ordinal);
+        Assert.Contains(
+            "0 of 1 pairs are single tokens",
+            Message(() => HeadMap.Score(model, new Relation("long", "", [new("antidisestablishment", "x")]))),
+            StringComparison.Ordinal);
+        Assert.Contains("twice", Message(() => HeadMap.Score(model, [Relations.NameCopying, Relations.NameCopying])), StringComparison.Ordinal);
+        Assert.Contains(
+            "Token 2923 of relation 'r'",
+            Message(() => HeadMap.Score(model, [new TokenRelation("r", "", [new("a", "b", 2923, 0)], [])])),
+            StringComparison.Ordinal);
+        Assert.Contains("was skipped: ", Message(() => _ = DemoMap.Value["year_to_following"]), StringComparison.Ordinal);
+        Assert.Contains("It has: country_to_capital", Message(() => _ = DemoMap.Value["no_such"]), StringComparison.Ordinal);
+        Assert.Contains(
+            "4 layers of 8 heads",
+            Assert.Throws<ArgumentOutOfRangeException>(() => DemoMap.Value.Relations[0].Of(new Head(31, 2))).Message,
+            StringComparison.Ordinal);
+        Assert.Throws<InvalidDataException>(() => HeadMap.FromJson("{}"));
+        Assert.Throws<InvalidDataException>(() => HeadMap.FromJson("no json"));
+        Assert.Throws<FormatException>(() => Shard.Parse("3"));
+        Assert.Throws<ArgumentException>(() => Shard.Parse("3/2"));
+    }
+
+    [Fact]
+    public void Cancellation_stops_the_work() => Assert.Throws<OperationCanceledException>(
+        () => HeadMap.Score(DemoModel.Value, Relations.All, cancellationToken: new CancellationToken(canceled: true)));
+
+    private static float[] Times(float[] row, ReadOnlyMatrix matrix)
+    {
+        var product = new float[matrix.Columns];
+        for (var j = 0; j < product.Length; j++)
+        {
+            var sum = 0.0;
+            for (var i = 0; i < row.Length; i++)
+            {
+                sum += (double)row[i] * matrix[i, j];
+            }
+
+            product[j] = (float)sum;
+        }
+
+        return product;
+    }
+
+    private static string Message(Action action) => Assert.Throws<ArgumentException>(action).Message;
+}

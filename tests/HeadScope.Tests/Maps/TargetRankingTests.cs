@@ -1,0 +1,106 @@
+using FsCheck;
+using FsCheck.Fluent;
+using HeadScope.Maps;
+using HeadScope.Numerics;
+
+namespace HeadScope.Tests.Maps;
+
+public class TargetRankingTests
+{
+    [Fact]
+    public void Counting_finds_what_sorting_finds_also_with_ties_and_copied_rows()
+    {
+        // Small whole numbers: products are exact, and equal logits are everywhere.
+        var cases = from seed in Gen.Choose(0, int.MaxValue)
+                    from vocabulary in Gen.Choose(1, 1500)
+                    from width in Gen.Choose(1, 20)
+                    from size in Gen.Choose(1, 3)
+                    from k in Gen.Choose(1, 30)
+                    select (seed, vocabulary, width, size, k);
+        Check.One(Config.QuickThrowOnFailure.WithMaxTest(60), Prop.ForAll(cases.ToArbitrary(), given =>
+        {
+            var (seed, vocabulary, width, size, k) = given;
+            var random = new Random(seed);
+            float[] Whole(int count) => [.. Enumerable.Range(0, count).Select(_ => (float)random.Next(-size, size + 1))];
+            var unembedding = Whole(vocabulary * width);
+            CopyRows(unembedding, width, random);
+            var vectors = Whole(40 * width);
+            int[] targets = [.. Enumerable.Range(0, 40).Select(_ => random.Next(vocabulary))];
+            var (up, down) = Hits(unembedding, vectors, targets, Math.Min(k, vocabulary));
+            for (var i = 0; i < targets.Length; i++)
+            {
+                var logits = Enumerable.Range(0, vocabulary).Select(t => Dot(unembedding, t, vectors, i, width)).ToArray();
+                var sorted = logits.Order().ToArray();
+                var target = logits[targets[i]];
+                var above = vocabulary - 1 - Array.FindLastIndex(sorted, x => x == target);
+                var below = Array.FindIndex(sorted, x => x == target);
+                Assert.Equal(above < Math.Min(k, vocabulary), up.Contains(i));
+                Assert.Equal(below < Math.Min(k, vocabulary), down.Contains(i));
+            }
+        }));
+    }
+
+    [Fact]
+    public void Logits_that_fp32_cannot_tell_apart_are_compared_in_fp64()
+    {
+        // Beside a large common part, token 1 is above token 0 and token 2 below it by less than fp32 sums keep.
+        const int Width = 64;
+        var unembedding = new float[3 * Width];
+        unembedding.AsSpan().Fill(1000);
+        unembedding[Width + 5] += 0.0005f;
+        unembedding[(2 * Width) + 5] -= 0.0005f;
+        var vector = new float[Width];
+        vector.AsSpan().Fill(1);
+        var (up, down) = Hits(unembedding, [.. vector, .. vector, .. vector], [0, 1, 2], 1);
+        Assert.Equal([1], up);
+        Assert.Equal([2], down);
+    }
+
+    [Fact]
+    public void A_damaged_unembedding_is_named()
+    {
+        var unembedding = new float[400 * 4];
+        unembedding[(123 * 4) + 1] = float.NaN;
+        var error = Assert.Throws<InvalidDataException>(() => Hits(unembedding, [1, 2, 3, 4], [7], 1));
+        Assert.Contains("W_U of token 123", error.Message, StringComparison.Ordinal);
+    }
+
+    private static (int[] Up, int[] Down) Hits(float[] unembedding, float[] vectors, int[] targets, int k)
+    {
+        var width = vectors.Length / targets.Length;
+        var vocabulary = new VocabularyRows(unembedding, unembedding.Length / width, width);
+        var ranking = new TargetRanking(vocabulary, TargetQuestions.About(vocabulary, targets, [.. targets.Select(_ => k)]));
+        var rows = new ProjectionRows(width);
+        vectors.CopyTo(rows.Add(targets.Length).Values);
+        for (var i = 0; i < targets.Length; i++)
+        {
+            rows.Items[i] = new Projection { Id = i, Question = i };
+        }
+
+        Assert.Equal(-1, ranking.Begin(rows, 0));
+        ranking.Screen(rows);
+        ranking.Count(rows, null, TestContext.Current.CancellationToken);
+        var items = rows.Items.ToArray();
+        return ([.. items.Where(i => i.Above < k).Select(i => i.Id)], [.. items.Where(i => i.Below < k).Select(i => i.Id)]);
+    }
+
+    private static void CopyRows(float[] unembedding, int width, Random random)
+    {
+        var rows = unembedding.Length / width;
+        for (var i = 0; i < rows / 10; i++)
+        {
+            unembedding.AsSpan(random.Next(rows) * width, width).CopyTo(unembedding.AsSpan(random.Next(rows) * width, width));
+        }
+    }
+
+    private static double Dot(float[] a, int i, float[] b, int j, int width)
+    {
+        var sum = 0.0;
+        for (var k = 0; k < width; k++)
+        {
+            sum += (double)a[(i * width) + k] * b[(j * width) + k];
+        }
+
+        return sum;
+    }
+}
