@@ -12,7 +12,7 @@ internal static class DemoModel
         [
             Path.Combine(AppContext.BaseDirectory, "models", "demo"),
             Path.Combine(assembly, "models", "demo"),
-            Path.GetFullPath(Path.Combine(assembly, "..", "..", "contentFiles", "any", "any", "models", "demo")),
+            Path.GetFullPath(Path.Combine(assembly, "..", "..", "models", "demo")),
         ];
         return Array.Find(places, Directory.Exists) ?? throw new DirectoryNotFoundException(
             $"The demo model is not here; looked in {string.Join(", ", places.Select(place => $"'{place}'"))}. "
