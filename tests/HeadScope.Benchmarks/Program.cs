@@ -2,6 +2,7 @@ using HeadScope.Benchmarks;
 
 var benchmarks = new SortedDictionary<string, Action<string[]>>(StringComparer.Ordinal)
 {
+    ["decode"] = DecodeBenchmark.Run,
     ["matmul"] = MatrixProductBenchmark.Run,
 };
 
