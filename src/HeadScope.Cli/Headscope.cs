@@ -34,6 +34,12 @@ internal static class Headscope
         {
             Verbose,
             Threads,
+            MapCommand.Create(),
+            MergeCommand.Create(),
+            TokenizeCommand.Create(),
+            LogitsCommand.Create(),
+            ActivationsCommand.Create(),
+            ModelsCommand.Create(),
             new HelpOption { Action = new HelpWithExamples(new HelpAction()), Description = "Show this help." },
             new VersionOption(),
         };
@@ -46,9 +52,13 @@ internal static class Headscope
     /// <param name="output">Where results go.</param>
     /// <param name="error">Where messages and progress go.</param>
     /// <returns>One of <see cref="ExitCode"/>.</returns>
-    public static async Task<int> RunAsync(IReadOnlyList<string> arguments, TextWriter output, TextWriter error)
+    public static Task<int> RunAsync(IReadOnlyList<string> arguments, TextWriter output, TextWriter error) =>
+        RunAsync(CreateRoot(), arguments, output, error);
+
+    /// <summary>Runs one line of a command.</summary>
+    internal static async Task<int> RunAsync(Command command, IReadOnlyList<string> arguments, TextWriter output, TextWriter error)
     {
-        var parsed = CreateRoot().Parse(arguments.Count > 0 ? arguments : ["--help"]);
+        var parsed = command.Parse(arguments.Count > 0 ? arguments : ["--help"]);
         var verbose = false;
         try
         {
@@ -96,7 +106,7 @@ internal static class Headscope
                 error.WriteLine($"See: {CommandPath(parsed.CommandResult.Command)} --help");
                 return ExitCode.WrongUsage;
             default:
-                error.WriteLine($"headscope: {(verbose ? exception : OneLine(exception.Message))}");
+                error.WriteLine($"headscope: {(verbose ? exception : Message(exception))}");
                 return ExitCode.Failed;
         }
     }
@@ -105,5 +115,12 @@ internal static class Headscope
     internal static string CommandPath(Command command) =>
         command.Parents.OfType<Command>().FirstOrDefault() is { } parent ? $"{CommandPath(parent)} {command.Name}" : "headscope";
 
-    private static string OneLine(string message) => string.Join(' ', message.Split(['\r', '\n'], StringSplitOptions.RemoveEmptyEntries));
+    /// <summary>The message in one line, without the name of a parameter of the library, which says nothing here.</summary>
+    private static string Message(Exception exception)
+    {
+        var message = exception is ArgumentException { ParamName: { } name }
+            ? exception.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal)
+            : exception.Message;
+        return string.Join(' ', message.Split(['\r', '\n'], StringSplitOptions.RemoveEmptyEntries));
+    }
 }

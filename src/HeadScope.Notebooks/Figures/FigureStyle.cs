@@ -80,12 +80,16 @@ public sealed record FigureStyle
             gridcolor = Grid,
             linecolor = Muted,
             zerolinecolor = Grid,
-            tickcolor = Muted,
+            ticks = "outside",
+            ticklen = 4,
+            tickcolor = Grid,
             automargin = true,
-            title = new { standoff = 8 },
+            title = new { standoff = 8, font = new { size = FontSize } },
         };
+        var bar = new { title = new { font = new { size = FontSize } } };
         return new
         {
+            data = new { heatmap = new[] { new { colorbar = bar } }, scatter = new[] { new { marker = new { colorbar = bar } } } },
             layout = new
             {
                 font = new { family = FontFamily, size = FontSize, color = Ink },
@@ -96,6 +100,7 @@ public sealed record FigureStyle
                 xaxis = axis,
                 yaxis = axis,
                 hoverlabel = new { align = "left" },
+                margin = new { l = 56, r = 24, t = 60, b = 48 },
                 legend = new { bgcolor = "rgba(0,0,0,0)" },
                 annotationdefaults = new { font = new { size = FontSize, color = Ink }, arrowcolor = Muted },
                 updatemenudefaults = new { bgcolor = Paper, bordercolor = Muted, font = new { color = Ink, size = FontSize } },

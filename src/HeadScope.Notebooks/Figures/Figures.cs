@@ -26,7 +26,6 @@ public static partial class Figures
         ShowGrid = false,
         ZeroLine = false,
         AutoRange = reversed ? "reversed" : null,
-        Ticks = "",
     };
 
     /// <summary>Labels at places, such as tokens at positions.</summary>
@@ -39,7 +38,6 @@ public static partial class Figures
         ShowGrid = false,
         ZeroLine = false,
         AutoRange = reversed ? "reversed" : null,
-        Ticks = "",
     };
 
     /// <summary>The next larger of 0.1, 0.2, … 1: an end for colours that several maps share.</summary>

@@ -1,0 +1,54 @@
+using HeadScope.Maps;
+using HeadScope.Notebooks;
+
+namespace HeadScope.Cli;
+
+/// <summary>The files that a head map is written to; the ending of the name says which kind.</summary>
+internal static class HeadMapFiles
+{
+    private static readonly string[] Endings = [".html", ".json", ".csv", ".svg", ".pdf", ".png"];
+
+    /// <summary>Checks a name before the work begins.</summary>
+    /// <param name="path">The file.</param>
+    /// <exception cref="UsageException">Its ending is of no known kind.</exception>
+    public static void RequireKnown(string path)
+    {
+        if (!Endings.Contains(Path.GetExtension(path), StringComparer.OrdinalIgnoreCase))
+        {
+            throw new UsageException($"--output {path}: expected a name that ends in one of {string.Join(' ', Endings)}.");
+        }
+    }
+
+    /// <summary>Writes a map.</summary>
+    /// <param name="map">The map.</param>
+    /// <param name="paths">The files.</param>
+    /// <param name="offline">Whether HTML pages contain plotly.js.</param>
+    /// <param name="output">Where is said what was written.</param>
+    /// <param name="cancellationToken">Stops before the next file.</param>
+    public static void Write(HeadMap map, IReadOnlyList<string> paths, bool offline, TextWriter output, CancellationToken cancellationToken)
+    {
+        foreach (var path in paths)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            switch (Path.GetExtension(path).ToLowerInvariant())
+            {
+                case ".json":
+                    AtomicFile.WriteText(path, map.ToJson());
+                    break;
+                case ".csv":
+                    AtomicFile.WriteText(path, map.ToCsv());
+                    break;
+                case ".html":
+                    var plotly = offline ? PlotlyScript.FetchAsync(cancellationToken: cancellationToken).GetAwaiter().GetResult() : null;
+                    Figure[] figures = map.Relations.Count > 1 ? [Figures.HeadMap(map), Figures.RelationComparison(map)] : [Figures.HeadMap(map)];
+                    AtomicFile.WriteText(path, HtmlPage.Of($"Head map of {map.Model}", figures, plotly));
+                    break;
+                default:
+                    Figures.HeadMap(map).SaveAsync(path, cancellationToken: cancellationToken).GetAwaiter().GetResult();
+                    break;
+            }
+
+            output.WriteLine($"Wrote {path}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+using System.CommandLine;
+using HeadScope.Maps;
+using HeadScope.Notebooks;
+
+namespace HeadScope.Cli;
+
+/// <summary><c>headscope map</c>: which heads implement which relation, from the parameters alone.</summary>
+internal static class MapCommand
+{
+    /// <summary>Makes the verb.</summary>
+    /// <returns>The command.</returns>
+    public static Command Create()
+    {
+        var model = ModelOption.Create();
+        var relations = new Option<string[]>("--relation", "-r")
+        {
+            Description = "A relation that comes with HeadScope (such as country_to_capital), or a CSV file with the columns source,target. "
+                + "The option may be given several times; all shipped relations when it is not.",
+            HelpName = "name|pairs.csv",
+        };
+        var k = new Option<int?>("--k")
+        {
+            Description = "A pair counts when its target is among the k tokens that the head promotes most; as in the paper when not given: 10, and 1 for copying.",
+            HelpName = "n",
+        };
+        var minimum = new Option<int?>("--minimum-pairs")
+        {
+            Description = "Skip relations with fewer pairs of single tokens; 30 when not given, 1 for relations from files.",
+            HelpName = "n",
+        };
+        var withoutMlp = new Option<bool>("--no-first-mlp") { Description = "Let heads read the embeddings as they are, without the first MLP." };
+        var shard = new Option<string?>("--shard")
+        {
+            Description = "Score only part i of n equal parts of the heads, for many machines; write it with --output part.json and join the parts with headscope merge.",
+            HelpName = "i/n",
+        };
+        var output = OutputOption();
+        var offline = new Option<bool>("--offline") { Description = "Put plotly.js into HTML pages (5 MB), so that they are interactive without a network." };
+        var top = new Option<int>("--top") { Description = "How many heads are printed for each relation.", HelpName = "n", DefaultValueFactory = _ => 3 };
+        var verb = new Verb(
+            "map",
+            "Finds the heads that implement relations, such as from a country to its capital, from the parameters alone (MAPS, arXiv 2412.11965): "
+            + "prints the strongest heads and a heat map, and writes a page to explore all of them. Runs on the built-in demo model when no other is named.")
+        {
+            Examples =
+            [
+                ("headscope map", "All shipped relations on the demo model; writes head-map.html."),
+                ("headscope map --model gpt2 --relation country_to_capital --relation name_copying", "Two relations on GPT-2 small."),
+                ("headscope map --model model.gguf --relation pairs.csv --k 10 --output x.json", "Your own pairs on a GGUF file, as JSON."),
+                ("headscope map --model meta-llama/Llama-3.1-8B --shard 3/16 --output part-3.json", "The third of sixteen parts, for a cluster."),
+            ],
+        };
+        foreach (var option in new Option[] { model, relations, k, minimum, withoutMlp, shard, output, offline, top })
+        {
+            verb.Add(option);
+        }
+
+        verb.Does((parsed, cancellation) =>
+        {
+            var options = new HeadMapOptions
+            {
+                K = parsed.GetValue(k),
+                FirstMlp = !parsed.GetValue(withoutMlp),
+                Shard = Part(parsed.GetValue(shard)),
+            };
+            var asked = parsed.GetValue(relations) ?? [];
+            Relation[] chosen = asked.Length == 0 ? [.. Relations.All] : [.. asked.Select(Named)];
+            options = options with { MinimumPairs = parsed.GetValue(minimum) ?? (asked.Any(File.Exists) ? 1 : options.MinimumPairs) };
+            string[] paths = parsed.GetValue(output) is { Length: > 0 } given ? given : ["head-map.html"];
+            Array.ForEach(paths, HeadMapFiles.RequireKnown);
+
+            using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
+            var map = TerminalProgress.Show(progress => HeadMap.Score(loaded, chosen, options, progress, cancellation));
+            HeadMapText.Print(map, parsed.GetValue(top), parsed.InvocationConfiguration.Output);
+            HeadMapFiles.Write(map, paths, parsed.GetValue(offline), parsed.InvocationConfiguration.Output, cancellation);
+        });
+        return verb;
+    }
+
+    /// <summary>The option <c>--output</c> of <c>map</c> and <c>merge</c>.</summary>
+    internal static Option<string[]> OutputOption() => new("--output", "-o")
+    {
+        Description = "Where to write; the ending says what: .html a page to explore, .json all of it, .csv one line a head, .svg, .pdf or .png a picture. "
+            + "The option may be given several times.",
+        HelpName = "file",
+    };
+
+    private static Shard Part(string? text)
+    {
+        try
+        {
+            return text is null ? Shard.Whole : Shard.Parse(text);
+        }
+        catch (Exception exception) when (exception is FormatException or ArgumentException)
+        {
+            throw new UsageException($"--shard: {exception.Message}");
+        }
+    }
+
+    private static Relation Named(string nameOrPath)
+    {
+        if (Relations.All.FirstOrDefault(r => string.Equals(r.Name, nameOrPath, StringComparison.OrdinalIgnoreCase)) is { } shipped)
+        {
+            return shipped;
+        }
+
+        return File.Exists(nameOrPath)
+            ? Relations.FromCsv(nameOrPath)
+            : throw new UsageException(
+                $"--relation {nameOrPath}: there is no such file, and no relation of that name. There are: {string.Join(", ", Relations.All.Select(r => r.Name))}.");
+    }
+}

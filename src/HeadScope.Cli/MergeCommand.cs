@@ -1,0 +1,54 @@
+using System.CommandLine;
+using HeadScope.Maps;
+
+namespace HeadScope.Cli;
+
+/// <summary><c>headscope merge</c>: the parts of a head map joined into the whole.</summary>
+internal static class MergeCommand
+{
+    /// <summary>Makes the verb.</summary>
+    /// <returns>The command.</returns>
+    public static Command Create()
+    {
+        var parts = new Argument<string[]>("parts")
+        {
+            Description = "The JSON files of all parts, in any order.",
+            Arity = ArgumentArity.OneOrMore,
+        };
+        var output = MapCommand.OutputOption();
+        output.Required = true;
+        var offline = new Option<bool>("--offline") { Description = "Put plotly.js into HTML pages (5 MB), so that they are interactive without a network." };
+        var verb = new Verb("merge", "Joins the parts that headscope map --shard wrote into the head map of the whole model, identical to one made at once.")
+        {
+            Examples =
+            [
+                ("headscope merge part-1.json part-2.json --output map.json", "Both halves into one file."),
+                ("headscope merge part-1.json part-2.json --output map.json --output map.html", "The same, and a page to explore."),
+            ],
+        };
+        verb.Add(parts);
+        verb.Add(output);
+        verb.Add(offline);
+        verb.Does((parsed, cancellation) =>
+        {
+            var paths = parsed.GetValue(output)!;
+            Array.ForEach(paths, HeadMapFiles.RequireKnown);
+            var map = HeadMap.Merge(parsed.GetValue(parts)!.Select(Read));
+            HeadMapText.Print(map, top: 3, parsed.InvocationConfiguration.Output);
+            HeadMapFiles.Write(map, paths, parsed.GetValue(offline), parsed.InvocationConfiguration.Output, cancellation);
+        });
+        return verb;
+    }
+
+    private static HeadMap Read(string path)
+    {
+        try
+        {
+            return HeadMap.FromJson(File.ReadAllText(path));
+        }
+        catch (InvalidDataException exception)
+        {
+            throw new InvalidDataException($"{path}: {exception.Message}", exception);
+        }
+    }
+}

@@ -1,0 +1,39 @@
+using System.Globalization;
+using HeadScope.Transformers;
+
+namespace HeadScope.Notebooks;
+
+/// <summary>What a model is, fact by fact, in the words of the field.</summary>
+public static class ModelFacts
+{
+    /// <summary>The facts of a model.</summary>
+    /// <param name="model">The model.</param>
+    /// <returns>Names and values, in the order in which they are read.</returns>
+    public static IReadOnlyList<(string Name, string Value)> Of(TransformerModel model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        var config = model.Config;
+        return
+        [
+            ("name", model.Name),
+            ("architecture", config.Architecture),
+            ("layers", N(config.LayerCount)),
+            ("heads per layer", config.KeyValueHeadCount == config.HeadCount
+                ? N(config.HeadCount)
+                : $"{N(config.HeadCount)}, sharing {N(config.KeyValueHeadCount)} key-value heads"),
+            ("width (d_model)", N(config.ModelWidth)),
+            ("head width (d_head)", N(config.HeadWidth)),
+            ("MLP width", $"{N(config.MlpWidth)}, {config.Activation}{(config.GatedMlp ? ", gated" : "")}"),
+            ("vocabulary", N(config.VocabularySize)),
+            ("context", N(config.ContextLength)),
+            ("positions", config.LearnedPositions ? "learned" : "rotary"),
+            ("norm", string.Create(CultureInfo.InvariantCulture, $"{config.Norm}, epsilon {config.NormEpsilon}")),
+            ("residual", config.ParallelResidual ? "attention and MLP in parallel" : "attention, then MLP"),
+            ("embeddings", config.TiedEmbeddings ? "tied" : "untied"),
+            ("tokenizer", model.HasTokenizer ? "byte-level BPE" : "none"),
+            ("processing", model.Processing.Count == 0 ? "none: weights as in the file" : string.Join(", ", model.Processing)),
+        ];
+    }
+
+    private static string N(long value) => value.ToString("#,0", CultureInfo.InvariantCulture);
+}
