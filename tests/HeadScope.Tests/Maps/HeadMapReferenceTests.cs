@@ -8,9 +8,6 @@ namespace HeadScope.Tests.Maps;
 /// <summary>Static scores against the authors' own code; shared/reference/maps says how exact they have to be.</summary>
 public class HeadMapReferenceTests
 {
-    private static readonly Lazy<TransformerModel> SmolLm2 =
-        new(() => TransformerModel.Load(TestData.Shared("models", "smollm2-135m-instruct", "model.gguf")));
-
     public static TheoryData<string> Relations =>
     [
         "adj_antonym", "adj_comparative", "country_to_capital_wikidata", "country_to_official_language_wikidata", "english_to_french",
@@ -58,7 +55,7 @@ public class HeadMapReferenceTests
             var field = firstMlp ? "with_first_mlp" : "without_first_mlp";
             foreach (var k in (int[])[1, 10])
             {
-                var map = HeadMap.Score(SmolLm2.Value, [relation], new HeadMapOptions { K = k, FirstMlp = firstMlp, MinimumPairs = 1 });
+                var map = HeadMap.Score(ReferenceModels.SmolLm2, [relation], new HeadMapOptions { K = k, FirstMlp = firstMlp, MinimumPairs = 1 });
                 foreach (var sign in (string[])["relation", "suppression"])
                 {
                     var actual = sign == "relation" ? map[name].RelationHits : map[name].SuppressionHits;

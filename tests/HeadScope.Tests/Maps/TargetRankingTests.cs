@@ -59,10 +59,10 @@ public class TargetRankingTests
     [Fact]
     public void A_damaged_unembedding_is_named()
     {
-        var unembedding = new float[400 * 4];
-        unembedding[(123 * 4) + 1] = float.NaN;
+        var unembedding = new float[3000 * 4];
+        unembedding[(1234 * 4) + 1] = float.NaN;
         var error = Assert.Throws<InvalidDataException>(() => Hits(unembedding, [1, 2, 3, 4], [7], 1));
-        Assert.Contains("W_U of token 123", error.Message, StringComparison.Ordinal);
+        Assert.Contains("W_U of token 1234", error.Message, StringComparison.Ordinal);
     }
 
     private static (int[] Up, int[] Down) Hits(float[] unembedding, float[] vectors, int[] targets, int k)

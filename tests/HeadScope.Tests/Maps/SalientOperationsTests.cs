@@ -1,0 +1,153 @@
+using System.Text.Json;
+using HeadScope.Maps;
+using HeadScope.Numerics;
+using HeadScope.Transformers;
+
+namespace HeadScope.Tests.Maps;
+
+public class SalientOperationsTests
+{
+    private static readonly Lazy<TransformerModel> DemoModel = new(() => TransformerModel.Load("demo"));
+
+    [Theory]
+    [InlineData("tiny-gpt2")]
+    [InlineData("tiny-llama-gqa")]
+    public void A_tiny_model_has_the_reference_s_operations(string name)
+    {
+        var folder = TestData.Shared("reference", "maps", name);
+        using var model = TransformerModel.Load(folder);
+        using var golden = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "golden.json")));
+        var salient = golden.RootElement.GetProperty("salient");
+        foreach (var group in salient.GetProperty("results").EnumerateArray().GroupBy(r => r.GetProperty("first_mlp").GetBoolean()))
+        {
+            RequireSame([.. group], model, salient.GetProperty("k_salient_tokens").GetInt32());
+        }
+    }
+
+    [Fact]
+    public void SmolLm2_has_the_reference_s_operations()
+    {
+        var files = Directory.GetFiles(TestData.Shared("reference", "maps", "smollm2", "salient"), "*.json").Order(StringComparer.Ordinal);
+        JsonElement[] results = [.. files.SelectMany(f => JsonDocument.Parse(File.ReadAllText(f)).RootElement.GetProperty("results").EnumerateArray())];
+        Assert.NotEmpty(results);
+        foreach (var group in results.GroupBy(r => r.GetProperty("first_mlp").GetBoolean()))
+        {
+            RequireSame([.. group], ReferenceModels.SmolLm2, 30);
+        }
+    }
+
+    [Fact]
+    public void All_heads_at_once_have_the_operations_of_each_alone()
+    {
+        var all = SalientOperations.Of(DemoModel.Value, heads: null);
+        Assert.Equal(DemoModel.Value.Heads, all.Select(o => o.Head));
+        foreach (var head in (Head[])[new(0, 0), new(1, 7), new(3, 5)])
+        {
+            var one = SalientOperations.Of(DemoModel.Value, head);
+            var same = all.Single(o => o.Head == head);
+            Assert.Equal(one.Operations.Select(o => o.Token), same.Operations.Select(o => o.Token));
+            Assert.Equal(one.Operations.SelectMany(o => o.Targets).Select(t => t.Text), same.Operations.SelectMany(o => o.Targets).Select(t => t.Text));
+            Assert.Equal(one.MeanAmplification, same.MeanAmplification, one.MeanAmplification * 1e-6);
+        }
+    }
+
+    [Fact]
+    public void Csv_and_json_list_every_operation()
+    {
+        var operations = SalientOperations.Of(DemoModel.Value, new Head(3, 5), new SalientOperationsOptions { Tokens = 4, Mappings = 3 });
+        Assert.Equal(1 + (4 * 6), operations.ToCsv().TrimEnd('\n').Split('\n').Length);
+        using var json = JsonDocument.Parse(operations.ToJson());
+        var head = json.RootElement.GetProperty("heads")[0];
+        Assert.Equal(3, head.GetProperty("layer").GetInt32());
+        Assert.Equal(operations.Operations[1].Text, head.GetProperty("operations")[1].GetProperty("token").GetString());
+        Assert.Equal(
+            operations.Operations[1].Targets.Select(t => t.Token),
+            head.GetProperty("operations")[1].GetProperty("targetIds").EnumerateArray().Select(t => t.GetInt32()));
+    }
+
+    [Fact]
+    public void Bad_input_is_named()
+    {
+        Assert.Contains(
+            "no head 31.2: demo has 4 layers of 8 heads",
+            Assert.Throws<ArgumentException>(() => SalientOperations.Of(DemoModel.Value, new Head(31, 2))).Message,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "9999 source tokens",
+            Assert.Throws<ArgumentException>(() => SalientOperations.Of(DemoModel.Value, new Head(3, 2), new SalientOperationsOptions { Tokens = 9999 })).Message,
+            StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void RunningTop_keeps_what_TopK_finds()
+    {
+        var random = new Random(5);
+        for (var trial = 0; trial < 50; trial++)
+        {
+            float[] numbers = [.. Enumerable.Range(0, random.Next(20, 300)).Select(_ => (float)random.Next(40))];
+            var k = random.Next(1, 20);
+            var running = new RunningTop(k);
+            for (var first = 0; first < numbers.Length; first += 37)
+            {
+                running.Offer(numbers.AsSpan(first, Math.Min(37, numbers.Length - first)), first);
+            }
+
+            var expected = new int[k];
+            TopK.Of(numbers, expected);
+            Assert.Equal(expected, running.Ids);
+        }
+    }
+
+    private static void RequireSame(IReadOnlyList<JsonElement> expected, TransformerModel model, int tokens)
+    {
+        Head[] heads = [.. expected.Select(e => new Head(e.GetProperty("layer").GetInt32(), e.GetProperty("head").GetInt32()))];
+        var options = new SalientOperationsOptions { Tokens = tokens, FirstMlp = expected[0].GetProperty("first_mlp").GetBoolean() };
+        var actual = SalientOperations.Of(model, heads, options);
+        for (var i = 0; i < heads.Length; i++)
+        {
+            RequireSame(expected[i], actual[i]);
+        }
+    }
+
+    private static void RequireSame(JsonElement expected, HeadOperations actual)
+    {
+        Assert.Equal(1, actual.MeanAmplification / expected.GetProperty("mean_amplification").GetDouble(), 1e-5);
+        var operations = expected.GetProperty("operations").EnumerateArray().ToArray();
+        RequireOrder(
+            [.. operations.Select(o => (o.GetProperty("id").GetInt32(), o.GetProperty("amplification").GetDouble()))],
+            [.. actual.Operations.Select(o => (o.Token, (double)o.Amplification))]);
+        foreach (var operation in operations)
+        {
+            var same = actual.Operations.SingleOrDefault(o => o.Token == operation.GetProperty("id").GetInt32());
+            if (same is null)
+            {
+                // Only the last one can be missing, and only when it is as good as tied.
+                Assert.Equal(operations[^1].GetProperty("id").GetInt32(), operation.GetProperty("id").GetInt32());
+                continue;
+            }
+
+            RequireOrder(Pairs(operation, "target_ids", "values"), [.. same.Targets.Select(t => (t.Token, (double)t.Value))]);
+            RequireOrder(Pairs(operation, "suppressed_ids", "suppressed_values"), [.. same.Suppressed.Select(t => (t.Token, (double)t.Value))]);
+        }
+    }
+
+    private static (int Id, double Value)[] Pairs(JsonElement operation, string ids, string values) =>
+        [.. operation.GetProperty(ids).EnumerateArray().Zip(
+            operation.GetProperty(values).EnumerateArray(), (id, value) => (id.GetInt32(), value.GetDouble()))];
+
+    // Values agree to 1e-5 of the largest; where ids differ, their values are as good as equal.
+    private static void RequireOrder((int Id, double Value)[] expected, (int Id, double Value)[] actual)
+    {
+        Assert.Equal(expected.Length, actual.Length);
+        var tolerance = 1e-5 * expected.Max(e => Math.Abs(e.Value));
+        for (var i = 0; i < expected.Length; i++)
+        {
+            Assert.Equal(expected[i].Value, actual[i].Value, tolerance);
+            if (expected[i].Id != actual[i].Id)
+            {
+                var neighbours = expected.Where(e => e.Id == actual[i].Id).Select(e => e.Value).DefaultIfEmpty(expected[i].Value);
+                Assert.Equal(expected[i].Value, neighbours.First(), tolerance);
+            }
+        }
+    }
+}
