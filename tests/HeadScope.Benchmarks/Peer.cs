@@ -21,12 +21,16 @@ internal sealed class Peer : IDisposable
     /// <summary>What the program says it runs on: libraries, versions, instruction set.</summary>
     public string Description { get; }
 
-    /// <summary>Starts a script of the folder peers; the interpreter is HEADSCOPE_PYTHON, else /usr/bin/python3, else python3.</summary>
+    /// <summary>
+    /// Starts a script of the folder peers; the interpreter is HEADSCOPE_PYTHON, else /usr/bin/python3, else python3, and node for
+    /// .js files.
+    /// </summary>
     public static Peer Start(string script, params string[] arguments)
     {
         var python = Environment.GetEnvironmentVariable("HEADSCOPE_PYTHON")
             ?? (File.Exists("/usr/bin/python3") ? "/usr/bin/python3" : "python3");
-        var start = new ProcessStartInfo(python, [Path.Combine(AppContext.BaseDirectory, "peers", script), .. arguments])
+        var interpreter = script.EndsWith(".js", StringComparison.Ordinal) ? "node" : python;
+        var start = new ProcessStartInfo(interpreter, [Path.Combine(AppContext.BaseDirectory, "peers", script), .. arguments])
         {
             UseShellExecute = false,
             RedirectStandardInput = true,
@@ -35,7 +39,7 @@ internal sealed class Peer : IDisposable
         var threads = Parallelism.Threads.ToString(CultureInfo.InvariantCulture);
         start.Environment["OMP_NUM_THREADS"] = threads;
         start.Environment["OPENBLAS_NUM_THREADS"] = threads;
-        var started = Process.Start(start) ?? throw new InvalidOperationException($"{python} did not start.");
+        var started = Process.Start(start) ?? throw new InvalidOperationException($"{interpreter} did not start.");
         var description = started.StandardOutput.ReadLine()
             ?? throw new InvalidOperationException($"{script} ended at once: see its message above.");
         return new Peer(started, description);

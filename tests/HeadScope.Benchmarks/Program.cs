@@ -4,6 +4,7 @@ var benchmarks = new SortedDictionary<string, Action<string[]>>(StringComparer.O
 {
     ["decode"] = DecodeBenchmark.Run,
     ["matmul"] = MatrixProductBenchmark.Run,
+    ["tokenize"] = TokenizeBenchmark.Run,
 };
 
 if (args is [var name, .. var rest] && benchmarks.TryGetValue(name, out var run))

@@ -20,19 +20,54 @@ internal static class CanonicalComposition
     private const int TrailCount = 28;
     private const int SyllableCount = LeadCount * VowelCount * TrailCount;
 
+    // Nothing up to here combines, and what decomposes composes back.
+    private const char LastInertForSure = '\u02FF';
+
     private static readonly Lazy<Data> Unicode = new(Data.Read);
 
-    /// <summary>The text in NFC; the same string when it surely is already.</summary>
+    /// <summary>The text in NFC; the same string when it is already.</summary>
     /// <param name="text">Text without lone surrogates.</param>
     public static string Normalize(string text)
     {
-        // Nothing below U+0300 decomposes in a way that does not compose back, and nothing there combines.
-        if (text.AsSpan().IndexOfAnyExceptInRange('\0', '\u02FF') < 0)
+        // A text changes only around characters that are not inert, from the inert one before them to the next one after.
+        StringBuilder? result = null;
+        var done = 0;
+        var lastInert = 0;
+        for (var position = 0; position < text.Length;)
         {
-            return text;
+            var plain = text.AsSpan(position).IndexOfAnyExceptInRange('\0', LastInertForSure);
+            if (plain < 0)
+            {
+                break;
+            }
+
+            lastInert = plain > 0 ? position + plain - 1 : lastInert;
+            position += plain;
+            var rune = Rune.GetRuneAt(text, position);
+            if (Unicode.Value.IsInert(rune.Value))
+            {
+                lastInert = position;
+                position += rune.Utf16SequenceLength;
+                continue;
+            }
+
+            while (position < text.Length && Rune.GetRuneAt(text, position) is var next && !Unicode.Value.IsInert(next.Value))
+            {
+                position += next.Utf16SequenceLength;
+            }
+
+            result ??= new StringBuilder(text.Length);
+            result.Append(text, done, lastInert - done);
+            AppendComposed(text.AsSpan(lastInert, position - lastInert), Unicode.Value, result);
+            done = position;
+            lastInert = position;
         }
 
-        var data = Unicode.Value;
+        return result is null ? text : result.Append(text, done, text.Length - done).ToString();
+    }
+
+    private static void AppendComposed(ReadOnlySpan<char> text, Data data, StringBuilder destination)
+    {
         var points = new List<int>(text.Length);
         foreach (var rune in text.EnumerateRunes())
         {
@@ -41,13 +76,11 @@ internal static class CanonicalComposition
 
         Reorder(points, data);
         Compose(points, data);
-        var result = new StringBuilder(text.Length);
+        Span<char> units = stackalloc char[2];
         foreach (var point in points)
         {
-            result.Append(new Rune(point).ToString());
+            destination.Append(units[..new Rune(point).EncodeToUtf16(units)]);
         }
-
-        return result.ToString();
     }
 
     private static void Decompose(int point, Data data, List<int> points)
@@ -165,6 +198,14 @@ internal static class CanonicalComposition
 
         private Dictionary<int, byte> Classes { get; } = [];
 
+        private HashSet<int> Changing { get; } = [];
+
+        /// <summary>Whether the character, in any text, neither changes nor joins or changes place with what stands before it.</summary>
+        public bool IsInert(int point) =>
+            !Changing.Contains(point)
+            && !(point - VowelBase is >= 0 and < VowelCount)
+            && !(point - TrailBase is > 0 and < TrailCount);
+
         public int ClassOf(int point) => Classes.TryGetValue(point, out var value) ? value : 0;
 
         public static Data Read()
@@ -187,15 +228,21 @@ internal static class CanonicalComposition
                     for (var point = numbers[1]; point <= numbers[^1]; point++)
                     {
                         data.Classes[point] = (byte)numbers[0];
+                        data.Changing.Add(point);
                     }
 
                     continue;
                 }
 
                 data.Decompositions[numbers[0]] = (numbers[1], numbers.Length > 2 ? numbers[2] : 0);
-                if (line[0] != '!')
+                if (line[0] == '!')
+                {
+                    data.Changing.Add(numbers[0]);
+                }
+                else
                 {
                     data.Compositions[(numbers[1], numbers[2])] = numbers[0];
+                    data.Changing.Add(numbers[2]);
                 }
             }
 

@@ -44,7 +44,7 @@ internal static class GgufTokenizer
             .Select(token => new AddedToken(token.id, tokens[token.id], Special: token.type != UserDefined))
             .ToArray();
         var merges = Required<string[]>("merges")
-            .Select((merge, rank) => VocabularyFile.Merge(merge, $"{source}: tokenizer.ggml.merges[{rank}]"))
+            .Select((merge, rank) => VocabularyFile.Merge(merge, () => $"{source}: tokenizer.ggml.merges[{rank}]"))
             .ToArray();
         var kind = KindOf(Optional<string>("pre") ?? "default", source);
         var beginning = TokenId("bos_token_id");

@@ -4,7 +4,12 @@ using System.Text.Json;
 namespace HeadScope.Transformers.Tokenization;
 
 /// <summary>A value in a JSON file that knows where it stands, so that what is wrong with it can be said with file and key.</summary>
-internal readonly record struct JsonField(string File, string Path, JsonElement Value)
+/// <param name="File">The file.</param>
+/// <param name="Parent">The path of the object or array that holds it.</param>
+/// <param name="Key">Its name in an object; null in an array.</param>
+/// <param name="Index">Its place in an array.</param>
+/// <param name="Value">The value.</param>
+internal readonly record struct JsonField(string File, string Parent, string? Key, int Index, JsonElement Value)
 {
     /// <summary>Reads a file whose outermost value is an object.</summary>
     /// <exception cref="FileNotFoundException">The file is not there.</exception>
@@ -14,7 +19,7 @@ internal readonly record struct JsonField(string File, string Path, JsonElement 
         try
         {
             using var document = JsonDocument.Parse(System.IO.File.ReadAllBytes(path));
-            var root = new JsonField(path, string.Empty, document.RootElement.Clone());
+            var root = new JsonField(path, string.Empty, string.Empty, 0, document.RootElement.Clone());
             root.Expect(JsonValueKind.Object, "an object");
             return root;
         }
@@ -28,26 +33,51 @@ internal readonly record struct JsonField(string File, string Path, JsonElement 
     /// <summary>What the value is called in messages.</summary>
     public string Name => Path.Length == 0 ? File : $"{File}: {Path}";
 
+    // Put together when asked for: a vocabulary has many values and rarely a wrong one.
+    private string Path =>
+        Key is null ? string.Create(CultureInfo.InvariantCulture, $"{Parent}[{Index}]")
+        : Parent.Length == 0 ? Key
+        : $"{Parent}.{Key}";
+
     /// <summary>The member of this name; null when it is absent or null.</summary>
     public JsonField? Optional(string name)
     {
         Expect(JsonValueKind.Object, "an object");
         return Value.TryGetProperty(name, out var member) && member.ValueKind != JsonValueKind.Null
-            ? new JsonField(File, Join(name), member)
+            ? new JsonField(File, Path, name, 0, member)
             : null;
     }
 
     /// <summary>The member of this name.</summary>
     public JsonField Required(string name) =>
-        Optional(name) ?? throw new InvalidDataException($"{File}: '{Join(name)}' is missing.");
+        Optional(name) ?? throw new InvalidDataException($"{File}: '{new JsonField(File, Path, name, 0, default).Path}' is missing.");
 
     /// <summary>Whether there is a member of this name, be it null.</summary>
     public bool Has(string name) => Value.ValueKind == JsonValueKind.Object && Value.TryGetProperty(name, out _);
+
+    /// <summary>How many members an object, or items an array, has.</summary>
+    public int Count
+    {
+        get
+        {
+            if (Value.ValueKind == JsonValueKind.Object)
+            {
+                return Value.GetPropertyCount();
+            }
+
+            Expect(JsonValueKind.Array, "an array");
+            return Value.GetArrayLength();
+        }
+    }
+
+    /// <summary>An item of an array.</summary>
+    public JsonField Item(int index) => new(File, Path, null, index, Value[index]);
 
     /// <summary>The members of an object.</summary>
     public IEnumerable<(string Key, JsonField Field)> Members()
     {
         Expect(JsonValueKind.Object, "an object");
+        var path = Path;
         foreach (var member in Value.EnumerateObject())
         {
             string key;
@@ -60,7 +90,7 @@ internal readonly record struct JsonField(string File, string Path, JsonElement 
                 throw new InvalidDataException($"{Name} has a key with a lone surrogate, which is no text.", error);
             }
 
-            yield return (key, new JsonField(File, Join(key), member.Value));
+            yield return (key, new JsonField(File, path, key, 0, member.Value));
         }
     }
 
@@ -68,10 +98,11 @@ internal readonly record struct JsonField(string File, string Path, JsonElement 
     public IEnumerable<JsonField> Items()
     {
         Expect(JsonValueKind.Array, "an array");
+        var path = Path;
         var index = 0;
         foreach (var item in Value.EnumerateArray())
         {
-            yield return new JsonField(File, string.Create(CultureInfo.InvariantCulture, $"{Path}[{index++}]"), item);
+            yield return new JsonField(File, path, null, index++, item);
         }
     }
 
@@ -114,8 +145,6 @@ internal readonly record struct JsonField(string File, string Path, JsonElement 
             throw new InvalidDataException($"{Name} should be {what}, but is {Shown()}.");
         }
     }
-
-    private string Join(string name) => Path.Length == 0 ? name : $"{Path}.{name}";
 
     private string Shown()
     {

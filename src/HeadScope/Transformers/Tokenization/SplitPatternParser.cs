@@ -107,7 +107,17 @@ internal sealed class SplitPatternParser
 
         return _pattern[_position] is '^' or '$' or '*' or '+' or '?' or '{'
             ? throw Refuse($"'{_pattern[_position]}' here")
-            : Single(Literal(NextCharacter(), ignoreCase));
+            : Single(Literal(Foldable(NextCharacter(), ignoreCase), ignoreCase));
+    }
+
+    /// <summary>Refuses what folds case with more than one character, such as ß with "ss": classes match one at a time.</summary>
+    private int Foldable(int character, bool ignoreCase)
+    {
+        ReadOnlySpan<string> pairs = ["ss", "st", "ff", "fi", "fl"];
+        var pair = _position >= 2 ? _pattern[(_position - 2).._position].ToLowerInvariant() : string.Empty;
+        return ignoreCase && (character >= 128 || pairs.Contains(pair))
+            ? throw Refuse("letters in (?i:…) that fold with several others before")
+            : character;
     }
 
     private Node Group(bool ignoreCase)

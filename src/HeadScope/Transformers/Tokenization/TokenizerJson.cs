@@ -14,8 +14,9 @@ internal static class TokenizerJson
         var model = root.Required("model");
         CheckModel(model);
         var vocabulary = VocabularyFile.Entries(model.Required("vocab"));
-        var merges = new List<(string Left, string Right)>();
-        foreach (var merge in model.Required("merges").Items())
+        var mergeList = model.Required("merges");
+        var merges = new List<(string Left, string Right)>(mergeList.Count);
+        foreach (var merge in mergeList.Items())
         {
             merges.Add(Merge(merge));
         }
@@ -104,13 +105,12 @@ internal static class TokenizerJson
     {
         if (merge.Value.ValueKind == JsonValueKind.String)
         {
-            return VocabularyFile.Merge(merge.Text(), merge.Name);
+            return VocabularyFile.Merge(merge.Text(), () => merge.Name);
         }
 
-        var parts = merge.Items().ToArray();
-        return parts.Length == 2
-            ? (parts[0].Text(), parts[1].Text())
-            : throw new InvalidDataException($"{merge.Name} should have two parts, but has {parts.Length}.");
+        return merge.Count == 2
+            ? (merge.Item(0).Text(), merge.Item(1).Text())
+            : throw new InvalidDataException($"{merge.Name} should have two parts, but has {merge.Count}.");
     }
 
     private static bool ReadNormalizer(JsonField normalizer)

@@ -51,7 +51,7 @@ internal static class VocabularyFile
     /// <summary>Reads an object of entries and their numbers.</summary>
     public static Dictionary<string, int> Entries(JsonField vocabulary)
     {
-        var entries = new Dictionary<string, int>(StringComparer.Ordinal);
+        var entries = new Dictionary<string, int>(vocabulary.Count, StringComparer.Ordinal);
         foreach (var (entry, field) in vocabulary.Members())
         {
             if (!entries.TryAdd(entry, field.TokenId()))
@@ -64,12 +64,12 @@ internal static class VocabularyFile
     }
 
     /// <summary>Splits "left right".</summary>
-    public static (string Left, string Right) Merge(string text, string where)
+    public static (string Left, string Right) Merge(string text, Func<string> where)
     {
         var space = text.IndexOf(' ');
         return space > 0 && space < text.Length - 1 && text.IndexOf(' ', space + 1) < 0
             ? (text[..space], text[(space + 1)..])
-            : throw new InvalidDataException($"{where} should be two entries with a space between, but is '{text}'.");
+            : throw new InvalidDataException($"{where()} should be two entries with a space between, but is '{text}'.");
     }
 
     private static IEnumerable<(string Left, string Right)> Merges(string path)
@@ -80,7 +80,8 @@ internal static class VocabularyFile
             number++;
             if (line.Length > 0 && !line.StartsWith("#version", StringComparison.Ordinal))
             {
-                yield return Merge(line, $"{path}: line {number}");
+                var here = number;
+                yield return Merge(line, () => $"{path}: line {here}");
             }
         }
     }

@@ -1,36 +1,55 @@
+using System.Runtime.InteropServices;
+
 namespace HeadScope.Transformers.Tokenization;
 
 /// <summary>
-/// The tokens of words seen before: a table of fixed size in which a new word takes the place of an older one. Entries never
-/// change once made and are exchanged whole, so threads share it without a lock, and what it holds never changes a result.
+/// The tokens of words seen before: a hash table of fixed size in which, once the few places for a word are taken, it replaces the
+/// one in the first. Entries never change once made and are exchanged whole, so threads share the table without a lock, and what it
+/// holds never changes a result.
 /// </summary>
 internal sealed class WordCache
 {
     private const int LongestWord = 64;
-    private const int Size = 1 << 16;
+    private const int SizeBits = 16;
+    private const int MostProbes = 8;
 
-    private readonly Entry?[] _entries = new Entry?[Size];
+    private readonly Entry?[] _entries = new Entry?[1 << SizeBits];
 
-    /// <summary>The tokens of a word, if it is there; <paramref name="slot"/> is where <see cref="Add"/> puts it otherwise.</summary>
-    public int[]? Find(ReadOnlySpan<char> word, out int slot)
+    /// <summary>The tokens of a word, if it is there; <paramref name="place"/> is where <see cref="Add"/> puts it otherwise.</summary>
+    public int[]? Find(ReadOnlySpan<char> word, out int place)
     {
+        place = -1;
         if (word.Length > LongestWord)
         {
-            slot = -1;
             return null;
         }
 
-        slot = (int)(Hash(word) >> 48);
-        var entry = Volatile.Read(ref _entries[slot]);
-        return entry is not null && word.SequenceEqual(entry.Word) ? entry.Tokens : null;
+        var first = (int)(Hash(word) >> (64 - SizeBits));
+        for (var probe = 0; probe < MostProbes; probe++)
+        {
+            place = (first + probe) & (_entries.Length - 1);
+            var entry = Volatile.Read(ref _entries[place]);
+            if (entry is null)
+            {
+                return null;
+            }
+
+            if (word.SequenceEqual(entry.Word))
+            {
+                return entry.Tokens;
+            }
+        }
+
+        place = first;
+        return null;
     }
 
-    /// <summary>Keeps the tokens of a word at the slot that <see cref="Find"/> gave for it.</summary>
-    public void Add(int slot, ReadOnlySpan<char> word, ReadOnlySpan<int> tokens)
+    /// <summary>Keeps the tokens of a word at the place that <see cref="Find"/> gave for it.</summary>
+    public void Add(int place, ReadOnlySpan<char> word, ReadOnlySpan<int> tokens)
     {
-        if (slot >= 0)
+        if (place >= 0)
         {
-            Volatile.Write(ref _entries[slot], new Entry(word.ToString(), tokens.ToArray()));
+            Volatile.Write(ref _entries[place], new Entry(word.ToString(), tokens.ToArray()));
         }
     }
 
@@ -38,16 +57,15 @@ internal sealed class WordCache
     {
         const ulong Multiplier = 0x9E3779B97F4A7C15;
         var hash = (ulong)word.Length;
-        var bytes = System.Runtime.InteropServices.MemoryMarshal.AsBytes(word);
-        for (; bytes.Length >= 8; bytes = bytes[8..])
+        for (; word.Length >= 4; word = word[4..])
         {
-            hash = (hash ^ BitConverter.ToUInt64(bytes)) * Multiplier;
+            hash = (hash ^ MemoryMarshal.Read<ulong>(MemoryMarshal.AsBytes(word))) * Multiplier;
             hash ^= hash >> 32;
         }
 
-        foreach (var value in bytes)
+        foreach (var unit in word)
         {
-            hash = (hash ^ value) * Multiplier;
+            hash = (hash ^ unit) * Multiplier;
         }
 
         return (hash ^ (hash >> 29)) * Multiplier;
