@@ -3,6 +3,7 @@ using HeadScope.Benchmarks;
 var benchmarks = new SortedDictionary<string, Action<string[]>>(StringComparer.Ordinal)
 {
     ["decode"] = DecodeBenchmark.Run,
+    ["forward"] = ForwardBenchmark.Run,
     ["matmul"] = MatrixProductBenchmark.Run,
     ["tokenize"] = TokenizeBenchmark.Run,
 };
