@@ -255,5 +255,5 @@ public sealed class GgufFile : TensorFile
 
     private sealed record Entry(TensorInfo Info, GgufType Type, Int128 Offset, Int128 Bytes);
 
-    private readonly record struct Place(GgufType Type, long Offset);
+    private sealed record Place(GgufType Type, long Offset);
 }

@@ -123,7 +123,7 @@ internal sealed class HubRepository
                 // On Unix, FileShare.None is an flock, as in Python's filelock.
                 return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             }
-            catch (IOException) when (File.Exists(path))
+            catch (IOException error) when (IsHeldByAnother(error))
             {
                 waiting();
                 await Task.Delay(200, cancellationToken).ConfigureAwait(false);
@@ -159,6 +159,10 @@ internal sealed class HubRepository
     }
 
     private string Reference(string revision) => Path.Combine([Folder, "refs", .. revision.Split('/')]);
+
+    // EWOULDBLOCK of Linux and of BSD; ERROR_SHARING_VIOLATION and ERROR_LOCK_VIOLATION.
+    private static bool IsHeldByAnother(IOException error) =>
+        OperatingSystem.IsWindows() ? (error.HResult & 0xFFFF) is 32 or 33 : error.HResult is 11 or 35;
 
     private static bool IsId(string id) =>
         id.Split('/') is { Length: <= 2 } parts

@@ -21,7 +21,13 @@ internal sealed class HubTransport : IDisposable
     public HubTransport(HubOptions options)
     {
         this.options = options;
-        client = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, PooledConnectionLifetime = TimeSpan.FromMinutes(5) })
+        var handler = new SocketsHttpHandler
+        {
+            AllowAutoRedirect = false,
+            UseProxy = !options.Endpoint.IsLoopback, // a mirror on this machine is not behind the proxy of the environment
+            PooledConnectionLifetime = TimeSpan.FromMinutes(5),
+        };
+        client = new HttpClient(handler)
         {
             Timeout = options.Patience, // for the headers; bodies are watched where they are read
         };

@@ -360,17 +360,20 @@ public sealed class SafetensorsFile : TensorFile
     /// <summary>The bytes of a shape; -1 when they are beyond 64 bits, even where a length of 0 would hide it.</summary>
     private static long ByteCount(long[] shape, int size)
     {
-        var product = (Int128)size;
-        foreach (var length in shape.Where(length => length > 0))
+        var product = (long)size;
+        var empty = false;
+        foreach (var length in shape)
         {
-            product *= length;
-            if (product > long.MaxValue)
+            if (length > long.MaxValue / product)
             {
                 return -1;
             }
+
+            empty |= length == 0;
+            product *= Math.Max(1, length);
         }
 
-        return shape.Contains(0) ? 0 : (long)product;
+        return empty ? 0 : product;
     }
 
     private static void CheckLayout(MappedFile file, long dataStart, List<Entry> entries)
@@ -422,5 +425,5 @@ public sealed class SafetensorsFile : TensorFile
 
     private sealed record Entry(TensorInfo Info, long Begin, long End);
 
-    private readonly record struct Place(MappedFile File, long Offset);
+    private sealed record Place(MappedFile File, long Offset);
 }
