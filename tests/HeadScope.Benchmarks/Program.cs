@@ -4,6 +4,7 @@ var benchmarks = new SortedDictionary<string, Action<string[]>>(StringComparer.O
 {
     ["decode"] = DecodeBenchmark.Run,
     ["forward"] = ForwardBenchmark.Run,
+    ["lorsa"] = LorsaBenchmark.Run,
     ["matmul"] = MatrixProductBenchmark.Run,
     ["tokenize"] = TokenizeBenchmark.Run,
 };

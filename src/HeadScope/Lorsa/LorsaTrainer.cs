@@ -95,7 +95,7 @@ public static class LorsaTrainer
         };
     }
 
-    private static LorsaModel Train(
+    internal static LorsaModel Train(
         ActivationSource source, LorsaConfig config, LorsaTrainingOptions options, OriginalAttention? original,
         IProgress<WorkProgress>? progress, CancellationToken cancellationToken)
     {
@@ -181,6 +181,12 @@ public static class LorsaTrainer
 
         LorsaInitializer.CopyQueriesAndKeys(
             p, config, original, Math.Sqrt(config.ModelWidth) / inputNorm, withBiases: !options.DropQueryKeyBiases);
+        if (original.Value.Length == 0)
+        {
+            LorsaInitializer.ScaleToOutput(p, config, x, y, batch.Mask, batch.Sequences, withQueriesAndKeys: false);
+            return;
+        }
+
         LorsaInitializer.UseSubspaces(
             p, config, original, [.. Enumerable.Range(0, original.Heads).Select(h => LorsaInitializer.ActiveSubspace(x, config.ModelWidth, original, h))]);
         LorsaInitializer.FitOutputNorm(p, config, x, y, batch.Mask, batch.Sequences);

@@ -17,10 +17,10 @@ internal sealed class OriginalAttention
     /// <summary>W_K of each head, [H, d, d_head].</summary>
     public required float[] Key { get; init; }
 
-    /// <summary>W_V of each head, [H, d, d_head].</summary>
+    /// <summary>W_V of each head, [H, d, d_head]; empty where only queries and keys are given.</summary>
     public required float[] Value { get; init; }
 
-    /// <summary>W_O, [H, d_head, d].</summary>
+    /// <summary>W_O, [H, d_head, d]; empty likewise.</summary>
     public required float[] Output { get; init; }
 
     /// <summary>b_Q, [H, d_head].</summary>
