@@ -5,6 +5,7 @@ var benchmarks = new SortedDictionary<string, Action<string[]>>(StringComparer.O
     ["decode"] = DecodeBenchmark.Run,
     ["forward"] = ForwardBenchmark.Run,
     ["lorsa"] = LorsaBenchmark.Run,
+    ["lorsa-quality"] = LorsaQualityBenchmark.Run,
     ["matmul"] = MatrixProductBenchmark.Run,
     ["tokenize"] = TokenizeBenchmark.Run,
 };
