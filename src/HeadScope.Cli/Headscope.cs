@@ -40,6 +40,8 @@ internal static class Headscope
             LogitsCommand.Create(),
             ActivationsCommand.Create(),
             ModelsCommand.Create(),
+            NotebookCommand.Create(),
+            KernelCommand.Create(),
             new HelpOption { Action = new HelpWithExamples(new HelpAction()), Description = "Show this help." },
             new VersionOption(),
         };
@@ -80,7 +82,7 @@ internal static class Headscope
                 Output = output,
                 Error = error,
                 EnableDefaultExceptionHandler = false,
-                ProcessTerminationTimeout = TimeSpan.FromSeconds(10),
+                ProcessTerminationTimeout = parsed.CommandResult.Command is Verb { KeepsSignals: true } ? null : TimeSpan.FromSeconds(10),
             });
         }
         catch (Exception exception)

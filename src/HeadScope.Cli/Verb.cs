@@ -13,6 +13,9 @@ internal sealed class Verb(string name, string description) : Command(name, desc
     /// <summary>Command lines that work as they stand, each with what it does.</summary>
     public IReadOnlyList<(string Line, string Meaning)> Examples { get; init; } = [];
 
+    /// <summary>True for work that gives Ctrl-C and SIGTERM a meaning of its own; its token is then never cancelled by them.</summary>
+    public bool KeepsSignals { get; init; }
+
     /// <summary>
     /// Sets what the verb does. It runs off the main thread, so that Ctrl-C is heard; when it returns the exit code is 0,
     /// and when it throws, <see cref="Headscope.RunAsync"/> turns the exception into a line on standard error and an exit code.

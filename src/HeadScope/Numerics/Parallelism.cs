@@ -29,11 +29,16 @@ public static class Parallelism
     /// </summary>
     /// <param name="count">How many calls.</param>
     /// <param name="body">What to do with each index; must not depend on the order. The first exception it throws ends the loop.</param>
-    /// <param name="cancellationToken">Stops between two calls.</param>
+    /// <param name="cancellationToken">Stops between two calls; by default that of the surrounding cell or command.</param>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static void For(int count, Action<int> body, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(body);
+        if (!cancellationToken.CanBeCanceled)
+        {
+            cancellationToken = AmbientWork.CancellationToken;
+        }
+
         if (WorkersFor(count) == 1)
         {
             for (var i = 0; i < count; i++)
@@ -122,17 +127,24 @@ public static class Parallelism
             references = helpers + 1;
             exception = null;
             Volatile.Write(ref next, 0);
-            for (var i = 0; i < helpers; i++)
+            try
             {
-                ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
-            }
+                for (var i = 0; i < helpers; i++)
+                {
+                    ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+                }
 
-            Work();
-            Interlocked.MemoryBarrier();
-            var wait = default(SpinWait);
-            while (Volatile.Read(ref running) != 0)
+                Work();
+            }
+            finally
             {
-                wait.SpinOnce(sleep1Threshold: -1);
+                // Helpers work on the caller's memory. A notebook aborts a cell that does not stop when asked, but never inside of finally.
+                Interlocked.Exchange(ref next, count);
+                var wait = default(SpinWait);
+                while (Volatile.Read(ref running) != 0)
+                {
+                    wait.SpinOnce(sleep1Threshold: -1);
+                }
             }
 
             var failure = exception;

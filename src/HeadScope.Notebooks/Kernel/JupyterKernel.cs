@@ -1,0 +1,481 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Reflection;
+using System.Runtime.InteropServices;
+using System.Text;
+using System.Text.Json.Nodes;
+using System.Threading.Channels;
+using HeadScope.Notebooks.Kernel.Zmtp;
+using HeadScope.Notebooks.Session;
+
+namespace HeadScope.Notebooks.Kernel;
+
+/// <summary>
+/// A Jupyter kernel for C#: speaks the messaging protocol 5.3 over ZMTP with the clients that a connection file names.
+/// </summary>
+/// <remarks>
+/// Requests on the shell socket run one after another; those on the control socket (interrupt, shutdown) never wait for them. Messages
+/// that are malformed or wrongly signed are ignored.
+/// </remarks>
+public sealed class JupyterKernel : IAsyncDisposable
+{
+    private const int WaitingRequests = 4096;
+
+    // How long requests that a client has sent together may take to arrive, when the first of them fails.
+    private static readonly TimeSpan OnTheirWay = TimeSpan.FromMilliseconds(30);
+    private static readonly TimeSpan LastWords = TimeSpan.FromSeconds(2);
+
+    private readonly string sessionId = Guid.NewGuid().ToString();
+    private readonly MessageSigner signer;
+    private readonly CSharpSession session = new();
+    private readonly KernelHistory history = new();
+    private readonly ZmtpRouter shell;
+    private readonly ZmtpRouter control;
+    private readonly ZmtpRouter stdin;
+    private readonly ZmtpPublisher iopub;
+    private readonly ZmtpEcho heartbeat;
+    private readonly Channel<JupyterMessage> shellRequests = Requests();
+    private readonly Channel<JupyterMessage> controlRequests = Requests();
+    private readonly Channel<JupyterMessage> typed = Requests();
+    private readonly TaskCompletionSource stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Lock interruptGate = new();
+    private CancellationTokenSource? running;
+    private int executionCount;
+
+    /// <summary>Listens where the connection file says; <see cref="RunAsync"/> answers.</summary>
+    /// <param name="connection">The addresses and the key.</param>
+    /// <exception cref="System.Net.Sockets.SocketException">A port is taken, or the address is not of this machine.</exception>
+    /// <exception cref="NotSupportedException">The transport is neither tcp nor ipc.</exception>
+    public JupyterKernel(ConnectionFile connection)
+    {
+        ArgumentNullException.ThrowIfNull(connection);
+        signer = new MessageSigner(connection.Key);
+        shell = new ZmtpRouter(connection.Endpoint(connection.ShellPort), frames => ReceiveAsync(frames, shellRequests));
+        control = new ZmtpRouter(connection.Endpoint(connection.ControlPort), frames => ReceiveAsync(frames, controlRequests));
+        stdin = new ZmtpRouter(connection.Endpoint(connection.StdinPort), frames => ReceiveAsync(frames, typed));
+        iopub = new ZmtpPublisher(connection.Endpoint(connection.IopubPort));
+        heartbeat = new ZmtpEcho(connection.Endpoint(connection.HeartbeatPort));
+    }
+
+    private IEnumerable<ZmtpServer> Sockets => [shell, control, stdin, iopub, heartbeat];
+
+    /// <summary>Answers until a client asks for the end, the client that started the kernel is gone, or the token is cancelled.</summary>
+    /// <param name="stop">Ends the kernel.</param>
+    public async Task RunAsync(CancellationToken stop = default)
+    {
+        foreach (var socket in Sockets)
+        {
+            socket.Start();
+        }
+
+        using var interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, signal =>
+        {
+            signal.Cancel = true;
+            Interrupt();
+        });
+        using var terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal =>
+        {
+            signal.Cancel = true;
+            stopped.TrySetResult();
+        });
+        using var stopping = stop.Register(() => stopped.TrySetResult());
+        using var ending = new CancellationTokenSource();
+        Publish("status", new JsonObject { ["execution_state"] = "starting" }, parent: null);
+        _ = session.WarmUpAsync();
+        var serving = new[]
+        {
+            Task.Run(() => ServeShellAsync(ending.Token), CancellationToken.None),
+            Task.Run(() => ServeControlAsync(ending.Token), CancellationToken.None),
+            Task.Run(() => WatchParentAsync(ending.Token), CancellationToken.None),
+        };
+        await Task.WhenAny([stopped.Task, .. serving]);
+        Interrupt();
+        foreach (var socket in Sockets)
+        {
+            socket.Flush(LastWords);
+        }
+
+        await ending.CancelAsync();
+        await Task.WhenAny(Task.WhenAll(serving), Task.Delay(LastWords, CancellationToken.None));
+    }
+
+    /// <summary>Interrupts the running cell, if any.</summary>
+    public void Interrupt()
+    {
+        lock (interruptGate)
+        {
+            // What the token calls may be the user's; it must not hold up whoever interrupts.
+            _ = running?.CancelAsync();
+        }
+    }
+
+    /// <summary>Closes the sockets.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var socket in Sockets)
+        {
+            await socket.DisposeAsync();
+        }
+
+        session.Dispose();
+    }
+
+    private static Channel<JupyterMessage> Requests() => Channel.CreateBounded<JupyterMessage>(WaitingRequests);
+
+    private ValueTask ReceiveAsync(IReadOnlyList<byte[]> frames, Channel<JupyterMessage> requests) =>
+        JupyterMessage.Parse(frames, signer) is { } message ? requests.Writer.WriteAsync(message) : ValueTask.CompletedTask;
+
+    private async Task ServeShellAsync(CancellationToken cancellationToken)
+    {
+        var waiting = new Queue<JupyterMessage>();
+        while (true)
+        {
+            // What was waiting when a cell failed was meant to run after it, so it does not run.
+            var abort = waiting.TryDequeue(out var request);
+            request ??= await shellRequests.Reader.ReadAsync(cancellationToken);
+            if (abort && request.Type == "execute_request")
+            {
+                await AnswerAsync(request, shell, _ => Task.FromResult<JsonObject?>(new JsonObject { ["status"] = "aborted" }));
+                continue;
+            }
+
+            await AnswerAsync(request, shell, async r =>
+            {
+                var reply = await HandleAsync(r, onShell: true);
+                if (r.Type == "execute_request" && (string?)reply?["status"] == "error" && Flag(r.Content, "stop_on_error", true))
+                {
+                    await Task.Delay(OnTheirWay, CancellationToken.None);
+                    while (shellRequests.Reader.TryRead(out var next))
+                    {
+                        waiting.Enqueue(next);
+                    }
+                }
+
+                return reply;
+            });
+        }
+    }
+
+    private async Task ServeControlAsync(CancellationToken cancellationToken)
+    {
+        await foreach (var request in controlRequests.Reader.ReadAllAsync(cancellationToken))
+        {
+            await AnswerAsync(request, control, r => HandleAsync(r, onShell: false));
+        }
+    }
+
+    /// <summary>Answers one request between the states busy and idle.</summary>
+    private async Task AnswerAsync(JupyterMessage request, ZmtpRouter socket, Func<JupyterMessage, Task<JsonObject?>> handle)
+    {
+        Publish("status", new JsonObject { ["execution_state"] = "busy" }, request);
+        JsonObject? reply;
+        try
+        {
+            reply = await handle(request);
+        }
+        catch (Exception exception)
+        {
+            // A content that is not as the protocol says, such as a number where a text belongs.
+            reply = Error(new CellError(exception.GetType().FullName!, exception.Message, [exception.Message]));
+        }
+
+        if (reply is not null)
+        {
+            var type = request.Type.EndsWith("_request", StringComparison.Ordinal)
+                ? $"{request.Type[..^"_request".Length]}_reply"
+                : $"{request.Type}_reply";
+            socket.Send(request.Answer(type, reply, sessionId).ToFrames(signer));
+            if (request.Type == "shutdown_request")
+            {
+                Publish("shutdown_reply", (JsonObject)reply.DeepClone(), request);
+            }
+        }
+
+        Publish("status", new JsonObject { ["execution_state"] = "idle" }, request);
+        if (request.Type == "shutdown_request")
+        {
+            stopped.TrySetResult();
+        }
+    }
+
+    private async Task<JsonObject?> HandleAsync(JupyterMessage request, bool onShell)
+    {
+        var content = request.Content;
+        switch (request.Type)
+        {
+            case "kernel_info_request":
+                return KernelInfo();
+            case "execute_request" when onShell:
+                return await ExecuteAsync(request);
+            case "complete_request":
+                return Complete(content);
+            case "inspect_request":
+                return Inspect(content);
+            case "is_complete_request":
+                return IsComplete(content);
+            case "history_request":
+                return new JsonObject { ["status"] = "ok", ["history"] = history.Find(content) };
+            case "interrupt_request":
+                Interrupt();
+                return Ok();
+            case "shutdown_request":
+                return new JsonObject { ["status"] = "ok", ["restart"] = Flag(content, "restart", false) };
+            case "comm_info_request":
+                return new JsonObject { ["status"] = "ok", ["comms"] = new JsonObject() };
+            case "comm_open":
+                // Nobody here listens to comms: say so, as the protocol asks.
+                Publish("comm_close", new JsonObject { ["comm_id"] = content["comm_id"]?.DeepClone(), ["data"] = new JsonObject() }, request);
+                return null;
+            case "debug_request":
+                return new JsonObject
+                {
+                    ["type"] = "response",
+                    ["request_seq"] = content["seq"]?.DeepClone(),
+                    ["command"] = content["command"]?.DeepClone(),
+                    ["success"] = false,
+                    ["message"] = "This kernel has no debugger.",
+                };
+            default:
+                return null;
+        }
+    }
+
+    private async Task<JsonObject> ExecuteAsync(JupyterMessage request)
+    {
+        var content = request.Content;
+        var code = (string?)content["code"] ?? "";
+        var silent = Flag(content, "silent", false);
+        var store = !silent && Flag(content, "store_history", true);
+        if (store)
+        {
+            executionCount++;
+        }
+
+        var count = executionCount;
+        var output = new KernelOutput(
+            (type, message) =>
+            {
+                if (!silent)
+                {
+                    Publish(type, message, request);
+                }
+            },
+            (prompt, password, cancellation) => Ask(request, prompt, password, cancellation));
+        output.Publish("execute_input", new JsonObject { ["code"] = code, ["execution_count"] = count });
+
+        using var interrupt = new CancellationTokenSource();
+        lock (interruptGate)
+        {
+            running = interrupt;
+        }
+
+        try
+        {
+            var progress = new ProgressDisplay(output);
+            var result = string.IsNullOrWhiteSpace(code)
+                ? new CellResult(null, null, null)
+                : await session.RunAsync(code, output, progress, interrupt.Token);
+            progress.Finish();
+            var shown = result.Shown;
+            if (store)
+            {
+                history.Add(count, code, shown?.Data.GetValueOrDefault("text/plain"));
+            }
+
+            if (result.Error is { } error)
+            {
+                var failure = Error(error);
+                output.Publish("error", Without(failure, "status"));
+                failure["execution_count"] = count;
+                return failure;
+            }
+
+            if (shown is not null)
+            {
+                output.Publish(
+                    "execute_result",
+                    new JsonObject { ["execution_count"] = count, ["data"] = shown.ToJson(), ["metadata"] = new JsonObject() });
+            }
+
+            output.Flush();
+            return new JsonObject
+            {
+                ["status"] = "ok",
+                ["execution_count"] = count,
+                ["payload"] = new JsonArray(),
+                ["user_expressions"] = await EvaluateAsync(content["user_expressions"] as JsonObject, interrupt.Token),
+            };
+        }
+        finally
+        {
+            output.Flush();
+            lock (interruptGate)
+            {
+                running = null;
+            }
+        }
+    }
+
+    private async Task<JsonObject> EvaluateAsync(JsonObject? expressions, CancellationToken interrupt)
+    {
+        var values = new JsonObject();
+        foreach (var (name, expression) in expressions ?? [])
+        {
+            var quiet = new KernelOutput((_, _) => { }, (_, _, _) => throw new InvalidOperationException("An expression cannot ask for input."));
+            var result = await session.RunAsync((string?)expression ?? "", quiet, progress: null, interrupt);
+            values[name] = result.Error is { } error
+                ? Error(error)
+                : new JsonObject { ["status"] = "ok", ["data"] = result.Shown?.ToJson() ?? [], ["metadata"] = new JsonObject() };
+        }
+
+        return values;
+    }
+
+    private string Ask(JupyterMessage request, string prompt, bool password, CancellationToken cancellationToken)
+    {
+        if (!Flag(request.Content, "allow_stdin", true))
+        {
+            throw new InvalidOperationException("The notebook does not take input: its client runs without a person.");
+        }
+
+        while (typed.Reader.TryRead(out _))
+        {
+            // An answer to an earlier question that was interrupted.
+        }
+
+        stdin.Send(request.Answer("input_request", new JsonObject { ["prompt"] = prompt, ["password"] = password }, sessionId).ToFrames(signer));
+        while (true)
+        {
+            var reply = typed.Reader.ReadAsync(cancellationToken).AsTask().GetAwaiter().GetResult();
+            if (reply.Type == "input_reply")
+            {
+                return (string?)reply.Content["value"] ?? "";
+            }
+        }
+    }
+
+    private JsonObject Complete(JsonObject content)
+    {
+        var code = (string?)content["code"] ?? "";
+        var found = session.Complete(code, TextPosition.ToUnits(code, (int?)content["cursor_pos"] ?? code.Length));
+        var start = TextPosition.ToCodePoints(code, found.Start);
+        var end = TextPosition.ToCodePoints(code, found.End);
+        return new JsonObject
+        {
+            ["status"] = "ok",
+            ["matches"] = new JsonArray([.. found.Items.Select(item => (JsonNode)item.Text)]),
+            ["cursor_start"] = start,
+            ["cursor_end"] = end,
+            ["metadata"] = new JsonObject
+            {
+                ["_jupyter_types_experimental"] = new JsonArray([.. found.Items.Select(item => (JsonNode)new JsonObject
+                {
+                    ["start"] = start,
+                    ["end"] = end,
+                    ["text"] = item.Text,
+                    ["type"] = item.Kind,
+                    ["signature"] = item.Signature,
+                })]),
+            },
+        };
+    }
+
+    private JsonObject Inspect(JsonObject content)
+    {
+        var code = (string?)content["code"] ?? "";
+        var found = session.Inspect(code, TextPosition.ToUnits(code, (int?)content["cursor_pos"] ?? code.Length));
+        return new JsonObject
+        {
+            ["status"] = "ok",
+            ["found"] = found is not null,
+            ["data"] = found is null ? [] : new JsonObject { ["text/plain"] = found.ToString() },
+            ["metadata"] = new JsonObject(),
+        };
+    }
+
+    private static JsonObject IsComplete(JsonObject content) => CSharpSession.IsComplete((string?)content["code"] ?? "") switch
+    {
+        Completeness.Complete => new JsonObject { ["status"] = "complete" },
+        Completeness.Incomplete => new JsonObject { ["status"] = "incomplete", ["indent"] = "    " },
+        _ => new JsonObject { ["status"] = "invalid" },
+    };
+
+    private static JsonObject KernelInfo()
+    {
+        var version = typeof(JupyterKernel).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
+        return new JsonObject
+        {
+            ["status"] = "ok",
+            ["protocol_version"] = JupyterMessage.ProtocolVersion,
+            ["implementation"] = "headscope",
+            ["implementation_version"] = version,
+            ["language_info"] = LanguageInfo(),
+            ["banner"] = $"HeadScope {version}: what attention heads do, in C# on {RuntimeInformation.FrameworkDescription}",
+            ["help_links"] = new JsonArray(
+                new JsonObject { ["text"] = "C#", ["url"] = "https://learn.microsoft.com/dotnet/csharp/" },
+                new JsonObject { ["text"] = ".NET API", ["url"] = "https://learn.microsoft.com/dotnet/api/" }),
+            ["debugger"] = false,
+        };
+    }
+
+    /// <summary>How notebooks name the language, for highlighting and conversion.</summary>
+    internal static JsonObject LanguageInfo() => new()
+    {
+        ["name"] = "C#",
+        ["version"] = "14.0",
+        ["mimetype"] = "text/x-csharp",
+        ["file_extension"] = ".cs",
+        ["pygments_lexer"] = "csharp",
+        ["codemirror_mode"] = "text/x-csharp",
+    };
+
+    private static JsonObject Ok() => new() { ["status"] = "ok" };
+
+    private static JsonObject Error(CellError error) => new()
+    {
+        ["status"] = "error",
+        ["ename"] = error.Name,
+        ["evalue"] = error.Message,
+        ["traceback"] = new JsonArray([.. error.Traceback.Select(line => (JsonNode)line)]),
+    };
+
+    private static JsonObject Without(JsonObject json, string key)
+    {
+        var copy = (JsonObject)json.DeepClone();
+        copy.Remove(key);
+        return copy;
+    }
+
+    private static bool Flag(JsonObject content, string name, bool otherwise) =>
+        content[name] is JsonValue value && value.TryGetValue<bool>(out var flag) ? flag : otherwise;
+
+    private void Publish(string type, JsonObject content, JupyterMessage? parent)
+    {
+        var topic = Encoding.UTF8.GetBytes($"kernel.{sessionId}.{type}");
+        iopub.Send(JupyterMessage.Create(type, content, sessionId, (JsonObject?)parent?.Header.DeepClone(), [topic]).ToFrames(signer));
+    }
+
+    /// <summary>Ends the kernel when the server that started it has died without saying so.</summary>
+    private static async Task WatchParentAsync(CancellationToken cancellationToken)
+    {
+        var named = Environment.GetEnvironmentVariable("JPY_PARENT_PID");
+        if (OperatingSystem.IsWindows() || !int.TryParse(named, NumberStyles.None, CultureInfo.InvariantCulture, out var id) || id <= 1)
+        {
+            await Task.Delay(Timeout.InfiniteTimeSpan, cancellationToken);
+            return;
+        }
+
+        while (true)
+        {
+            await Task.Delay(TimeSpan.FromSeconds(2), cancellationToken);
+            try
+            {
+                using var parent = Process.GetProcessById(id);
+            }
+            catch (ArgumentException)
+            {
+                return;
+            }
+        }
+    }
+}

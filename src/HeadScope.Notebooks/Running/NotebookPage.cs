@@ -1,0 +1,87 @@
+using System.Net;
+using System.Text;
+using System.Text.Json.Nodes;
+using Markdig;
+
+namespace HeadScope.Notebooks.Running;
+
+/// <summary>A notebook as one HTML page that needs nothing else: text, code and outputs, read without a network.</summary>
+/// <remarks>
+/// HTML that stands in a notebook's text is shown as text. HTML among the outputs of cells is the notebook's own work and is kept, as in
+/// Jupyter.
+/// </remarks>
+public static class NotebookPage
+{
+    private static readonly MarkdownPipeline Markdown = new MarkdownPipelineBuilder().DisableHtml().UsePipeTables().UseMathematics().Build();
+
+    private const string Style = """
+        body { margin: 2rem auto; max-width: 60rem; padding: 0 1rem; font: 16px/1.55 system-ui, sans-serif; color: #1d2430; background: #fff; }
+        pre { overflow-x: auto; font: 13px/1.45 ui-monospace, monospace; margin: .4rem 0; white-space: pre-wrap; overflow-wrap: anywhere; }
+        .code { background: #f4f6f9; border-left: 3px solid #59a5d8; padding: .5rem .8rem; }
+        .error { background: #fdf1f0; border-left: 3px solid #c0392b; padding: .5rem .8rem; }
+        .output { margin: .2rem 0 1rem; overflow-x: auto; }
+        table { border-collapse: collapse; } td, th { border: 1px solid #d5dbe5; padding: .2rem .5rem; text-align: left; }
+        .math { font-family: ui-serif, Georgia, serif; }
+        img, svg { max-width: 100%; }
+        """;
+
+    /// <summary>Makes the page.</summary>
+    /// <param name="notebook">The notebook with its outputs.</param>
+    /// <param name="title">The title of the page; any text.</param>
+    public static string Of(NotebookFile notebook, string title)
+    {
+        ArgumentNullException.ThrowIfNull(notebook);
+        ArgumentNullException.ThrowIfNull(title);
+        var page = new StringBuilder($"""
+            <!doctype html>
+            <html lang="en">
+            <head>
+            <meta charset="utf-8">
+            <meta name="viewport" content="width=device-width, initial-scale=1">
+            <title>{WebUtility.HtmlEncode(title)}</title>
+            <style>
+            {Style}
+            </style>
+            </head>
+            <body>
+
+            """);
+        foreach (var cell in notebook.Cells.OfType<JsonObject>())
+        {
+            var source = NotebookFile.Joined(cell["source"]);
+            if ((string?)cell["cell_type"] == "markdown")
+            {
+                page.Append(Markdig.Markdown.ToHtml(source, Markdown));
+            }
+            else if (source.Length > 0)
+            {
+                page.Append("<pre class=\"code\">").Append(WebUtility.HtmlEncode(source)).Append("</pre>\n");
+            }
+
+            foreach (var output in (cell["outputs"] as JsonArray ?? []).OfType<JsonObject>())
+            {
+                page.Append("<div class=\"output\">").Append(Shown(output)).Append("</div>\n");
+            }
+        }
+
+        return page.Append("</body>\n</html>\n").ToString();
+    }
+
+    private static string Shown(JsonObject output)
+    {
+        switch ((string?)output["output_type"])
+        {
+            case "stream":
+                return $"<pre>{AnsiText.Html(NotebookFile.Joined(output["text"]))}</pre>";
+            case "error":
+                var lines = (output["traceback"] as JsonArray ?? []).Select(line => AnsiText.Html((string?)line ?? ""));
+                return $"<pre class=\"error\">{string.Join('\n', lines)}</pre>";
+            default:
+                var data = output["data"] as JsonObject ?? [];
+                return data["text/html"] is { } html ? NotebookFile.Joined(html)
+                    : data["image/svg+xml"] is { } svg ? NotebookFile.Joined(svg)
+                    : data["image/png"] is { } png ? $"<img alt=\"\" src=\"data:image/png;base64,{WebUtility.HtmlEncode(NotebookFile.Joined(png).Trim())}\">"
+                    : $"<pre>{WebUtility.HtmlEncode(NotebookFile.Joined(data["text/plain"]))}</pre>";
+        }
+    }
+}

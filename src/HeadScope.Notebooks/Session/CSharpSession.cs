@@ -1,0 +1,267 @@
+using System.Runtime;
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CSharp;
+using Microsoft.CodeAnalysis.CSharp.Scripting;
+using Microsoft.CodeAnalysis.Scripting;
+using Microsoft.CodeAnalysis.Scripting.Hosting;
+
+namespace HeadScope.Notebooks.Session;
+
+/// <summary>
+/// Runs the cells of a notebook one after another as C# scripts that see each other's variables, methods, types and usings.
+/// </summary>
+/// <remarks>
+/// A cell that declares nothing leaves no trace in the chain of scripts, so that a session of any number of such cells stays as fast as
+/// at its start; and a variable that a later cell declares anew lets go of its old value, unless a method or a lambda may still use it.
+/// </remarks>
+public sealed class CSharpSession : IDisposable
+{
+    // An interrupt asks through the cancellation token first; code that does not listen is aborted, and what cannot be aborted is left.
+    private static readonly TimeSpan TimeToListen = TimeSpan.FromMilliseconds(350);
+    private static readonly TimeSpan TimeToAbort = TimeSpan.FromMilliseconds(850);
+    private const int StackBytes = 16 << 20;
+
+    private readonly SemaphoreSlim turn = new(1, 1);
+    private readonly InteractiveAssemblyLoader loader = new();
+    private readonly CellSources sources = new();
+    private readonly PackageReferences packages;
+    private readonly ShadowedVariables shadowed = new();
+    private readonly List<MetadataReference> newReferences = [];
+    private readonly ScriptOptions options;
+    private Script<object> last;
+    private ScriptState<object>? state;
+    private int cells;
+
+    /// <summary>Starts a session with the namespaces of HeadScope and the usual ones of .NET imported.</summary>
+    public CSharpSession()
+    {
+        ConsoleStreams.Install();
+        DisplayDefaults.Register();
+        packages = new PackageReferences(loader);
+        var first = SessionDefaults.Options();
+        last = CSharpScript.Create<object>("", first, assemblyLoader: loader);
+
+        // Later scripts inherit both; given again they would be kept again, and memory would grow with the square of the number of cells.
+        options = first.WithImports().WithReferences(newReferences);
+    }
+
+    /// <summary>
+    /// Compiles and runs something small, so that the first real cell finds the compiler ready. Takes about a second; cells that come
+    /// meanwhile wait for their turn.
+    /// </summary>
+    public async Task WarmUpAsync()
+    {
+        await turn.WaitAsync();
+        try
+        {
+            await Task.Run(async () =>
+            {
+                var script = last.ContinueWith<object>(
+                    "Enumerable.Range(0, 2).Select(i => $\"{i}\").ToList()", options.WithFilePath("start"));
+                script.Compile();
+                state ??= await last.RunAsync();
+                await script.RunFromAsync(state, _ => true);
+            });
+        }
+        finally
+        {
+            turn.Release();
+        }
+    }
+
+    /// <summary>Runs one cell. Several calls at once run one after another.</summary>
+    /// <param name="code">C#, with top-level await, <c>#r "nuget: Id, Version"</c>, <c>#r "file.dll"</c> and <c>#load "file.csx"</c>.</param>
+    /// <param name="output">Where its output goes. The value of its last expression is not sent there but returned.</param>
+    /// <param name="progress">Where its long calls report to that are given no progress of their own; null for nowhere.</param>
+    /// <param name="interrupt">Interrupts the cell: within a second the call returns, whatever the cell is doing.</param>
+    /// <returns>The value or the error; failures of the cell are returned, not thrown.</returns>
+    public async Task<CellResult> RunAsync(
+        string code, CellOutput output, IProgress<WorkProgress>? progress = null, CancellationToken interrupt = default)
+    {
+        ArgumentNullException.ThrowIfNull(code);
+        ArgumentNullException.ThrowIfNull(output);
+        await turn.WaitAsync(CancellationToken.None);
+        try
+        {
+            var done = new TaskCompletionSource<CellResult>(TaskCreationOptions.RunContinuationsAsynchronously);
+            var left = new TaskCompletionSource<CellResult>(TaskCreationOptions.RunContinuationsAsynchronously);
+            using var abort = new CancellationTokenSource();
+            using var giveUp = new CancellationTokenSource();
+            using var asked = interrupt.Register(() =>
+            {
+                abort.CancelAfter(TimeToListen);
+                giveUp.CancelAfter(TimeToAbort);
+            });
+            var thread = new Thread(() => done.SetResult(RunHere(code, output, progress, interrupt, abort.Token)), StackBytes)
+            {
+                IsBackground = true,
+                Name = "notebook cell",
+            };
+            thread.Start();
+            using var waking = abort.Token.Register(thread.Interrupt);
+            using var leaving = giveUp.Token.Register(() => left.TrySetResult(CellResult.Failed(CellErrors.LeftRunning())));
+            return await await Task.WhenAny(done.Task, left.Task);
+        }
+        finally
+        {
+            turn.Release();
+        }
+    }
+
+    /// <summary>What may be typed at a place in a cell.</summary>
+    /// <param name="code">The cell so far.</param>
+    /// <param name="cursor">The place, counted in UTF-16 units.</param>
+    /// <param name="cancellationToken">Stops the search.</param>
+    public Completions Complete(string code, int cursor, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(code);
+        return CompletionSearch.Find(Compile(code, out var tree), tree, Math.Clamp(cursor, 0, code.Length), cancellationToken);
+    }
+
+    /// <summary>What is known about the name at a place in a cell, or about the method whose arguments are being typed there.</summary>
+    /// <param name="code">The cell so far.</param>
+    /// <param name="cursor">The place, counted in UTF-16 units.</param>
+    /// <param name="cancellationToken">Stops the search.</param>
+    /// <returns>Null when there is no name.</returns>
+    public SymbolDescription? Inspect(string code, int cursor, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(code);
+        return SymbolDescription.Find(Compile(code, out var tree), tree, Math.Clamp(cursor, 0, code.Length), cancellationToken);
+    }
+
+    /// <summary>Whether a cell is whole, as a console asks before it runs what was typed.</summary>
+    /// <param name="code">The cell so far.</param>
+    public static Completeness IsComplete(string code)
+    {
+        ArgumentNullException.ThrowIfNull(code);
+        var tree = CSharpSyntaxTree.ParseText(PackageReferences.Blanked(code), SessionDefaults.Parsing);
+        if (!SyntaxFactory.IsCompleteSubmission(tree))
+        {
+            return Completeness.Incomplete;
+        }
+
+        return tree.GetDiagnostics().Any(d => d.Severity == DiagnosticSeverity.Error) ? Completeness.Invalid : Completeness.Complete;
+    }
+
+    /// <summary>Ends the session. A cell that still runs is not stopped.</summary>
+    public void Dispose()
+    {
+        loader.Dispose();
+        turn.Dispose();
+    }
+
+    private Compilation Compile(string code, out SyntaxTree tree)
+    {
+        var compilation = last.ContinueWith<object>(PackageReferences.Blanked(code), options).GetCompilation();
+        tree = compilation.SyntaxTrees.First();
+        return compilation;
+    }
+
+    private CellResult RunHere(
+        string code, CellOutput output, IProgress<WorkProgress>? progress, CancellationToken interrupt, CancellationToken abort)
+    {
+        new CellContext(output, interrupt).Enter();
+        using var surroundings = AmbientWork.Enter(progress, interrupt);
+        var name = FormattableString.Invariant($"cell {++cells}");
+        try
+        {
+            interrupt.ThrowIfCancellationRequested();
+            var text = PackageReferences.Blanked(code, out var wanted);
+            if (wanted.Count > 0)
+            {
+                newReferences.AddRange(packages.Add(wanted, output, interrupt));
+            }
+
+            sources.Add(name, text);
+            var script = last.ContinueWith<object>(text, options.WithFilePath(name).WithReferences(newReferences));
+            var errors = script.Compile(interrupt).Where(d => d.Severity == DiagnosticSeverity.Error).ToList();
+            return errors.Count > 0
+                ? CellResult.Failed(CellErrors.OfCompilation(errors, sources))
+                : Execute(script, interrupt, abort);
+        }
+        catch (Exception exception) when (interrupt.IsCancellationRequested && exception is OperationCanceledException or ThreadInterruptedException)
+        {
+            return CellResult.Failed(CellErrors.Interrupted(null, sources));
+        }
+        catch (Exception exception)
+        {
+            return CellResult.Failed(CellErrors.OfException(exception, sources));
+        }
+    }
+
+    private CellResult Execute(Script<object> script, CancellationToken interrupt, CancellationToken abort)
+    {
+        state ??= last.RunAsync().GetAwaiter().GetResult();
+        Task<ScriptState<object>>? running = null;
+        try
+        {
+            // Made for what a C# prompt needs: stopping code on this thread that does not look at its cancellation token.
+#pragma warning disable SYSLIB0046
+            ControlledExecution.Run(() => running = script.RunFromAsync(state, _ => true, CancellationToken.None), abort);
+#pragma warning restore SYSLIB0046
+        }
+        catch (OperationCanceledException) when (abort.IsCancellationRequested)
+        {
+            return CellResult.Failed(CellErrors.Interrupted(null, sources));
+        }
+
+        ScriptState<object> ended;
+        try
+        {
+            ended = running!.GetAwaiter().GetResult();
+        }
+        catch (ThreadInterruptedException)
+        {
+            return CellResult.Failed(CellErrors.LeftRunning());
+        }
+
+        Keep(script, ended);
+        return ended.Exception switch
+        {
+            null => new CellResult(ended.ReturnValue, ended.ReturnValue is { } value ? MimeBundle.Of(value) : null, null),
+            { } exception when interrupt.IsCancellationRequested && IsCancellation(exception) =>
+                CellResult.Failed(CellErrors.Interrupted(exception, sources)),
+            { } exception => CellResult.Failed(CellErrors.OfException(exception, sources)),
+        };
+    }
+
+    private void Keep(Script<object> script, ScriptState<object> ended)
+    {
+        var compilation = script.GetCompilation();
+        if (Declares(compilation) || newReferences.Count > 0)
+        {
+            shadowed.Release(compilation, state!, ended);
+            newReferences.Clear();
+            last = script;
+            state = ended;
+        }
+    }
+
+    private static bool Declares(Compilation compilation) =>
+        compilation.ScriptClass!.GetMembers().Any(member => !member.IsImplicitlyDeclared)
+        || compilation.SyntaxTrees.Any(tree =>
+        {
+            var root = (Microsoft.CodeAnalysis.CSharp.Syntax.CompilationUnitSyntax)tree.GetRoot();
+            return root.ContainsDirectives || root.Usings.Count > 0 || root.Externs.Count > 0;
+        });
+
+    private static bool IsCancellation(Exception exception) => exception switch
+    {
+        OperationCanceledException or ThreadInterruptedException => true,
+        AggregateException aggregate => aggregate.InnerExceptions.All(IsCancellation),
+        _ => false,
+    };
+}
+
+/// <summary>Whether a cell is whole.</summary>
+public enum Completeness
+{
+    /// <summary>It can be run.</summary>
+    Complete,
+
+    /// <summary>Something is still to be typed, such as a closing brace.</summary>
+    Incomplete,
+
+    /// <summary>No continuation can make it right.</summary>
+    Invalid,
+}

@@ -1,0 +1,19 @@
+namespace HeadScope.Notebooks.Session;
+
+/// <summary>The cell that the calling code belongs to, also on the threads and tasks that the cell started.</summary>
+internal sealed class CellContext(CellOutput output, CancellationToken cancellationToken)
+{
+    private static readonly AsyncLocal<CellContext?> Flowing = new();
+
+    public CellOutput Output => output;
+
+    public CancellationToken CancellationToken => cancellationToken;
+
+    /// <summary>The cell of the calling code; null outside of one.</summary>
+    public static CellContext? Current => Flowing.Value;
+
+    public static CellContext Required =>
+        Current ?? throw new InvalidOperationException("No notebook cell is running: call this from a cell.");
+
+    public void Enter() => Flowing.Value = this;
+}

@@ -1,0 +1,292 @@
+using System.Diagnostics;
+using System.Reflection;
+using System.Runtime.InteropServices;
+using System.Runtime.Loader;
+using System.Security;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CSharp;
+using Microsoft.CodeAnalysis.CSharp.Syntax;
+using Microsoft.CodeAnalysis.Scripting.Hosting;
+
+namespace HeadScope.Notebooks.Session;
+
+/// <summary>
+/// Answers <c>#r "nuget: Id, Version"</c>: restores the package with <c>dotnet restore</c> of a small project kept in the user's cache,
+/// and loads what the restore chose for this platform.
+/// </summary>
+internal sealed partial class PackageReferences(InteractiveAssemblyLoader loader)
+{
+    private static readonly TimeSpan LongestRestore = TimeSpan.FromMinutes(10);
+
+    private readonly Dictionary<string, string?> versions = new(StringComparer.OrdinalIgnoreCase);
+    private readonly HashSet<string> loaded = new(StringComparer.OrdinalIgnoreCase);
+    private readonly Dictionary<string, string> native = new(StringComparer.OrdinalIgnoreCase);
+    private bool resolving;
+
+    /// <summary>The cell with its package lines blanked out, at the same length, since the compiler does not know them.</summary>
+    public static string Blanked(string code) => Blanked(code, out _);
+
+    /// <summary>The cell with its package lines blanked out, and what they asked for.</summary>
+    /// <exception cref="FormatException">A line does not name a package.</exception>
+    public static string Blanked(string code, out IReadOnlyList<(string Id, string? Version)> wanted)
+    {
+        wanted = [];
+        if (!code.Contains("nuget:", StringComparison.OrdinalIgnoreCase))
+        {
+            return code;
+        }
+
+        var found = new List<(string, string?)>();
+        var text = new StringBuilder(code);
+        var root = CSharpSyntaxTree.ParseText(code, SessionDefaults.Parsing).GetRoot();
+        foreach (var directive in root.DescendantTrivia().Select(t => t.GetStructure()).OfType<ReferenceDirectiveTriviaSyntax>())
+        {
+            var asked = directive.File.ValueText.Trim();
+            if (!asked.StartsWith("nuget:", StringComparison.OrdinalIgnoreCase))
+            {
+                continue;
+            }
+
+            var parts = asked["nuget:".Length..].Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+            if (parts.Length is 0 or > 2 || !PackageId().IsMatch(parts[0]) || (parts.Length == 2 && !PackageVersion().IsMatch(parts[1])))
+            {
+                throw new FormatException($"#r \"{asked}\" does not name a package; expected #r \"nuget: Id, Version\" or #r \"nuget: Id\".");
+            }
+
+            found.Add((parts[0], parts.Length == 2 ? parts[1] : null));
+            for (var i = directive.SpanStart; i < directive.Span.End; i++)
+            {
+                text[i] = text[i] is '\r' or '\n' ? text[i] : ' ';
+            }
+        }
+
+        wanted = found;
+        return text.ToString();
+    }
+
+    /// <summary>Restores packages and loads their assemblies.</summary>
+    /// <param name="wanted">The packages of this cell; those of earlier cells are restored along, so that versions agree.</param>
+    /// <param name="output">Where to say what was installed.</param>
+    /// <param name="cancellationToken">Stops the restore.</param>
+    /// <returns>References for the compiler.</returns>
+    /// <exception cref="InvalidOperationException">There is no .NET SDK, or the restore failed; the message holds its errors.</exception>
+    public IReadOnlyList<MetadataReference> Add(
+        IReadOnlyList<(string Id, string? Version)> wanted, CellOutput output, CancellationToken cancellationToken)
+    {
+        var fresh = wanted.Where(w => !IsRunning(w.Id)).ToList();
+        foreach (var (id, _) in wanted.Except(fresh))
+        {
+            output.Write(OutputStream.Out, $"{id}: the running version is used.\n");
+        }
+
+        if (fresh.Count == 0)
+        {
+            return [];
+        }
+
+        var asked = new Dictionary<string, string?>(versions, StringComparer.OrdinalIgnoreCase);
+        foreach (var (id, version) in fresh)
+        {
+            asked[id] = version;
+        }
+
+        var assets = Restore(asked, cancellationToken);
+        foreach (var (id, version) in asked)
+        {
+            versions[id] = version;
+        }
+
+        using var document = JsonDocument.Parse(File.ReadAllBytes(assets));
+        var references = Load(document.RootElement);
+        foreach (var (id, _) in fresh)
+        {
+            output.Write(OutputStream.Out, $"Installed {id}, {VersionOf(document.RootElement, id)}\n");
+        }
+
+        return references;
+    }
+
+    private static bool IsRunning(string id) =>
+        id.Equals("HeadScope", StringComparison.OrdinalIgnoreCase) || id.Equals("HeadScope.Notebooks", StringComparison.OrdinalIgnoreCase);
+
+    private static string Restore(Dictionary<string, string?> packages, CancellationToken cancellationToken)
+    {
+        var lines = packages.OrderBy(p => p.Key, StringComparer.OrdinalIgnoreCase).Select(p =>
+            $"    <PackageReference Include=\"{SecurityElement.Escape(p.Key)}\" Version=\"{SecurityElement.Escape(p.Value ?? "*")}\" />");
+        var project = $"""
+            <Project Sdk="Microsoft.NET.Sdk">
+              <PropertyGroup>
+                <TargetFramework>net{Environment.Version.Major}.0</TargetFramework>
+                <RuntimeIdentifier>{RuntimeInformation.RuntimeIdentifier}</RuntimeIdentifier>
+                <SelfContained>false</SelfContained>
+                <UseAppHost>false</UseAppHost>
+                <NuGetAudit>false</NuGetAudit>
+                <ManagePackageVersionsCentrally>false</ManagePackageVersionsCentrally>
+              </PropertyGroup>
+              <ItemGroup>
+                <FrameworkReference Include="Microsoft.AspNetCore.App" />
+            {string.Join('\n', lines)}
+              </ItemGroup>
+            </Project>
+            """;
+        var key = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(project)))[..16];
+        var folder = Path.Combine(
+            Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.Create),
+            "headscope",
+            "packages",
+            key);
+        var file = Path.Combine(folder, "packages.csproj");
+        AtomicFile.WriteText(file, project);
+
+        // Files of these names further up would otherwise change the restore.
+        AtomicFile.WriteText(Path.Combine(folder, "Directory.Build.props"), "<Project />");
+        AtomicFile.WriteText(Path.Combine(folder, "Directory.Build.targets"), "<Project />");
+        AtomicFile.WriteText(Path.Combine(folder, "Directory.Packages.props"), "<Project />");
+
+        var start = new ProcessStartInfo(DotnetHost(), ["restore", file, "--verbosity", "quiet", "-nologo"])
+        {
+            UseShellExecute = false,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            RedirectStandardInput = true,
+            WorkingDirectory = folder,
+        };
+        start.Environment["DOTNET_CLI_TELEMETRY_OPTOUT"] = "1";
+        start.Environment["DOTNET_NOLOGO"] = "1";
+        start.Environment.Remove("MSBUILD_EXE_PATH");
+        start.Environment.Remove("MSBuildSDKsPath");
+        Process process;
+        try
+        {
+            process = Process.Start(start)!;
+        }
+        catch (System.ComponentModel.Win32Exception exception)
+        {
+            throw new InvalidOperationException(
+                $"#r \"nuget: ...\" needs the .NET SDK, and '{start.FileName}' could not be started: {exception.Message}", exception);
+        }
+
+        using (process)
+        using (var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken))
+        {
+            limit.CancelAfter(LongestRestore);
+            process.StandardInput.Close();
+            var said = process.StandardOutput.ReadToEndAsync(CancellationToken.None);
+            var complained = process.StandardError.ReadToEndAsync(CancellationToken.None);
+            try
+            {
+                process.WaitForExitAsync(limit.Token).GetAwaiter().GetResult();
+            }
+            catch (OperationCanceledException stopped)
+            {
+                process.Kill(entireProcessTree: true);
+                cancellationToken.ThrowIfCancellationRequested();
+                throw new InvalidOperationException("The restore did not end within 10 minutes and was stopped.", stopped);
+            }
+
+            var assets = Path.Combine(folder, "obj", "project.assets.json");
+            return process.ExitCode == 0 && File.Exists(assets)
+                ? assets
+                : throw new InvalidOperationException(
+                    $"The packages could not be restored:\n{ErrorsOf(said.GetAwaiter().GetResult() + complained.GetAwaiter().GetResult())}");
+        }
+    }
+
+    private static string ErrorsOf(string log)
+    {
+        var errors = log.Split('\n').Where(line => line.Contains("error", StringComparison.OrdinalIgnoreCase))
+            .Select(line => line[Math.Max(0, line.IndexOf("error", StringComparison.OrdinalIgnoreCase))..].Trim())
+            .Distinct(StringComparer.Ordinal).ToList();
+        return errors.Count > 0 ? string.Join('\n', errors) : log.Trim();
+    }
+
+    private static string DotnetHost() =>
+        Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") is { Length: > 0 } host && File.Exists(host) ? host : "dotnet";
+
+    private static string VersionOf(JsonElement assets, string id) =>
+        assets.GetProperty("libraries").EnumerateObject()
+            .Select(library => library.Name.Split('/'))
+            .Where(name => name[0].Equals(id, StringComparison.OrdinalIgnoreCase))
+            .Select(name => name[1])
+            .FirstOrDefault("");
+
+    private IReadOnlyList<MetadataReference> Load(JsonElement assets)
+    {
+        var host = SessionDefaults.HostAssemblies().Select(Path.GetFileName).ToHashSet(StringComparer.OrdinalIgnoreCase);
+        var folders = assets.GetProperty("packageFolders").EnumerateObject().Select(f => f.Name).ToList();
+        var libraries = assets.GetProperty("libraries");
+        var target = assets.GetProperty("targets").EnumerateObject()
+            .OrderByDescending(t => t.Name.Contains('/', StringComparison.Ordinal)).First();
+        var references = new List<MetadataReference>();
+        var managed = new List<string>();
+        foreach (var package in target.Value.EnumerateObject())
+        {
+            if (!libraries.TryGetProperty(package.Name, out var library) || !library.TryGetProperty("path", out var path))
+            {
+                continue;
+            }
+
+            var folder = folders.Select(f => Path.Combine(f, path.GetString()!)).FirstOrDefault(Directory.Exists);
+            if (folder is null)
+            {
+                continue;
+            }
+
+            IEnumerable<string> Files(string kind) => package.Value.TryGetProperty(kind, out var files)
+                ? files.EnumerateObject().Select(f => Path.Combine(folder, f.Name)).Where(File.Exists)
+                : [];
+
+            foreach (var file in Files("native"))
+            {
+                native.TryAdd(Path.GetFileName(file), file);
+            }
+
+            // What the program itself runs on cannot be there twice.
+            bool IsAssembly(string file) =>
+                file.EndsWith(".dll", StringComparison.OrdinalIgnoreCase) && !host.Contains(Path.GetFileName(file));
+
+            references.AddRange(Files("compile").Where(IsAssembly).Where(f => loaded.Add(f))
+                .Select(f => MetadataReference.CreateFromFile(f, documentation: XmlDocumentation.Of(f))));
+            managed.AddRange(Files("runtime").Where(IsAssembly));
+        }
+
+        foreach (var file in managed.Where(f => loaded.Add("runtime:" + f)))
+        {
+            loader.RegisterDependency(AssemblyLoadContext.Default.LoadFromAssemblyPath(file));
+        }
+
+        if (native.Count > 0 && !resolving)
+        {
+            resolving = true;
+            AssemblyLoadContext.Default.ResolvingUnmanagedDll += ResolveNative;
+        }
+
+        return references;
+    }
+
+    private nint ResolveNative(Assembly assembly, string name)
+    {
+        string[] candidates = OperatingSystem.IsWindows() ? [name, name + ".dll"]
+            : OperatingSystem.IsMacOS() ? [name, name + ".dylib", $"lib{name}.dylib", "lib" + name]
+            : [name, name + ".so", $"lib{name}.so", "lib" + name];
+        foreach (var candidate in candidates)
+        {
+            if (native.TryGetValue(candidate, out var path) && NativeLibrary.TryLoad(path, out var handle))
+            {
+                return handle;
+            }
+        }
+
+        return 0;
+    }
+
+    [GeneratedRegex(@"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex PackageId();
+
+    [GeneratedRegex(@"^[\[\(]?[A-Za-z0-9.\-+*]+[\]\)]?$", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex PackageVersion();
+}

@@ -1,0 +1,166 @@
+using System.Text;
+using System.Text.Json.Nodes;
+using HeadScope.Notebooks.Running;
+
+namespace HeadScope.Notebooks.Tests.Running;
+
+public class NotebookRunnerTests
+{
+    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Outputs_of_every_kind_stand_in_their_cells()
+    {
+        var notebook = Notebook(
+            """["Console.WriteLine(\"a\");\n", "Console.WriteLine(\"b\"); Console.Error.Write(\"e\");\n", "display(HTML(\"<i>h</i>\"));\n", "1 + 1"]""",
+            "\"var shown = display(\\\"old\\\");\"",
+            "\"shown.Update(\\\"new\\\");\"");
+        var run = await NotebookRunner.RunAsync(notebook, cancellationToken: Cancelled);
+        Assert.True(run.Succeeded);
+        var outputs = Outputs(notebook, 0);
+        Assert.Equal(["stream", "stream", "display_data", "execute_result"], outputs.Select(o => (string?)o!["output_type"]));
+        Assert.Equal("a\nb\n", NotebookFile.Joined(outputs[0]!["text"]));
+        Assert.Equal("stderr", (string?)outputs[1]!["name"]);
+        Assert.Equal("<i>h</i>", NotebookFile.Joined(outputs[2]!["data"]!["text/html"]));
+        Assert.Equal("2", NotebookFile.Joined(outputs[3]!["data"]!["text/plain"]));
+        Assert.Equal(1, (int?)outputs[3]!["execution_count"]);
+        Assert.Equal("new", NotebookFile.Joined(Outputs(notebook, 1)[0]!["data"]!["text/plain"]));
+        Assert.Equal(3, (int?)notebook.Cells[2]!["execution_count"]);
+    }
+
+    [Fact]
+    public async Task Unknown_fields_and_other_cells_stay_as_they_are()
+    {
+        const string Json = """
+            {"cells": [
+              {"cell_type": "markdown", "id": "m", "metadata": {"x": [1, 2.50]}, "source": ["# é\n", "😀"], "attachments": {"a": {}}},
+              {"cell_type": "code", "id": "c", "metadata": {"slideshow": {"slide_type": "-"}}, "source": "var z = 5;", "outputs": [{"old": 1}], "execution_count": 7},
+              {"cell_type": "raw", "id": "r", "metadata": {}, "source": "raw"}],
+             "metadata": {"kernelspec": {"name": "other"}, "custom": {"deep": null}}, "nbformat": 4, "nbformat_minor": 5, "extra": true}
+            """;
+        var notebook = NotebookFile.Parse(Encoding.UTF8.GetBytes(Json), "n");
+        await NotebookRunner.RunAsync(notebook, cancellationToken: Cancelled);
+        var expected = JsonNode.Parse(Json)!;
+        expected["cells"]![1]!["outputs"] = new JsonArray();
+        expected["cells"]![1]!["execution_count"] = 1;
+        var written = JsonNode.Parse(notebook.ToString())!;
+        ((JsonObject)written["metadata"]!).Remove("language_info");
+        Assert.True(JsonNode.DeepEquals(expected, written), written.ToJsonString());
+        Assert.Contains("# é", notebook.ToString(), StringComparison.Ordinal);
+        Assert.Contains("2.50", notebook.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_run_stops_at_the_first_error_which_stays_in_the_notebook()
+    {
+        var notebook = Notebook("\"Console.Write(1);\"", "\"var y = 1;\\nthrow new InvalidDataException(\\\"bad\\\");\"", "\"Console.Write(3);\"");
+        var run = await NotebookRunner.RunAsync(notebook, cancellationToken: Cancelled);
+        Assert.Equal(1, run.FailedCell);
+        Assert.Equal("System.IO.InvalidDataException", run.Error!.Name);
+        Assert.Equal("bad", (string?)Assert.Single(Outputs(notebook, 1))!["evalue"]);
+        Assert.Empty(Outputs(notebook, 2));
+        Assert.Null(notebook.Cells[2]!["execution_count"]);
+    }
+
+    [Theory]
+    [InlineData("model", "gpt2", "var model = \"gpt2\";")]
+    [InlineData("k", "10", "var k = 10;")]
+    [InlineData("rate", "1e-3", "var rate = 0.001;")]
+    [InlineData("rate", "2.0", "var rate = 2d;")]
+    [InlineData("on", "true", "var on = true;")]
+    [InlineData("text", "a\"; Evil(); //", "var text = \"a\\\"; Evil(); //\";")]
+    [InlineData("text", "NaN", "var text = \"NaN\";")]
+    [InlineData("text", "", "var text = \"\";")]
+    public void Parameters_become_assignments(string name, string value, string expected) =>
+        Assert.Equal($"// Parameters\n{expected}", NotebookParameters.ToCode([new(name, value)]));
+
+    [Theory]
+    [InlineData("a b")]
+    [InlineData("class")]
+    [InlineData("1a")]
+    public void A_parameter_needs_a_name_of_the_language(string name) =>
+        Assert.Throws<ArgumentException>(() => NotebookParameters.ToCode([new(name, "1")]));
+
+    [Fact]
+    public async Task Parameters_stand_after_their_cell_and_are_replaced_by_the_next_run()
+    {
+        var notebook = NotebookFile.Parse(
+            """
+            {"cells": [
+              {"cell_type": "code", "id": "a", "metadata": {"tags": ["parameters"]}, "source": "var model = \"demo\"; var n = 1;", "outputs": [], "execution_count": null},
+              {"cell_type": "code", "id": "b", "metadata": {}, "source": "model + n", "outputs": [], "execution_count": null}],
+             "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+            """u8,
+            "n");
+        foreach (var model in new[] { "gpt2", "phi" })
+        {
+            var run = await NotebookRunner.RunAsync(notebook, new NotebookRunOptions { Parameters = [new("model", model), new("n", "2")] }, cancellationToken: Cancelled);
+            Assert.True(run.Succeeded);
+            Assert.Equal(3, notebook.Cells.Count);
+            Assert.True(NotebookFile.HasTag((JsonObject)notebook.Cells[1]!, "injected-parameters"));
+            Assert.NotNull(notebook.Cells[1]!["id"]);
+            Assert.Equal(model + "2", NotebookFile.Joined(Outputs(notebook, 2)[0]!["data"]!["text/plain"]));
+        }
+    }
+
+    [Fact]
+    public async Task A_cell_that_takes_too_long_fails()
+    {
+        var run = await NotebookRunner.RunAsync(
+            Notebook("\"Thread.Sleep(Timeout.Infinite);\""), new NotebookRunOptions { Timeout = TimeSpan.FromSeconds(0.5) }, cancellationToken: Cancelled);
+        Assert.Equal("Timeout", run.Error!.Name);
+        Assert.Contains("0.5 s", run.Error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Input_is_refused_with_a_way_out()
+    {
+        var run = await NotebookRunner.RunAsync(Notebook("\"Console.ReadLine()\""), cancellationToken: Cancelled);
+        Assert.Contains("-p name=value", run.Error!.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("[]")]
+    [InlineData("{\"nbformat\": 3, \"worksheets\": []}")]
+    [InlineData("{\"nbformat\": 4}")]
+    [InlineData("{\"nbformat\": 4, \"cells\": [{}]}")]
+    [InlineData("{\"nbformat\": 4, \"cells\": [{\"cell_type\": 1, \"source\": \"\"}]}")]
+    [InlineData("{\"nbformat\": 4, \"cells\": [{\"cell_type\": \"code\", \"source\": [1]}]}")]
+    [InlineData("{\"nbformat\": 4, \"nbformat\": 4, \"cells\": []}")]
+    public void What_is_no_notebook_is_named(string json) =>
+        Assert.Contains("some.ipynb", Assert.Throws<InvalidDataException>(() => NotebookFile.Parse(Encoding.UTF8.GetBytes(json), "some.ipynb")).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public async Task The_page_shows_text_as_text()
+    {
+        var notebook = NotebookFile.Parse(
+            """
+            {"cells": [
+              {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "# Heads\n<script>alert(1)</script>\n\n| a | b |\n|---|---|\n| 1 | 2 |"},
+              {"cell_type": "code", "id": "b", "metadata": {}, "source": "Console.Write(\"<script>alert(2)</script>\"); \"<script>alert(3)</script>\"", "outputs": [], "execution_count": null},
+              {"cell_type": "code", "id": "c", "metadata": {}, "source": "throw new Exception(\"<script>alert(4)</script>\");", "outputs": [], "execution_count": null}],
+             "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+            """u8,
+            "n");
+        await NotebookRunner.RunAsync(notebook, cancellationToken: Cancelled);
+        var page = NotebookPage.Of(notebook, "<title>");
+        Assert.DoesNotContain("<script", page, StringComparison.OrdinalIgnoreCase);
+
+        // One in the text, three in the code, and four times in the outputs: an error shows its message and its line.
+        Assert.Equal(1 + 3 + 4, page.Split("&lt;script&gt;").Length - 1);
+        Assert.Contains("<h1", page, StringComparison.Ordinal);
+        Assert.Contains("<table>", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("\e", page, StringComparison.Ordinal);
+    }
+
+    private static JsonArray Outputs(NotebookFile notebook, int cell) => (JsonArray)notebook.Cells[cell]!["outputs"]!;
+
+    private static NotebookFile Notebook(params string[] sources)
+    {
+        var cells = sources.Select((source, i) =>
+            $$"""{"cell_type": "code", "id": "c{{i}}", "metadata": {}, "source": {{source}}, "outputs": [], "execution_count": null}""");
+        return NotebookFile.Parse(
+            Encoding.UTF8.GetBytes($$"""{"cells": [{{string.Join(',', cells)}}], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}"""), "n");
+    }
+}

@@ -1,0 +1,256 @@
+using HeadScope.Notebooks.Session;
+
+namespace HeadScope.Notebooks.Tests.Session;
+
+public sealed class CSharpSessionTests : IDisposable
+{
+    private readonly CSharpSession session = new();
+    private readonly RecordedOutput output = new();
+
+    public void Dispose() => session.Dispose();
+
+    [Fact]
+    public async Task Cells_see_variables_methods_types_and_usings_of_earlier_cells()
+    {
+        await Run("using System.Numerics;\nvar x = 20; int Twice(int n) => 2 * n; record Point(int X);");
+        Assert.Equal(41, await Value("Twice(x) + new Point(1).X"));
+        Assert.Equal(new System.Numerics.Complex(0, 1), await Value("Complex.ImaginaryOne"));
+    }
+
+    [Fact]
+    public async Task The_last_expression_is_the_value_unless_a_semicolon_follows()
+    {
+        Assert.Equal(2, await Value("1 + 1"));
+        Assert.Null(await Value("int y = 3;"));
+        Assert.Equal("a", await Value("// comment\nvar s = \"a\";\ns"));
+        Assert.Equal("3", (await Run("y")).Shown!.Data["text/plain"]);
+    }
+
+    [Fact]
+    public async Task Await_stands_at_the_top_level() =>
+        Assert.Equal(5, await Value("await Task.Yield(); var n = await Task.FromResult(5); n"));
+
+    [Fact]
+    public async Task A_variable_keeps_the_value_it_had_when_its_cell_failed()
+    {
+        var failed = await session.RunAsync("var kept = 7; throw new InvalidOperationException(\"no\");", output);
+        Assert.Equal("System.InvalidOperationException", failed.Error!.Name);
+        Assert.Equal(7, await Value("kept"));
+    }
+
+    [Fact]
+    public async Task Compiler_errors_show_the_line_with_a_squiggle()
+    {
+        var error = (await session.RunAsync("var a = 1;\nvar b = a + nothing;", output)).Error!;
+        Assert.Equal("CompilationError", error.Name);
+        Assert.Contains("(2,13): error CS0103", error.Message, StringComparison.Ordinal);
+        var lines = error.Traceback.Select(WithoutColours).ToList();
+        var line = lines.IndexOf("  var b = a + nothing;");
+        Assert.True(line > 0);
+        Assert.Equal("              ~~~~~~~", lines[line + 1]);
+        Assert.Contains("line 2", lines[line - 1], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Stacks_hold_only_frames_of_cells_with_their_lines()
+    {
+        await Run("int Half(int n)\n{\n    return 10 / n;\n}");
+        var error = (await session.RunAsync("var list = new[] { 1, 0 };\nlist.Select(Half).ToList()", output)).Error!;
+        Assert.Equal("System.DivideByZeroException", error.Name);
+        var lines = error.Traceback.Select(WithoutColours).Skip(1).ToList();
+        Assert.Equal(["  at Half in cell 1, line 3: return 10 / n;", "  at cell 2, line 2: list.Select(Half).ToList()"], lines);
+    }
+
+    [Fact]
+    public async Task Console_reaches_the_output_of_the_cell_also_from_its_threads()
+    {
+        await Run("Console.Write(\"a\"); Console.Error.WriteLine(\"e\");");
+        await Run("var thread = new Thread(() => Console.WriteLine(\"b\")); thread.Start(); thread.Join(); await Task.Run(() => Console.WriteLine(\"c\"));");
+        Assert.Equal("ab\nc\n", output.Text);
+        Assert.Equal("e\n", output.Errors);
+    }
+
+    [Fact]
+    public async Task What_a_task_writes_later_belongs_to_the_cell_that_started_it()
+    {
+        await Run("var go = new TaskCompletionSource(); var late = Task.Run(async () => { await go.Task; Console.Write(\"late\"); });");
+        var second = new RecordedOutput();
+        var result = await session.RunAsync("go.SetResult(); await late; Console.Write(\"second\");", second);
+        Assert.Null(result.Error);
+        Assert.Equal("second", second.Text);
+        Assert.Equal("late", output.Text);
+    }
+
+    [Fact]
+    public async Task Input_is_asked_for()
+    {
+        output.Answers.Enqueue("Ada");
+        output.Answers.Enqueue("36");
+        Assert.Equal("Ada 36", await Value("var name = GetInput(\"Name? \"); name + \" \" + Console.ReadLine()"));
+        Assert.Equal("Name? ", output.Text);
+    }
+
+    [Fact]
+    public async Task Display_shows_updates_and_chooses_forms()
+    {
+        await Run("var shown = display(HTML(\"<b>1</b>\")); shown.Update(2); \"x\".Display();");
+        Assert.Equal("<b>1</b>", output.Displays[0].Data.Data["text/html"]);
+        Assert.Equal(output.Displays[0].Id, Assert.Single(output.Updates).Id);
+        Assert.Equal("2", output.Updates[0].Data.Data["text/plain"]);
+        Assert.Equal(["text/plain"], output.Displays[1].Data.Data.Keys);
+    }
+
+    [Fact]
+    public async Task A_registered_formatter_is_used()
+    {
+        await Run("record Stone(int Grams); Formatter.Register<Stone>(s => $\"<i>{s.Grams} g</i>\", \"text/html\");");
+        Assert.Equal("<i>5 g</i>", (await Run("new Stone(5)")).Shown!.Data["text/html"]);
+    }
+
+    [Theory]
+    [InlineData("while (true) { }")]
+    [InlineData("try { while (true) { } } catch (Exception) { }")]
+    [InlineData("Thread.Sleep(Timeout.Infinite);")]
+    [InlineData("await Task.Delay(Timeout.Infinite, cancellationToken);")]
+    [InlineData("HeadScope.Numerics.Parallelism.For(1_000_000, i => Thread.Sleep(1), default);")]
+    [InlineData("await Task.Delay(Timeout.Infinite);")]
+    public async Task An_interrupt_ends_the_cell_and_the_session_goes_on(string code)
+    {
+        await Run("var before = 1;");
+        using var interrupt = new CancellationTokenSource(TimeSpan.FromMilliseconds(300));
+        var result = await session.RunAsync(code, output, progress: null, interrupt.Token);
+        Assert.Equal("Interrupted", result.Error?.Name);
+        Assert.Equal(1, await Value("before"));
+    }
+
+    [Fact]
+    public async Task Long_calls_see_the_cells_token_and_progress()
+    {
+        var reports = new List<WorkProgress>();
+        using var interrupt = new CancellationTokenSource();
+        var result = await session.RunAsync(
+            "AmbientWork.Progress.Report(new WorkProgress(\"work\", 1, 2, \"steps\")); AmbientWork.CancellationToken.CanBeCanceled",
+            output,
+            new Immediate(reports.Add),
+            interrupt.Token);
+        Assert.Equal(true, result.Value);
+        Assert.Equal("work", Assert.Single(reports).Stage);
+    }
+
+    [Fact]
+    public async Task Cells_that_declare_nothing_leave_nothing_and_a_new_variable_frees_the_old_one()
+    {
+        await Run("var weak = new System.WeakReference(null);");
+        await Run("var big = new byte[1000]; weak.Target = big; 0");
+        await Run("var big = new byte[2000];");
+        Assert.Equal(false, await Value("GC.Collect(); GC.WaitForPendingFinalizers(); GC.Collect(); weak.IsAlive"));
+        Assert.Equal(2000, await Value("big.Length"));
+    }
+
+    [Fact]
+    public async Task A_shadowed_variable_that_a_method_uses_keeps_its_value()
+    {
+        await Run("var text = \"old\"; string Read() => text;");
+        await Run("var text = \"new\";");
+        Assert.Equal("old new", await Value("Read() + \" \" + text"));
+    }
+
+    [Fact]
+    public async Task A_file_and_an_assembly_can_be_loaded()
+    {
+        var folder = Directory.CreateTempSubdirectory().FullName;
+        try
+        {
+            var script = Path.Combine(folder, "more.csx");
+            await File.WriteAllTextAsync(script, "int Answer() => 42;", TestContext.Current.CancellationToken);
+            await Run($"#load \"{script}\"");
+            Assert.Equal(42, await Value("Answer()"));
+            await Run($"#r \"{typeof(FsCheck.Fluent.Prop).Assembly.Location}\"");
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Fact]
+    public async Task HeadScopes_own_packages_are_the_running_ones()
+    {
+        Assert.Equal("3.5", (await Run("#r \"nuget: HeadScope, 0.1.0\"\nnew Head(3, 5)")).Shown!.Data["text/plain"]);
+        Assert.Contains("running version", output.Text, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("#r \"nuget: \"")]
+    [InlineData("#r \"nuget: A, 1, 2\"")]
+    [InlineData("#r \"nuget: A\\\" Version, 1\"")]
+    [InlineData("#r \"nuget: ../x, 1\"")]
+    public async Task A_malformed_package_line_is_said_to_be_one(string code)
+    {
+        var error = (await session.RunAsync(code, output)).Error;
+        Assert.NotNull(error);
+        Assert.DoesNotContain("NullReference", error.Name, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Completion_knows_members_variables_arguments_and_initializers()
+    {
+        await Run("var tokens = new List<int> { 1 }; class Options { public int Heads { get; set; } }");
+        Assert.Contains("Where", Names("tokens.Wh|"));
+        Assert.Contains("Count", Names("tokens.|"));
+        Assert.DoesNotContain("IsNullOrEmpty", Names("\"a\".|"));
+        Assert.Contains("IsNullOrEmpty", Names("string.Is|"));
+        Assert.Equal("tokens", Names("var n = tok|").First());
+        Assert.Contains("Generic", Names("using System.Collections.|"));
+        Assert.Contains("Heads", Names("new Options { He|"));
+        Assert.Contains("comparer:", Names("tokens.OrderBy(x => x, com|"));
+        Assert.Contains("foreach", Names("fore|"));
+        Assert.Empty(Names("\"in a string tok|"));
+        Assert.Empty(Names("// in a comment tok|"));
+        var replaced = session.Complete("tokens.Whe + 1", 9);
+        Assert.Equal((7, 10), (replaced.Start, replaced.End));
+    }
+
+    [Fact]
+    public async Task Inspection_shows_signatures_and_documentation()
+    {
+        await Run("var head = new Head(1, 2);");
+        Assert.Contains("Head head", session.Inspect("head", 2)!.Signatures[0], StringComparison.Ordinal);
+        var call = session.Inspect("AtomicFile.WriteText(", 21)!;
+        Assert.Contains("string path, string text", call.Signatures[0], StringComparison.Ordinal);
+        Assert.Contains("whole or not at all", call.Documentation, StringComparison.Ordinal);
+        Assert.True(session.Inspect("Math.Max(", 9)!.Signatures.Count > 5);
+        Assert.Null(session.Inspect("   ", 1));
+    }
+
+    [Theory]
+    [InlineData("1 + 1", Completeness.Complete)]
+    [InlineData("var x = 1;", Completeness.Complete)]
+    [InlineData("if (true) {", Completeness.Incomplete)]
+    [InlineData("Math.Max(1,", Completeness.Incomplete)]
+    [InlineData("int x = ;", Completeness.Invalid)]
+    [InlineData("", Completeness.Complete)]
+    public void Whether_a_cell_is_whole(string code, Completeness expected) => Assert.Equal(expected, CSharpSession.IsComplete(code));
+
+    private IReadOnlyList<string> Names(string marked)
+    {
+        var cursor = marked.IndexOf('|', StringComparison.Ordinal);
+        return [.. session.Complete(marked.Remove(cursor, 1), cursor).Items.Select(c => c.Text)];
+    }
+
+    private async Task<CellResult> Run(string code)
+    {
+        var result = await session.RunAsync(code, output);
+        Assert.True(result.Succeeded, result.Error is null ? "" : string.Join('\n', result.Error.Traceback));
+        return result;
+    }
+
+    private async Task<object?> Value(string code) => (await Run(code)).Value;
+
+    private static string WithoutColours(string line) => System.Text.RegularExpressions.Regex.Replace(line, "\e\\[[0-9;]*m", "");
+
+    private sealed class Immediate(Action<WorkProgress> report) : IProgress<WorkProgress>
+    {
+        public void Report(WorkProgress value) => report(value);
+    }
+}
