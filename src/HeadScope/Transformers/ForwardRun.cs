@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Numerics.Tensors;
 using HeadScope.Numerics;
 
@@ -304,14 +305,16 @@ internal sealed class ForwardRun
                 }
 
                 var limit = past[b] + first + count;
-                var scores = new float[count * limit];
+                var rented = ArrayPool<float>.Shared.Rent(count * limit);
+                var scores = rented.AsSpan(0, count * limit);
                 Score(b, head, first, count, keys, keyRows, limit, scores, limit);
                 for (var i = 0; i < count; i++)
                 {
-                    Elementwise.Softmax(scores.AsSpan(i * limit, limit), scores.AsSpan(i * limit, limit));
+                    Elementwise.Softmax(scores.Slice(i * limit, limit), scores.Slice(i * limit, limit));
                 }
 
                 Average(b, head, first, count, values, keyRows, limit, scores, limit);
+                ArrayPool<float>.Shared.Return(rented);
             }, cancellation);
             return;
         }

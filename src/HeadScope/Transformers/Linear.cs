@@ -36,8 +36,13 @@ public sealed class Linear
     {
         get
         {
+            if (!weight.IsDecoded)
+            {
+                _ = weight.Values;
+                blocks.Clear();
+            }
+
             var whole = new ReadOnlyMatrix(weight.Values, weight.Rows, weight.Columns);
-            blocks.Clear();
             return inputsByRow ? whole : whole.Transpose();
         }
     }

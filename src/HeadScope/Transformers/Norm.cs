@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using HeadScope.Numerics;
 
 namespace HeadScope.Transformers;
@@ -71,15 +72,21 @@ public sealed class Norm
         }
     }
 
-    /// <summary>Gain and shift (<c>hook_out</c>).</summary>
+    /// <summary>Gain and shift (<c>hook_out</c>); the result may be the same memory.</summary>
     internal void Finish(ReadOnlySpan<float> normalized, Span<float> y)
     {
-        var by = Gain;
-        var plus = Shift;
-        for (var i = 0; i < normalized.Length; i++)
+        if (gain is null)
         {
-            var value = by.IsEmpty ? normalized[i] : normalized[i] * by[i];
-            y[i] = plus.IsEmpty ? value : value + plus[i];
+            normalized.CopyTo(y);
+        }
+        else
+        {
+            TensorPrimitives.Multiply(normalized, gain.Value, y);
+        }
+
+        if (shift is not null)
+        {
+            TensorPrimitives.Add(y, shift.Value, y);
         }
     }
 

@@ -91,6 +91,31 @@ public sealed class ForwardPassTests : IDisposable
     }
 
     [Fact]
+    public void Memory_is_taken_for_what_is_asked_for()
+    {
+        int[][] batch = [.. Enumerable.Repeat(new int[128], 16)];
+        const long pattern = 16L * 8 * 128 * 128 * sizeof(float);
+        model.Run(batch, new() { Logits = LogitsOf.None, StopAfterLayer = 3 });
+        var nothing = Allocated(new() { Logits = LogitsOf.None, StopAfterLayer = 3 });
+        var one = Allocated(new() { Logits = LogitsOf.None, StopAfterLayer = 3, Activations = ["blocks.3.attn.hook_pattern"] });
+
+        // Residual stream, norm, q, k, v, z, two outputs (each 160 wide) and the hidden layer (640): no [128, 128] patterns.
+        var buffers = 16L * 128 * ((8 * 160) + 640) * sizeof(float);
+        Assert.True(nothing < buffers + (pattern / 4), $"{nothing} bytes were allocated; the buffers need {buffers}.");
+        Assert.True(one < nothing + (2.2 * pattern), $"{one} bytes were allocated; one pattern needs {pattern}.");
+
+        long Allocated(RunOptions options)
+        {
+            var threads = Parallelism.Threads;
+            Parallelism.Threads = 1;
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            model.Run(batch, options);
+            Parallelism.Threads = threads;
+            return GC.GetAllocatedBytesForCurrentThread() - before;
+        }
+    }
+
+    [Fact]
     public void Logits_of_the_last_position_are_the_last_ones()
     {
         int[][] batch = [[5, 6, 7], [8, 9]];

@@ -6,22 +6,19 @@ using HeadScope.Transformers.Loading;
 namespace HeadScope.Tests.Transformers;
 
 /// <summary>Against a real model from its GGUF (reference/smollm2).</summary>
-public sealed class SmolLm2Tests : IDisposable
+public class SmolLm2Tests
 {
-    private readonly TransformerModel model =
-        TransformerModel.Load(TestData.Shared("models", "smollm2-135m-instruct", "model.gguf"));
+    // One model for all tests, so that its weights are decoded once.
+    private static readonly Lazy<TransformerModel> Model =
+        new(() => TransformerModel.Load(TestData.Shared("models", "smollm2-135m-instruct", "model.gguf")));
+
+    private readonly TransformerModel model = Model.Value;
 
     private readonly SafetensorsFile expected =
         SafetensorsFile.Open(TestData.Shared("reference", "smollm2", "expected.safetensors"));
 
     private readonly JsonElement json =
         JsonDocument.Parse(File.ReadAllText(TestData.Shared("reference", "smollm2", "expected.json"))).RootElement;
-
-    public void Dispose()
-    {
-        model.Dispose();
-        expected.Dispose();
-    }
 
     [Fact]
     public void Last_logits_and_the_twenty_best_tokens_are_those_of_the_reference()
@@ -86,6 +83,19 @@ public sealed class SmolLm2Tests : IDisposable
         var prompt = expected.Ids("prompt3.input_ids");
         Assert.Equal(ids, model.Generate(prompt, 100, stopToken: ids[^1]));
         Assert.Equal(ids[..7], model.Generate(prompt, 7));
+    }
+
+    [Fact]
+    public void Its_tokenizer_comes_from_the_file()
+    {
+        foreach (var prompt in json.GetProperty("prompts").EnumerateArray())
+        {
+            Assert.Equal(Ids(prompt.GetProperty("token_ids")), model.Tokenizer.Encode(prompt.GetProperty("text").GetString()!));
+        }
+
+        Assert.Equal(
+            json.GetProperty("greedy").GetProperty("text").GetString(),
+            model.Tokenizer.Decode(Ids(json.GetProperty("greedy").GetProperty("ids"))));
     }
 
     [Fact]
