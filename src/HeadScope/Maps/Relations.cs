@@ -1,6 +1,5 @@
 using System.Reflection;
 using System.Text;
-using CsvHelper;
 
 namespace HeadScope.Maps;
 
@@ -21,16 +20,7 @@ public static class Relations
         "english_to_french", "english_to_spanish",
     ];
 
-    private static readonly CsvReaderOptions Csv = new()
-    {
-        Separator = ',',
-        CommentPrefix = '#',
-        TrimWhitespace = true,
-        TrackLineNumbers = true,
-        MalformedData = CsvMalformedDataHandling.Throw,
-    };
-
-    private static readonly Lazy<IReadOnlyList<Relation>> Shipped = new(() => [.. Names.Select(ReadShipped)]);
+    private static readonly Lazy<IReadOnlyList<Relation>> Shipped = new(() => [.. Names.Select(name => Read(name, $"{name}.csv", ReadResource($"{name}.csv")))]);
 
     /// <summary>All twenty, by category: knowledge, language, algorithmic, translation.</summary>
     public static IReadOnlyList<Relation> All => Shipped.Value;
@@ -121,65 +111,25 @@ public static class Relations
             throw new FileNotFoundException($"There is no relation file '{path}'.", path);
         }
 
-        using var reader = new StreamReader(path, Encoding.UTF8);
-        return Read(Path.GetFileNameWithoutExtension(path), path, reader);
+        return Read(Path.GetFileNameWithoutExtension(path), path, File.ReadAllText(path));
     }
 
-    private static Relation ReadShipped(string name)
+    /// <summary>A file of data/relations as it is embedded.</summary>
+    internal static string ReadResource(string file)
     {
-        var resource = $"{ResourcePrefix}{name}.csv";
-        var stream = Assembly.GetExecutingAssembly().GetManifestResourceStream(resource)
-            ?? throw new InvalidOperationException($"The library was built without its resource {resource}.");
+        var stream = Assembly.GetExecutingAssembly().GetManifestResourceStream(ResourcePrefix + file)
+            ?? throw new InvalidOperationException($"The library was built without its resource {ResourcePrefix}{file}.");
         using var reader = new StreamReader(stream, Encoding.UTF8);
-        return Read(name, resource, reader);
+        return reader.ReadToEnd();
     }
 
-    private static Relation Read(string name, string file, TextReader reader)
+    private static Relation Read(string name, string file, string text)
     {
-        var text = reader.ReadToEnd();
-        var pairs = new List<RelationPair>();
-        using var csv = CsvReader.FromText(text, Csv);
-        try
-        {
-            csv.ReadHeader();
-            if (csv.Headers.Count == 0)
-            {
-                throw new InvalidDataException($"{file} holds no pair: expected a line 'source,target' and one pair a line after it.");
-            }
-
-            var source = Column(csv, file, "source");
-            var target = Column(csv, file, "target");
-            while (csv.Read())
-            {
-                pairs.Add(new RelationPair(Field(csv, file, source, "source"), Field(csv, file, target, "target")));
-            }
-        }
-        catch (CsvFormatException e)
-        {
-            throw new InvalidDataException($"{file}, line {e.LineNumber}: a quote is not closed or stands inside a plain field.", e);
-        }
-
-        return pairs.Count == 0
+        using var csv = new CsvFile(file, text, "source", "target");
+        RelationPair[] pairs = [.. csv.Rows().Select(row => new RelationPair(row[0], row[1]))];
+        return pairs.Length == 0
             ? throw new InvalidDataException($"{file} holds no pair below its header: expected one 'source,target' pair a line.")
             : new Relation(name, Note(text, "category") ?? "", pairs, Note(text, "facts") ?? "");
-    }
-
-    private static int Column(CsvReader csv, string file, string name)
-    {
-        var index = csv.Headers.ToList().FindIndex(h => string.Equals(h, name, StringComparison.OrdinalIgnoreCase));
-        return index >= 0
-            ? index
-            : throw new InvalidDataException(
-                $"{file}: no column '{name}'; the header reads '{string.Join(',', csv.Headers)}'. Expected 'source,target'.");
-    }
-
-    private static string Field(CsvReader csv, string file, int index, string column)
-    {
-        var value = csv.GetString(index);
-        return value.Length > 0
-            ? value
-            : throw new InvalidDataException(
-                $"{file}, line {csv.LineNumber}: the {column} is missing in '{Encoding.UTF8.GetString(csv.RawRecord)}'.");
     }
 
     private static string? Note(string text, string key)

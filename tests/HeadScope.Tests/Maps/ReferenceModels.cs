@@ -1,3 +1,5 @@
+using System.Text.Json;
+using HeadScope.Maps;
 using HeadScope.Transformers;
 
 namespace HeadScope.Tests.Maps;
@@ -9,4 +11,11 @@ internal static class ReferenceModels
         new(() => TransformerModel.Load(TestData.Shared("models", "smollm2-135m-instruct", "model.gguf")));
 
     public static TransformerModel SmolLm2 => Lazy.Value;
+
+    /// <summary>A relation of the reference data, as published.</summary>
+    public static Relation Relation(string name)
+    {
+        using var pairs = JsonDocument.Parse(File.ReadAllText(TestData.Shared("reference", "maps", "datasets", name, name + ".json")));
+        return new Relation(name, "", [.. pairs.RootElement.EnumerateArray().Select(p => new RelationPair(p[0].GetString()!, p[1].GetString()!))]);
+    }
 }

@@ -57,7 +57,7 @@ public class RelationsTests
     }
 
     [Theory]
-    [InlineData("", "holds no pair")]
+    [InlineData("", "is empty")]
     [InlineData("source,target\n", "holds no pair")]
     [InlineData("country,capital\nFrance,Paris\n", "no column 'source'; the header reads 'country,capital'")]
     [InlineData("source,target\nFrance,Paris\nItaly\n", "line 3: the target is missing in 'Italy'")]
