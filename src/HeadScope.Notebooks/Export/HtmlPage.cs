@@ -49,7 +49,7 @@ public static class HtmlPage
         page.Append($"</head>\n<body>\n<h1>{WebUtility.HtmlEncode(title)}</h1>\n");
         foreach (var figure in figures)
         {
-            page.Append($"<figure>\n{Fragment(figure)}\n<figcaption>{WebUtility.HtmlEncode(figure.Caption)}</figcaption>\n</figure>\n");
+            page.Append($"<figure>\n{Fragment(figure, everyView: true)}\n<figcaption>{WebUtility.HtmlEncode(figure.Caption)}</figcaption>\n</figure>\n");
         }
 
         return page.Append("</body>\n</html>\n").ToString();
@@ -57,8 +57,9 @@ public static class HtmlPage
 
     /// <summary>Makes the part of a page that shows one figure, as notebooks take it.</summary>
     /// <param name="figure">The figure.</param>
+    /// <param name="everyView">Whether all views of a figure with <see cref="Figure.Choices"/> are drawn, or the first alone, which is smaller.</param>
     /// <returns>The HTML: the figure as SVG, and a script that lets plotly.js draw it instead.</returns>
-    public static string Fragment(Figure figure)
+    public static string Fragment(Figure figure, bool everyView = false)
     {
         ArgumentNullException.ThrowIfNull(figure);
         var onPage = figure.Choices.Count > 0 ? figure with { Layout = figure.Layout with { ShowLegend = false } } : figure;
@@ -66,7 +67,7 @@ public static class HtmlPage
         var name = "headscope-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(json)))[..12];
         return $$"""
             <div class="{{name}}">
-            {{Chooser(figure)}}<div>{{Still(onPage)}}</div>
+            {{Chooser(figure, everyView)}}<div>{{Still(onPage, everyView)}}</div>
             <script type="application/json">{{json}}</script>
             <script>
             (function () {
@@ -86,6 +87,7 @@ public static class HtmlPage
                     still[0].parentElement.remove();
                     still = [];
                     drawn = box;
+                    if (chooser) { chooser.parentElement.hidden = false; }
                     choose();
                   });
                 };
@@ -115,12 +117,12 @@ public static class HtmlPage
             """;
     }
 
-    private static string Chooser(Figure figure) => figure.Choices.Count == 0
+    private static string Chooser(Figure figure, bool everyView) => figure.Choices.Count == 0
         ? ""
-        : $"<label>Show <select>{string.Concat(figure.Choices.Select(choice => $"<option>{WebUtility.HtmlEncode(choice.Label)}</option>"))}</select></label>\n";
+        : $"<label{(everyView ? "" : " hidden")}>Show <select>{string.Concat(figure.Choices.Select(choice => $"<option>{WebUtility.HtmlEncode(choice.Label)}</option>"))}</select></label>\n";
 
     /// <summary>The drawing; with several views, one for each.</summary>
-    private static string Still(Figure figure) => figure.Choices.Count == 0
+    private static string Still(Figure figure, bool everyView) => figure.Choices.Count == 0 || !everyView
         ? $"<div data-choice>{StaticFigure.Draw(figure)}</div>"
         : string.Concat(figure.Choices.Select((choice, i) => $"<div data-choice{(i == 0 ? "" : " hidden")}>{StaticFigure.Draw(figure, choice.Visible)}</div>\n"));
 }

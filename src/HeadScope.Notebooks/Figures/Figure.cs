@@ -79,8 +79,12 @@ public sealed record Figure(IReadOnlyList<Trace> Traces, Layout Layout, string C
         var layout = Layout;
         if (Style.Width is { } width)
         {
-            var scale = width / (layout.Width ?? DefaultWidth);
-            layout = layout with { Width = width, Height = Math.Round((layout.Height ?? DefaultHeight) * Math.Max(scale, 0.55)) };
+            // Titles and labels need their room whatever the width; rows of a table and lines of text their height.
+            const double Labels = 130;
+            var height = layout.Height ?? DefaultHeight;
+            var fixedRows = Traces.Any(trace => trace is Table or Scatter { Mode: "text" });
+            var part = Math.Clamp(width / (layout.Width ?? DefaultWidth), 0.5, 1);
+            layout = layout with { Width = width, Height = Math.Round(fixedRows ? height : Labels + (Math.Max(60, height - Labels) * part)) };
         }
 
         var first = Choices.Count > 0 ? Choices[0].Visible : null;

@@ -22,7 +22,7 @@ public static partial class Figures
             .Prepend((Label: "strongest relation of each head", Of: (head, suppression) => Strongest(map, head, suppression)))
             .Skip(several ? 0 : 1).ToArray();
         var traces = views.SelectMany(view => new[] { false, true }.Select(Trace (suppression) =>
-            Cells(map, head => view.Of(head, suppression), end) with
+            Cells(map.LayerCount, map.HeadCount, head => view.Of(head, suppression), name => map[name], end) with
             {
                 Name = PlotlyText.Escape(view.Label),
                 LegendGroup = PlotlyText.Escape(view.Label),
@@ -70,23 +70,16 @@ public static partial class Figures
     public static Figure HeadMap(HeadMap map, string relation, bool suppression = false)
     {
         ArgumentNullException.ThrowIfNull(map);
-        var scores = map[relation];
-        var kind = suppression ? "suppression score" : "relation score";
-        return new Figure(
-            [Cells(map, head => scores.Of(head, suppression), ScaleEnd(Flat(suppression ? scores.SuppressionScores : scores.Scores))) with { ColorBar = Bar(kind) }],
-            new Layout
-            {
-                Title = $"{Spoken(scores.Name)}, {PlotlyText.Escape(map.Model)}",
-                Width = Math.Clamp(map.HeadCount * 34.0, 280, 720) + 170,
-                Height = Math.Clamp(map.LayerCount * 24.0, 190, 780) + 130,
-                Axes = new Dictionary<string, Axis>(StringComparer.Ordinal)
-                {
-                    ["x"] = Indices("head", map.HeadCount),
-                    ["y"] = Indices("layer", map.LayerCount, reversed: true),
-                },
-            },
-            $"{kind} of {map.LayerCount} × {map.HeadCount} heads of {map.Model} for {scores.Name}: "
-            + $"{(scores.Top(3, suppression) is { Count: > 0 } top ? "strongest are " + string.Join(", ", top) : "no head has one")}.");
+        return OneRelation(map[relation], suppression, $"{Spoken(relation)}, {PlotlyText.Escape(map.Model)}");
+    }
+
+    /// <summary>The relation scores of all heads for one relation.</summary>
+    /// <param name="scores">The scores.</param>
+    /// <returns>The figure.</returns>
+    public static Figure RelationScores(RelationScores scores)
+    {
+        ArgumentNullException.ThrowIfNull(scores);
+        return OneRelation(scores, suppression: false, Spoken(scores.Name));
     }
 
     /// <summary>Which relations share heads: the strongest heads of every relation, and their scores for all of them.</summary>
@@ -100,7 +93,7 @@ public static partial class Figures
         Head[] heads = [.. map.Top(headsPerRelation).Select(score => score.Head).Distinct().Order()];
         var relations = map.Relations;
         var values = relations.SelectMany(relation => heads.Select(head => relation.Of(head).Score)).ToArray();
-        var hover = relations.Select(relation => (IReadOnlyList<string>)[.. heads.Select(head => Hover(map, relation.Of(head)))]).ToArray();
+        var hover = relations.Select(relation => (IReadOnlyList<string>)[.. heads.Select(head => Hover(relation, relation.Of(head)))]).ToArray();
         return new Figure(
             [
                 new HeatMap
@@ -130,6 +123,32 @@ public static partial class Figures
             $"Relation scores of the {heads.Length} heads of {map.Model} that are strongest for one of {relations.Count} relations.");
     }
 
+    private static Figure OneRelation(RelationScores scores, bool suppression, string title)
+    {
+        var kind = suppression ? "suppression score" : "relation score";
+        var (layers, heads) = Shape(scores);
+        return new Figure(
+            [
+                Cells(layers, heads, head => scores.Of(head, suppression), _ => scores, ScaleEnd(Flat(suppression ? scores.SuppressionScores : scores.Scores)))
+                    with { ColorBar = Bar(kind) },
+            ],
+            new Layout
+            {
+                Title = title,
+                Width = Math.Clamp(heads * 34.0, 280, 720) + 170,
+                Height = Math.Clamp(layers * 24.0, 190, 780) + 130,
+                Axes = new Dictionary<string, Axis>(StringComparer.Ordinal)
+                {
+                    ["x"] = Indices("head", heads),
+                    ["y"] = Indices("layer", layers, reversed: true),
+                },
+            },
+            $"{kind} of {layers} × {heads} heads for {scores.Name}: "
+            + $"{(scores.Top(3, suppression) is { Count: > 0 } top ? "strongest are " + string.Join(", ", top) : "no head has one")}.");
+    }
+
+    private static (int Layers, int Heads) Shape(RelationScores scores) => ((int)scores.Scores.Lengths[0], (int)scores.Scores.Lengths[1]);
+
     private static Annotation PanelTitle(string text, double x) => new()
     {
         Text = text,
@@ -144,24 +163,24 @@ public static partial class Figures
 
     private static ColorBar Bar(string title) => new() { Title = new Title { Text = title, Side = "right" }, Thickness = 12, OutlineWidth = 0 };
 
-    private static HeatMap Cells(HeadMap map, Func<Head, HeadScore> of, double end)
+    private static HeatMap Cells(int layers, int heads, Func<Head, HeadScore> of, Func<string, RelationScores> relation, double end)
     {
-        var values = new float[map.LayerCount * map.HeadCount];
-        var text = new string[map.LayerCount][];
-        for (var layer = 0; layer < map.LayerCount; layer++)
+        var values = new float[layers * heads];
+        var text = new string[layers][];
+        for (var layer = 0; layer < layers; layer++)
         {
-            text[layer] = new string[map.HeadCount];
-            for (var index = 0; index < map.HeadCount; index++)
+            text[layer] = new string[heads];
+            for (var index = 0; index < heads; index++)
             {
                 var score = of(new Head(layer, index));
-                values[(layer * map.HeadCount) + index] = score.Score;
-                text[layer][index] = Hover(map, score);
+                values[(layer * heads) + index] = score.Score;
+                text[layer][index] = Hover(relation(score.Relation), score);
             }
         }
 
         return new HeatMap
         {
-            Z = new Grid(map.LayerCount, map.HeadCount, values),
+            Z = new Grid(layers, heads, values),
             Text = text,
             HoverTemplate = "%{text}<extra></extra>",
             HoverOnGaps = false,
@@ -169,14 +188,14 @@ public static partial class Figures
             ZMax = end,
             ColorScale = ColorScale.Sequential,
             ColorBar = new ColorBar { Thickness = 12, OutlineWidth = 0 },
-            XGap = map.HeadCount > 40 ? 0 : 1,
-            YGap = map.LayerCount > 40 ? 0 : 1,
+            XGap = heads > 40 ? 0 : 1,
+            YGap = layers > 40 ? 0 : 1,
         };
     }
 
-    private static string Hover(HeadMap map, HeadScore score)
+    private static string Hover(RelationScores relation, HeadScore score)
     {
-        var examples = map[score.Relation].Examples(score.Head, score.IsSuppression).Take(6)
+        var examples = relation.Examples(score.Head, score.IsSuppression).Take(6)
             .Select(pair => $"<br>{PlotlyText.Escape(pair.Source)} → {PlotlyText.Escape(pair.Target)}");
         return $"<b>head {score.Head}</b>: {Spoken(score.Relation)}<br>{(score.IsSuppression ? "suppression" : "relation")} score {Score(score.Score)} "
             + $"({Count(score.Hits)} of {Count(score.Pairs)} pairs){string.Concat(examples)}";

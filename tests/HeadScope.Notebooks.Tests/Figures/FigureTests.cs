@@ -1,10 +1,13 @@
 using System.Numerics.Tensors;
 using System.Text.Json;
 using System.Xml.Linq;
+using HeadScope.Lorsa;
+using HeadScope.Maps;
 using HeadScope.Notebooks;
 using HeadScope.Notebooks.Plotly;
 using HeadScope.Notebooks.Static;
 using HeadScope.Notebooks.Tests.Export;
+using HeadScope.Transformers;
 
 namespace HeadScope.Notebooks.Tests.Figures;
 
@@ -12,6 +15,12 @@ namespace HeadScope.Notebooks.Tests.Figures;
 public class FigureTests(PlotlyBrowser plotly)
 {
     private const string Attack = "<script>alert(1)</script>";
+
+    private static readonly Lazy<TransformerModel> Demo = new(() => TransformerModel.Load("demo"));
+
+    private static readonly Lazy<HeadMap> Map = new(() => HeadMap.Score(Demo.Value, [Relations.CountryToCapital, Relations.NameCopying]));
+
+    private static readonly Lazy<HeadOperations> Operations = new(() => SalientOperations.Of(Demo.Value, new Head(0, 5)));
 
     public static TheoryData<string> Names => [.. Examples().Keys];
 
@@ -26,6 +35,28 @@ public class FigureTests(PlotlyBrowser plotly)
             ["attention pattern"] = Notebooks.Figures.AttentionPattern(pattern, tokens, Attack),
             ["coloured text"] = Notebooks.Figures.ColoredText(tokens, [0, 1, -2, 3, 0.5f, float.NaN, 0, -1], Attack, Attack, 30),
             ["every trace"] = EveryTrace(),
+            ["lines"] = Notebooks.Figures.Lines(
+                [
+                    new LineSeries(Attack, [0, 1, 2], [1, 0.5, 0.25]) { Spread = [0.1, 0.05, 0] },
+                    new LineSeries("control", [0, 1, 2], [1, double.NaN, 0.9]) { IsReference = true },
+                ],
+                Attack, "ablated heads", "accuracy"),
+            ["points"] = Notebooks.Figures.Points([("3.5", 0.1, 0.2), (Attack, 0.8, 0.7), ("0.0", 0, 0.05), ("1.1", double.NaN, 1)], "static and dynamic", "static", "dynamic", "r = 0.98, n = 3"),
+            ["bars"] = Notebooks.Figures.Bars([("a", 1, 0.2), (Attack, -0.5, 0), ("c", 0.1, 0)], Attack, Attack),
+            ["one bar"] = Notebooks.Figures.Bars([("a", 1, 0)], "one", "value"),
+            ["distribution"] = Notebooks.Figures.Distribution([1, 2, 2, 3, float.NaN], Attack, Attack, 5),
+            ["table"] = Notebooks.Figures.Table(["source", Attack], [["a", Attack], ["b", new string('w', 200)]], Attack, [1, 3]),
+            ["graph"] = Notebooks.Figures.Graph(
+                [new GraphNode("a", "0.1", 0, 0), new GraphNode("b", Attack, 1, 1, 1, Attack), new GraphNode("c", "2.3", 2, 2)],
+                [new GraphEdge("a", "b", 0.5), new GraphEdge("b", "c", -2, 1, Attack)],
+                Attack, ["previous token", "other"], ["destination", "source"]),
+            ["training"] = Notebooks.Figures.TrainingCurves(
+                new LorsaTrainingReport([.. Enumerable.Range(1, 20).Select(i => new LorsaTrainingPoint(i * 10, i * 10240, 1e-3, 32, 1.0 / i, 1 - (1.0 / i), 32, 2000 / i, i % 5 == 0 ? 0.9 - (1.0 / i) : null, i))], null, 1000),
+                [(10240, 0.2), (204800, 0.9)]),
+            ["head map"] = Notebooks.Figures.HeadMap(Map.Value),
+            ["head map of one relation"] = Notebooks.Figures.HeadMap(Map.Value, "country_to_capital", suppression: true),
+            ["relation comparison"] = Notebooks.Figures.RelationComparison(Map.Value),
+            ["salient operations"] = Notebooks.Figures.SalientOperations(Operations.Value),
         };
     }
 
@@ -108,6 +139,18 @@ public class FigureTests(PlotlyBrowser plotly)
         Assert.Contains("<script>alert(1)</script>", shown, StringComparison.Ordinal);
         Assert.Contains("$x^2$", shown, StringComparison.Ordinal);
         Assert.Contains("·%{x}·&amp;·\"'", shown, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_page_of_all_figures_can_be_looked_at()
+    {
+        // Set this variable to a folder to look at what the figures look like, drawn by plotly.js and without it.
+        var folder = Environment.GetEnvironmentVariable("HEADSCOPE_SHOW_FIGURES");
+        Assert.SkipWhen(string.IsNullOrEmpty(folder), "HEADSCOPE_SHOW_FIGURES names no folder.");
+        PlotlyBrowser.Require();
+        await File.WriteAllTextAsync(Path.Combine(folder!, "still.html"), string.Concat(Examples().Values.Select(figure => StaticFigure.Draw(figure))), TestContext.Current.CancellationToken);
+        await File.WriteAllTextAsync(Path.Combine(folder!, "plotly.html"), HtmlPage.Of("All figures", [.. Examples().Values], PlotlyScript.Find()), TestContext.Current.CancellationToken);
+        await File.WriteAllTextAsync(Path.Combine(folder!, "dark.html"), HtmlPage.Of("All figures", [.. Examples().Values.Select(figure => figure.With(FigureStyle.Dark))], PlotlyScript.Find()), TestContext.Current.CancellationToken);
     }
 
     [Fact]

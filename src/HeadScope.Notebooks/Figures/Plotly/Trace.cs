@@ -89,7 +89,9 @@ public sealed record HeatMap : Trace
     /// <summary>Whether hovering shows gaps too.</summary>
     public bool? HoverOnGaps { get; init; }
 
-    internal override Trace In(FigureStyle style) => ColorScale is null ? this : this with { ColorScale = ColorScale.In(style) };
+    // plotly.js takes what cannot be seen for a mistake.
+    internal override Trace In(FigureStyle style) =>
+        this with { ColorScale = ColorScale?.In(style), ColorBar = ShowScale == false ? null : ColorBar };
 }
 
 /// <summary>Points, lines or texts at places.</summary>
@@ -135,8 +137,13 @@ public sealed record Scatter : Trace
     /// <summary>The colour of the fill.</summary>
     public string? FillColor { get; init; }
 
-    internal override Trace In(FigureStyle style) =>
-        Marker?.ColorScale is { } scale ? this with { Marker = Marker with { ColorScale = scale.In(style) } } : this;
+    // plotly.js takes what cannot be seen for a mistake.
+    internal override Trace In(FigureStyle style) => this with
+    {
+        Marker = !Mode.Contains("markers", StringComparison.Ordinal) ? null
+            : Marker?.ColorScale is { } scale ? Marker with { ColorScale = scale.In(style) } : Marker,
+        Line = Mode.Contains("lines", StringComparison.Ordinal) ? Line : null,
+    };
 }
 
 /// <summary>Bars.</summary>

@@ -679,6 +679,12 @@ internal sealed class StaticFigure
         var colors = traces.Where(t => t is Scatter or Bar or Histogram).ToList();
         foreach (var trace in LegendTraces())
         {
+            var needed = SvgText.WidthOf(PlotlyText.Plain(trace.Name!), size) + 44;
+            if (sideways && x > area.Left && x + needed > width)
+            {
+                (x, y) = (area.Left, y - (size * 1.5));
+            }
+
             var next = style.Palette[Math.Max(0, colors.IndexOf(trace)) % style.Palette.Count];
             var color = trace switch
             {
@@ -699,7 +705,7 @@ internal sealed class StaticFigure
             svg.Label(x + 27, y, trace.Name!, size * 0.92, style.Ink, "start");
             if (sideways)
             {
-                x += SvgText.WidthOf(PlotlyText.Plain(trace.Name!), size) + 44;
+                x += needed;
             }
             else
             {

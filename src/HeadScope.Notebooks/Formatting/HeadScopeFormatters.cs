@@ -1,0 +1,111 @@
+using System.Net;
+using System.Numerics.Tensors;
+using HeadScope.Lorsa;
+using HeadScope.Maps;
+using HeadScope.Notebooks.Static;
+using HeadScope.Transformers;
+using Microsoft.DotNet.Interactive.Formatting;
+
+namespace HeadScope.Notebooks;
+
+/// <summary>
+/// How HeadScope's results show themselves as the last expression of a cell, through the formatters that .NET Interactive and HeadScope's own
+/// kernel share. Another look is one <c>Formatter.Register</c> away: what is registered last wins.
+/// </summary>
+public static class HeadScopeFormatters
+{
+    /// <summary>The mime type of Plotly's figures, which VS Code and Jupyter draw by themselves.</summary>
+    public const string PlotlyMimeType = "application/vnd.plotly.v1+json";
+
+    private const string Html = "text/html";
+
+    private const string Plain = "text/plain";
+
+    private static int registered;
+
+    /// <summary>Registers the formatters of all results; the second and later calls do nothing.</summary>
+    public static void Register()
+    {
+        if (Interlocked.Exchange(ref registered, 1) == 1)
+        {
+            return;
+        }
+
+        Shows<Figure>(figure => figure);
+        Shows<HeadMap>(map => Figures.HeadMap(map));
+        Shows<RelationScores>(Figures.RelationScores);
+        Shows<LorsaTrainingReport>(report => Figures.TrainingCurves(report));
+
+        Writes<HeadOperations>(Operations, operations => Figures.SalientOperations(operations).Caption);
+        Writes<TransformerModel>(Card, model => model.ToString() ?? model.Name);
+        Writes<ForwardPass>(Activations, pass => $"{pass.Lengths.Count} sequences, {pass.Activations.Count} activations");
+        Writes<Relation>(relation => $"<b>{Text(relation.Name)}</b>{HtmlTable.Of(relation.Pairs)}", relation => relation.ToString());
+        Writes<Tensor<float>>(TensorSummary.Html, TensorSummary.Text);
+        Writes<Tensor<double>>(TensorSummary.Html, TensorSummary.Text);
+        Writes<Tensor<int>>(TensorSummary.Html, TensorSummary.Text);
+
+        Lists<HeadScore>();
+        Lists<RelationPair>();
+        Lists<SkippedRelation>();
+        Lists<SkippedPair>();
+        Lists<Relation>();
+    }
+
+    /// <summary>A result that shows itself as a figure.</summary>
+    private static void Shows<T>(Func<T, Figure> figure)
+        where T : notnull
+    {
+        Formatter.Register<T>(value => figure(value).ToJson(), PlotlyMimeType);
+        Formatter.Register<T>(value => HtmlPage.Fragment(figure(value)), Html);
+        Formatter.Register<T>(value => StaticFigure.Draw(figure(value)), "image/svg+xml");
+        Formatter.Register<T>(value => figure(value).Caption, Plain);
+        Formatter.SetPreferredMimeTypesFor(typeof(T), PlotlyMimeType, Html);
+    }
+
+    /// <summary>A result that shows itself as text.</summary>
+    private static void Writes<T>(Func<T, string> html, Func<T, string> plain)
+        where T : notnull
+    {
+        Formatter.Register(html, Html);
+        Formatter.Register(plain, Plain);
+        Formatter.SetPreferredMimeTypesFor(typeof(T), Html);
+    }
+
+    /// <summary>Lists of records that show themselves as tables that can be sorted.</summary>
+    private static void Lists<T>()
+    {
+        Formatter.Register<IEnumerable<T>>(rows => HtmlTable.Of(rows), Html);
+        Formatter.Register<IEnumerable<T>>(rows => string.Join(Environment.NewLine, rows), Plain);
+        Formatter.SetPreferredMimeTypesFor(typeof(IEnumerable<T>), Html);
+    }
+
+    private static string Card(TransformerModel model) =>
+        $"<div style=\"border:1px solid #8884;border-radius:6px;padding:.6em 1em;display:inline-block\"><b>{Text(model.Name)}</b><table>"
+        + string.Concat(ModelFacts.Of(model).Skip(1).Select(fact => $"<tr><td style=\"text-align:left\">{Text(fact.Name)}</td><td style=\"text-align:left\">{Text(fact.Value)}</td></tr>"))
+        + "</table></div>";
+
+    private static string Operations(HeadOperations operations) =>
+        $"<b>What head {operations.Head} of {Text(operations.Model)} does</b>" + HtmlTable.Of(
+            ["source", "amplification", "mapped to", "suppressed"],
+            [
+                .. operations.Operations.Select(operation => (IReadOnlyList<object?>)
+                [
+                    Token(operation.Text, operation.Token),
+                    operation.Amplification,
+                    string.Join("  ", operation.Targets.Select(target => Token(target.Text, target.Token))),
+                    string.Join("  ", operation.Suppressed.Select(target => Token(target.Text, target.Token))),
+                ]),
+            ]);
+
+    private static string Token(string text, int token) => text.Length == 0 ? $"#{token}" : text.Replace(' ', '·').Replace("\n", "↵", StringComparison.Ordinal);
+
+    private static string Activations(ForwardPass pass) => HtmlTable.Of(
+        ["name", "shape"],
+        [
+            .. pass.Activations.Select(activation => (activation.Key, activation.Value))
+                .Concat(pass.Logits is { } logits ? [("logits", logits)] : [])
+                .Select(activation => (IReadOnlyList<object?>)[activation.Item1, $"[{string.Join(", ", activation.Item2.Lengths.ToArray())}]"]),
+        ]);
+
+    private static string Text(string text) => WebUtility.HtmlEncode(text);
+}

@@ -1,0 +1,107 @@
+using System.Globalization;
+using System.Numerics.Tensors;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using HeadScope.Maps;
+using HeadScope.Notebooks;
+using HeadScope.Notebooks.Tests.Export;
+using HeadScope.Transformers;
+using Microsoft.DotNet.Interactive.Formatting;
+
+namespace HeadScope.Notebooks.Tests.Formatting;
+
+[Collection(InBrowser.Name)]
+public class HeadScopeFormattersTests
+{
+    private const string Attack = "<script>alert(1)</script>";
+
+    private readonly PlotlyBrowser plotly;
+
+    public HeadScopeFormattersTests(PlotlyBrowser plotly)
+    {
+        this.plotly = plotly;
+        HeadScopeFormatters.Register();
+    }
+
+    [Fact]
+    public void A_head_map_shows_itself_as_plotly_figure_page_drawing_and_sentence()
+    {
+        using var model = TransformerModel.Load("demo");
+        var map = HeadMap.Score(model, Relations.CountryToCapital);
+        Assert.Equal([HeadScopeFormatters.PlotlyMimeType, "text/html"], Formatter.GetPreferredMimeTypesFor(typeof(HeadMap)));
+        using var json = JsonDocument.Parse(map.ToDisplayString(HeadScopeFormatters.PlotlyMimeType));
+        Assert.Equal("heatmap", json.RootElement.GetProperty("data")[0].GetProperty("type").GetString());
+        Assert.Contains("<svg", map.ToDisplayString("text/html"), StringComparison.Ordinal);
+        Assert.StartsWith("<svg", map.ToDisplayString("image/svg+xml"), StringComparison.Ordinal);
+        Assert.Contains("demo", map.ToDisplayString("text/plain"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_model_shows_itself_as_a_card()
+    {
+        using var model = TransformerModel.Load("demo");
+        Assert.Equal(["text/html"], Formatter.GetPreferredMimeTypesFor(typeof(TransformerModel)));
+        var card = model.ToDisplayString("text/html");
+        Assert.Contains("2,923", card, StringComparison.Ordinal);
+        Assert.Contains("layers", card, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_tensor_shows_its_shape_and_statistics_not_its_million_numbers()
+    {
+        var tensor = Tensor.CreateFromShape<float>([2, 500_000]);
+        tensor.Fill(0.5f);
+        tensor[0, 0] = float.NaN;
+        var text = tensor.ToDisplayString("text/plain");
+        Assert.Contains("[2, 500000]", text, StringComparison.Ordinal);
+        Assert.Contains("mean 0.5", text, StringComparison.Ordinal);
+        Assert.Contains("not finite 1", text, StringComparison.Ordinal);
+        Assert.True(tensor.ToDisplayString("text/html").Length < 5000);
+    }
+
+    [Fact]
+    public void Lists_of_records_show_as_tables()
+    {
+        HeadScore[] scores = [new("r", new Head(1, 2), 0.25f, 1, 4, false), new(Attack, new Head(0, 1), 0.5f, 2, 4, false)];
+        foreach (var list in new IEnumerable<HeadScore>[] { scores, scores.ToList() })
+        {
+            var html = list.ToDisplayString("text/html");
+            Assert.Contains("<table>", html, StringComparison.Ordinal);
+            Assert.Contains("1.2", html, StringComparison.Ordinal);
+            Assert.DoesNotContain(Attack, html, StringComparison.Ordinal);
+            Assert.Contains(System.Net.WebUtility.HtmlEncode(Attack), html, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public async Task A_click_on_the_head_of_a_column_sorts_by_number()
+    {
+        var html = HtmlTable.Of(["name", "value"], [["a", 9.0], ["b", 10.0], ["c", -1.0]]);
+        var order = await plotly.Get().EvaluateAsync(
+            $$"""
+            (() => {
+              const place = document.createElement('div');
+              place.innerHTML = {{JsonSerializer.Serialize(html)}};
+              document.body.appendChild(place);
+              const names = () => [...place.querySelectorAll('tbody tr')].map(r => r.cells[0].textContent).join('');
+              const head = place.querySelectorAll('th')[1];
+              head.click();
+              const down = names();
+              head.click();
+              const up = names();
+              place.remove();
+              return down + ' ' + up;
+            })()
+            """,
+            TestContext.Current.CancellationToken);
+        Assert.Equal("bac cab", order!.GetValue<string>());
+    }
+
+    [Fact]
+    public void Long_tables_are_cut_and_counted()
+    {
+        var html = HtmlTable.Of(Enumerable.Range(0, 1200).Select(i => new RelationPair(i.ToString(CultureInfo.InvariantCulture), "x")));
+        Assert.Equal(HtmlTable.MostRows + 1, Regex.Count(html, "<tr>"));
+        Assert.Contains("700 rows more", html, StringComparison.Ordinal);
+    }
+}
