@@ -91,15 +91,38 @@ public sealed class HubTests : IDisposable
     }
 
     [Fact]
-    public async Task A_second_call_downloads_nothing_and_a_commit_needs_no_request()
+    public async Task A_second_call_only_asks_whether_the_revision_has_moved()
     {
         await Download(Options);
         var requests = hub.Requests.Count;
         await Download(Options);
-        Assert.Equal(requests + 1, hub.Requests.Count);
         await Download(Options, Commit);
-        Assert.Equal(requests + 1, hub.Requests.Count);
+        Assert.Equal(requests + 2, hub.Requests.Count);
         Assert.Single(store.Requests);
+    }
+
+    [Fact]
+    public async Task A_snapshot_that_another_tool_left_without_tokenizer_is_completed()
+    {
+        var snapshot = await Download(Options);
+        File.Delete(Path.Combine(snapshot, "tokenizer.json"));
+        Assert.Equal(snapshot, await Download(Options with { Offline = true }));
+        Assert.False(File.Exists(Path.Combine(snapshot, "tokenizer.json")));
+        await Download(Options, Commit);
+        Assert.True(File.Exists(Path.Combine(snapshot, "tokenizer.json")));
+    }
+
+    [Fact]
+    public async Task The_older_pair_of_tokenizer_files_comes_where_the_newer_file_is_missing()
+    {
+        files["vocab.json"] = "{}"u8.ToArray();
+        files["merges.txt"] = "#"u8.ToArray();
+        var snapshot = await Download(Options);
+        Assert.False(File.Exists(Path.Combine(snapshot, "vocab.json")));
+        files.Remove("tokenizer.json", out _);
+        Directory.Delete(Model, recursive: true);
+        await Download(Options);
+        Assert.Equal(["config.json", "merges.txt", "model.safetensors", "vocab.json"], Directory.GetFiles(snapshot).Select(Path.GetFileName).Order());
     }
 
     [Fact]

@@ -8,12 +8,6 @@ namespace HeadScope.Transformers.Loading;
 /// </summary>
 public sealed class HubClient : IDisposable
 {
-    /// <summary>What is downloaded beside the weights, where it exists.</summary>
-    private static readonly string[] SmallFiles =
-    [
-        "config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json",
-    ];
-
     private readonly HubOptions options;
     private readonly HubTransport transport;
 
@@ -100,33 +94,27 @@ public sealed class HubClient : IDisposable
 
         var repository = new HubRepository(options.CacheFolder, id);
         var cached = repository.CommitOf(revision) is { } known && isComplete(repository, known) ? known : null;
-        if (cached is not null && (options.Offline || HubRepository.IsCommit(revision)))
-        {
-            return cached;
-        }
-
         if (options.Offline)
         {
-            throw new FileNotFoundException(
+            return cached ?? throw new FileNotFoundException(
                 $"The model '{id}' at revision '{revision}' is not in the cache '{options.CacheFolder}', and HF_HUB_OFFLINE forbids to download it. "
                 + "Unset HF_HUB_OFFLINE, or copy the model's folder there from a machine that has it.");
         }
 
-        var download = new HubDownload(options, transport, repository, revision, progress, cancellationToken);
-        var (commit, names) = await DescribeAsync(repository, revision, cached, cancellationToken).ConfigureAwait(false);
-        if (commit is null)
+        var present = await DescribeAsync(repository, revision, cached, cancellationToken).ConfigureAwait(false);
+        if (present is not var (commit, names))
         {
             return cached!;
         }
 
-        download.Commit = commit;
+        var download = new HubDownload(options, transport, repository, commit, progress, cancellationToken);
         await download.RunAsync(await select(download, names).ConfigureAwait(false)).ConfigureAwait(false);
         repository.SetCommit(revision, commit);
         return commit;
     }
 
-    /// <summary>Asks the hub what a revision is; no commit when the hub cannot be reached but the cache can stand in.</summary>
-    private async Task<(string? Commit, IReadOnlySet<string> Files)> DescribeAsync(
+    /// <summary>Asks the hub what a revision is; null when the hub cannot be reached but the cache can stand in.</summary>
+    private async Task<(string Commit, IReadOnlySet<string> Files)?> DescribeAsync(
         HubRepository repository, string revision, string? cached, CancellationToken cancellationToken)
     {
         var address = transport.Address($"api/models/{repository.Id}/revision/{Uri.EscapeDataString(revision)}");
@@ -151,7 +139,7 @@ public sealed class HubClient : IDisposable
         }
         catch (PassingFailureException) when (cached is not null)
         {
-            return (null, new HashSet<string>(StringComparer.Ordinal));
+            return null;
         }
 
         try
@@ -175,7 +163,9 @@ public sealed class HubClient : IDisposable
     private static async Task<IReadOnlyList<string>> SelectFilesAsync(HubDownload download, IReadOnlySet<string> names)
     {
         const string Index = "model.safetensors.index.json";
-        List<string> files = [.. SmallFiles.Where(names.Contains)];
+        string[] tokenizer = names.Contains("tokenizer.json") ? ["tokenizer.json"] : ["vocab.json", "merges.txt"];
+        string[] small = ["config.json", "tokenizer_config.json", "special_tokens_map.json", .. tokenizer];
+        List<string> files = [.. small.Where(names.Contains)];
         if (names.Contains("model.safetensors"))
         {
             files.Add("model.safetensors");

@@ -9,7 +9,7 @@ internal sealed class HubDownload(
     HubOptions options,
     HubTransport transport,
     HubRepository repository,
-    string revision,
+    string commit,
     IProgress<WorkProgress>? progress,
     CancellationToken cancellationToken)
 {
@@ -20,11 +20,8 @@ internal sealed class HubDownload(
     /// <summary>The model.</summary>
     public string Id => repository.Id;
 
-    /// <summary>The commit whose files are downloaded.</summary>
-    public string Commit { get; set; } = string.Empty;
-
-    /// <summary>Where they are then.</summary>
-    public string Folder => repository.Snapshot(Commit);
+    /// <summary>Where the commit's files are.</summary>
+    public string Folder => repository.Snapshot(commit);
 
     /// <summary>Downloads files that are not there yet.</summary>
     /// <param name="names">Their names in the repository.</param>
@@ -44,7 +41,7 @@ internal sealed class HubDownload(
             Report(file, force: true);
             var end = done + file.Size;
             await FetchAsync(file).ConfigureAwait(false);
-            repository.Link(Commit, file.Name, file.Etag);
+            repository.Link(commit, file.Name, file.Etag);
             done = end;
             Report(file, force: true);
         }
@@ -55,7 +52,7 @@ internal sealed class HubDownload(
         var address = Address(name);
         using var response = await transport.SendAsync(
             HttpMethod.Head, address, 0, answer => answer.Headers.Contains("X-Linked-Etag"), cancellationToken).ConfigureAwait(false);
-        transport.Check(response, Id, revision, name);
+        transport.Check(response, Id, commit, name);
 
         string? Header(string header) => response.Headers.TryGetValues(header, out var values) ? values.First() : null;
         var etag = (Header("X-Linked-Etag") ?? Header("ETag"))?.Replace("W/", string.Empty, StringComparison.Ordinal).Trim('"');
@@ -145,7 +142,7 @@ internal sealed class HubDownload(
             throw new PassingFailureException($"The server cannot resume '{file.Name}'", response.StatusCode, TimeSpan.Zero);
         }
 
-        transport.Check(response, Id, revision, file.Name);
+        transport.Check(response, Id, commit, file.Name);
         var from = response.StatusCode == HttpStatusCode.PartialContent ? response.Content.Headers.ContentRange?.From ?? 0 : 0;
         if (from > stream.Length)
         {
@@ -245,7 +242,7 @@ internal sealed class HubDownload(
     }
 
     private Uri Address(string name) =>
-        transport.Address($"{Id}/resolve/{Commit}/{string.Join('/', name.Split('/').Select(Uri.EscapeDataString))}");
+        transport.Address($"{Id}/resolve/{commit}/{string.Join('/', name.Split('/').Select(Uri.EscapeDataString))}");
 
     // ENOSPC and EDQUOT; ERROR_HANDLE_DISK_FULL and ERROR_DISK_FULL.
     private static bool IsDiskFull(IOException error) =>
