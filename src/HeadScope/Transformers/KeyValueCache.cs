@@ -31,6 +31,18 @@ public sealed class KeyValueCache
     /// <summary>The number of tokens so far of each sequence.</summary>
     public IReadOnlyList<int> Lengths => lengths;
 
+    /// <summary>Forgets the last tokens of each sequence, so that a pass over them can be run again, with other tokens or hooks.</summary>
+    /// <param name="tokens">How many; a sequence that has fewer forgets all.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The number is below 0.</exception>
+    public void RemoveLast(int tokens)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(tokens);
+        for (var b = 0; b < lengths.Length; b++)
+        {
+            lengths[b] = Math.Max(0, lengths[b] - tokens);
+        }
+    }
+
     internal TransformerConfig Config { get; }
 
     /// <summary>How many tokens of each sequence there is room for.</summary>
