@@ -1,0 +1,141 @@
+using System.Text.Json;
+using HeadScope.Maps;
+using HeadScope.Transformers;
+
+namespace HeadScope.Tests.Maps;
+
+public class HeadAblationTests
+{
+    [Theory]
+    [InlineData("tiny-gpt2")]
+    [InlineData("tiny-llama-gqa")]
+    public void A_tiny_model_loses_what_the_reference_s_loses(string name)
+    {
+        var folder = TestData.Shared("reference", "maps", name);
+        using var model = TransformerModel.Load(folder);
+        using var golden = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "golden.json")));
+        var causal = golden.RootElement.GetProperty("causal");
+        TokenPair[] pairs = [.. causal.GetProperty("pairs").EnumerateArray().Select(
+            p => new TokenPair(p[0].ToString(), p[1].ToString(), p[0].GetInt32(), p[1].GetInt32()))];
+        var meter = Meter(model, causal.GetProperty("template").GetString()!, pairs, AblationKind.Zero, 16);
+        RequireSame(meter, causal.GetProperty("heads_in_order"), causal.GetProperty("accuracy_after_0_1_2_heads"), 0);
+        foreach (var run in causal.GetProperty("random_runs").EnumerateArray())
+        {
+            RequireSame(meter, run.GetProperty("heads"), run.GetProperty("accuracy"), 0);
+        }
+
+        var scored = new TokenRelation("tiny", "", [.. golden.RootElement.GetProperty("pairs").EnumerateArray().Select(
+            p => new TokenPair(p[0].ToString(), p[1].ToString(), p[0].GetInt32(), p[1].GetInt32()))], []);
+        var ranked = HeadAblation.Ranked(HeadMap.Score(model, [scored], new HeadMapOptions { K = 10 })["tiny"]).ToArray();
+        var top = causal.GetProperty("topm_heads_m5_nonzero");
+        Assert.Equal(Heads(top), ranked.Take(5).Where(s => s.Hits > 0).Select(s => s.Head));
+    }
+
+    [Fact]
+    public void SmolLm2_loses_capitals_with_the_heads_of_the_reference()
+    {
+        using var golden = JsonDocument.Parse(
+            File.ReadAllText(TestData.Shared("reference", "maps", "smollm2", "causal", "country_to_capital_wikidata.json")));
+        var root = golden.RootElement;
+        var result = HeadAblation.Run(
+            ReferenceModels.SmolLm2,
+            ReferenceModels.Relation("country_to_capital_wikidata"),
+            new AblationOptions { Template = root.GetProperty("template").GetString(), RandomRuns = 0, ControlTasks = 0 });
+        Assert.Equal(root.GetProperty("pairs_kept").GetInt32(), result.Prompts);
+        Assert.Equal(Heads(root.GetProperty("heads_in_order")), result.RelationHeads.Heads);
+        RequireSame(result.RelationHeads, root.GetProperty("accuracy_after_0_1_2_heads"), 1.01f / result.Prompts);
+
+        var pairs = HeadMap.Score(ReferenceModels.SmolLm2, ReferenceModels.Relation("country_to_capital_wikidata")).Relations[0].Pairs;
+        var meter = new AccuracyMeter(
+            ReferenceModels.SmolLm2,
+            Prompts.Of(result.Template, pairs, ReferenceModels.SmolLm2.Tokenizer),
+            [.. pairs.Select(p => p.TargetToken)],
+            64,
+            AblationKind.Zero,
+            CancellationToken.None);
+        foreach (var run in root.GetProperty("random_runs").EnumerateArray().Take(2))
+        {
+            RequireSame(meter, run.GetProperty("heads"), run.GetProperty("accuracy"), 1.01f / result.Prompts);
+        }
+    }
+
+    [Fact]
+    public void The_demo_model_needs_its_heads_more_than_random_ones()
+    {
+        using var model = TransformerModel.Load("demo");
+        var options = new AblationOptions { Heads = 3, RandomRuns = 3, ControlTasks = 2, Seed = 4 };
+        var result = HeadAblation.Run(model, Relations.CountryToCapital, options);
+        Assert.Equal(PromptTemplates.Ablation("country_to_capital"), result.Template);
+        Assert.Equal(3, result.RelationHeads.Heads.Count);
+        Assert.Equal(4, result.RelationHeads.Accuracies.Count);
+        Assert.True(result.BaseAccuracy > 0.9, $"{result}");
+        Assert.True(result.RelationHeads.Accuracies[^1] < result.BaseAccuracy, $"{result}");
+        Assert.Equal(3, result.RandomRuns.Count);
+        Assert.All(result.RandomRuns, r => Assert.Empty(r.Heads.Intersect(result.RelationHeads.Heads)));
+        Assert.NotEqual(result.RandomRuns[0].Heads, result.RandomRuns[1].Heads);
+        var again = HeadAblation.Run(model, Relations.CountryToCapital, options with { BatchSize = 9 });
+        Assert.Equal(result.ToJson(), again.ToJson());
+        var mean = HeadAblation.Run(model, Relations.CountryToCapital, options with { Kind = AblationKind.Mean, RandomRuns = 0, ControlTasks = 0 });
+        Assert.Equal(result.BaseAccuracy, mean.BaseAccuracy);
+        Assert.Equal(AblationKind.Mean, mean.Kind);
+        var lines = result.ToCsv().TrimEnd('\n').Split('\n');
+        Assert.Equal("run,heads_ablated,last_head,accuracy", lines[0]);
+        Assert.Equal(1 + (4 * (4 + result.Controls.Count(c => c.Qualifies))), lines.Length);
+    }
+
+    [Fact]
+    public void The_last_token_alone_gives_what_a_full_pass_gives()
+    {
+        using var model = TransformerModel.Load("demo");
+        var relation = TokenRelation.From(Relations.CountryToLanguage, model.Tokenizer);
+        var prompts = Prompts.Of("The official language of <X> is", relation.Pairs, model.Tokenizer);
+        Head[] heads = [new(0, 3), new(1, 2), new(3, 7)];
+        var right = 0;
+        for (var i = 0; i < relation.Pairs.Count; i++)
+        {
+            var pass = model.Run(prompts.Tokens[i], new RunOptions
+            {
+                Logits = LogitsOf.LastPosition,
+                Hooks = [.. heads.Select(h => new ActivationHook(
+                    $"blocks.{h.Layer}.attn.hook_z", z => z.At(0, z.Lengths[0] - 1, h.Index).Clear()))],
+            });
+            right += HeadScope.Numerics.TensorSpans.AsFlatSpan(pass.Logits!).ToArray().Index().MaxBy(l => l.Item).Index == relation.Pairs[i].TargetToken ? 1 : 0;
+        }
+
+        var meter = new AccuracyMeter(model, prompts, [.. relation.Pairs.Select(p => p.TargetToken)], 10, AblationKind.Zero, CancellationToken.None);
+        Assert.Equal(right / (float)relation.Pairs.Count, meter.Accuracy(heads, CancellationToken.None));
+        Assert.Equal(right / (float)relation.Pairs.Count, meter.Accuracy(heads, CancellationToken.None));
+    }
+
+    [Fact]
+    public void A_relation_without_a_prompt_is_named()
+    {
+        using var model = TransformerModel.Load("demo");
+        var mine = Relations.CountryToCapital with { Name = "mine" };
+        var error = Assert.Throws<ArgumentException>(() => HeadAblation.Run(model, mine));
+        Assert.Contains("No prompt ships for the relation 'mine'", error.Message, StringComparison.Ordinal);
+    }
+
+    private static AccuracyMeter Meter(TransformerModel model, string template, TokenPair[] pairs, AblationKind kind, int batch) => new(
+        model,
+        new Prompts(template, [.. pairs.Select(p => template.Replace("<X>", p.Source, StringComparison.Ordinal).Split(' ').Select(int.Parse).ToArray())], []),
+        [.. pairs.Select(p => p.TargetToken)],
+        batch,
+        kind,
+        CancellationToken.None);
+
+    private static void RequireSame(AccuracyMeter meter, JsonElement heads, JsonElement accuracies, float tolerance) =>
+        RequireSame(meter.Ablate([.. Heads(heads)], null, CancellationToken.None), accuracies, tolerance);
+
+    private static void RequireSame(AblationRun run, JsonElement accuracies, float tolerance)
+    {
+        var expected = accuracies.EnumerateArray().Select(a => (float)a.GetDouble()).ToArray();
+        Assert.Equal(expected.Length, run.Accuracies.Count);
+        for (var i = 0; i < expected.Length; i++)
+        {
+            Assert.Equal(expected[i], run.Accuracies[i], tolerance);
+        }
+    }
+
+    private static IEnumerable<Head> Heads(JsonElement heads) => heads.EnumerateArray().Select(h => new Head(h[0].GetInt32(), h[1].GetInt32()));
+}
