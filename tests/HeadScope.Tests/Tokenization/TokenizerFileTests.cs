@@ -44,6 +44,8 @@ public sealed class TokenizerFileTests : IDisposable
     [InlineData("\"a b\"", "7", "model.merges[0] should be an array")]
     [InlineData("\"ids\": [4]", "\"ids\": [9]", "token 9")]
     [InlineData("{\"id\": 4", "{\"id\": 2", "same token id 2")]
+    [InlineData("[{\"id\": 4", "[{\"id\": 5, \"content\": \"<s>\"}, {\"id\": 4", "'<s>' is among the added tokens twice")]
+    [InlineData("\"type\": \"BPE\"", "\"type\": \"BPE\", \"unk_token\": \"<unk>\"", "lacks byte 0 as well as the unknown token '<unk>'")]
     [InlineData("\"content\": \"<s>\"", "\"content\": \"\\ud800\"", "lone surrogate")]
     [InlineData("\"special\": true", "\"special\": 1", "added_tokens[0].special should be true or false")]
     public void Damage_is_reported_with_file_and_key(string from, string to, string message)

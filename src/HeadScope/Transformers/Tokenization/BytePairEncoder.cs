@@ -17,11 +17,11 @@ internal sealed class BytePairEncoder
     private readonly int? _unknown;
 
     /// <summary>Checks and indexes vocabulary and merges.</summary>
-    /// <exception cref="InvalidDataException">A merge names a token that the vocabulary lacks.</exception>
+    /// <exception cref="InvalidDataException">The vocabulary lacks what a merge names, or the unknown token where it is needed.</exception>
     public BytePairEncoder(TokenizerDefinition definition)
     {
         _definition = definition;
-        _unknown = definition.UnknownToken is { } name ? definition.Vocabulary[name] : null;
+        _unknown = definition.UnknownToken is { } name && definition.Vocabulary.TryGetValue(name, out var unknown) ? unknown : null;
         _merges = new MergeTable(definition.Merges.Count);
         var vocabulary = definition.Vocabulary.GetAlternateLookup<ReadOnlySpan<char>>();
         Span<char> joined = stackalloc char[256];
@@ -211,6 +211,12 @@ internal sealed class BytePairEncoder
             {
                 return [.. names.Select(name => _definition.Vocabulary[name])];
             }
+        }
+
+        if (_definition.UnknownToken is { } name && _unknown is null)
+        {
+            throw new InvalidDataException(
+                $"{_definition.Source}: the vocabulary lacks byte {value} as well as the unknown token '{name}' that should stand for it.");
         }
 
         return _unknown is { } unknown ? [unknown] : [];

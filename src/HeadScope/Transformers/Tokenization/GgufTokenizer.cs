@@ -112,16 +112,17 @@ internal static class GgufTokenizer
     private static Kind KindOf(string name, string source) => name switch
     {
         "default" => new(KnownPatterns.GgufDefault),
-        "gpt-2" or "gpt2" or "phi-2" or "mpt" => new([KnownPatterns.Gpt2]),
-        "olmo" or "gpt-neox" => new([KnownPatterns.Gpt2], Compose: true),
-        "smollm" or "starcoder" or "refact" or "command-r" or "codeshell" => new([KnownPatterns.Digit, KnownPatterns.Gpt2]),
-        "llama-bpe" or "llama3" or "llama-v3" or "falcon3" => new([KnownPatterns.Llama3], IgnoreMerges: true, AddsBeginning: true),
-        "dbrx" or "smaug-bpe" => new([KnownPatterns.Llama3]),
-        "qwen2" or "deepseek-r1-qwen" or "stablelm2" => new([KnownPatterns.Qwen2], Compose: true),
+        "gpt-2" or "phi-2" => new([KnownPatterns.Gpt2]),
+        "olmo" => new([KnownPatterns.Gpt2], Compose: true),
+        "smollm" or "starcoder" or "refact" => new([KnownPatterns.Digit, KnownPatterns.Gpt2]),
+        "llama-bpe" or "llama3" or "llama-v3" => new([KnownPatterns.Llama3], IgnoreMerges: true, AddsBeginning: true),
+        "smaug-bpe" => new([KnownPatterns.Llama3]),
+        "qwen2" => new([KnownPatterns.Qwen2], Compose: true),
+        "deepseek-r1-qwen" => new([KnownPatterns.Qwen2]),
         "tekken" => new([KnownPatterns.Tekken], IgnoreMerges: true, AddsBeginning: true),
         _ => throw new NotSupportedException(
-            $"{source}: tokenizer.ggml.pre is '{name}', which is not supported; supported: default, gpt-2, phi-2, mpt, olmo, smollm, "
-            + "starcoder, refact, command-r, codeshell, llama-bpe, falcon3, dbrx, smaug-bpe, qwen2, deepseek-r1-qwen, stablelm2, tekken."),
+            $"{source}: tokenizer.ggml.pre is '{name}', which is not supported; supported: default, gpt-2, phi-2, olmo, smollm, starcoder, "
+            + "refact, llama-bpe, smaug-bpe, qwen2, deepseek-r1-qwen, tekken. Use the tokenizer.json of the model instead."),
     };
 
     private sealed record Kind(

@@ -20,7 +20,7 @@ internal sealed class SplitPatternParser
     /// <summary>One part of an expression.</summary>
     internal abstract record Node
     {
-        /// <summary>One or more members of a class, as a possessive run or with a way back.</summary>
+        /// <summary>Members of a class in a row, as many as possible, with a way back to fewer.</summary>
         internal sealed record Run(CharacterClass Class, int Minimum, int Maximum) : Node;
 
         /// <summary>Parts one after the other.</summary>

@@ -6,7 +6,7 @@ internal static class TextEnds
     /// <summary>Fills in both from the settings, else from the template, else from the customary names of special tokens.</summary>
     public static TokenizerDefinition AddTo(TokenizerDefinition definition, TokenizerSettings settings)
     {
-        var added = definition.AddedTokens.ToDictionary(token => token.Content, token => token, StringComparer.Ordinal);
+        var added = definition.AddedTokens.ToLookup(token => token.Content, StringComparer.Ordinal);
         if (settings.NamesEnds)
         {
             return definition with { BeginningOfText = Named(settings.BeginningOfText), EndOfText = Named(settings.EndOfText) };
@@ -24,12 +24,12 @@ internal static class TextEnds
 
         int? Named(string? name) =>
             name is null ? null
-            : added.TryGetValue(name, out var token) ? token.Id
+            : added[name].FirstOrDefault() is { } token ? token.Id
             : definition.Vocabulary.TryGetValue(name, out var id) ? id
             : null;
 
         int? First(params string[] names) => names
-            .Select(name => added.TryGetValue(name, out var token) && token.Special ? token.Id : (int?)null)
+            .Select(name => added[name].FirstOrDefault(token => token.Special)?.Id)
             .FirstOrDefault(id => id is not null);
     }
 }

@@ -26,7 +26,15 @@ public sealed class Tokenizer
         _definition = definition;
         _encoder = new BytePairEncoder(definition);
         var added = definition.AddedTokens.Where(token => token.Content.Length > 0).ToArray();
-        _addedIds = added.ToDictionary(token => token.Content, token => token.Id, StringComparer.Ordinal);
+        _addedIds = new(StringComparer.Ordinal);
+        foreach (var token in added)
+        {
+            if (!_addedIds.TryAdd(token.Content, token.Id))
+            {
+                throw new InvalidDataException($"{definition.Source}: '{token.Content}' is among the added tokens twice.");
+            }
+        }
+
         _entries = Entries(definition, added);
         SpecialTokens = added.Where(token => token.Special).Select(token => token.Id).ToFrozenSet();
         _addedAsWritten = Finder(added.Where(token => !token.Normalized));
