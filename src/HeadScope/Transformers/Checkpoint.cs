@@ -114,13 +114,12 @@ internal sealed class Checkpoint
     // Row 2i of a head goes with channel i, row 2i + 1 with channel i + half: this is the file's row of each channel.
     private int[] HalfSplitRows(int outputs)
     {
-        var rotated = config.Rotary!.Dimensions;
+        var half = config.HeadWidth / 2;
         var rows = new int[outputs];
         for (var i = 0; i < outputs; i++)
         {
             var channel = i % config.HeadWidth;
-            rows[i] = channel >= rotated ? i
-                : i - channel + (channel < rotated / 2 ? 2 * channel : (2 * (channel - (rotated / 2))) + 1);
+            rows[i] = i - channel + (channel < half ? 2 * channel : (2 * (channel - half)) + 1);
         }
 
         return rows;
