@@ -1,0 +1,46 @@
+namespace HeadScope.Circuits;
+
+/// <summary>A traced circuit: who sends which signals to whom, at which tokens, merged over prompts.</summary>
+/// <param name="Model">The name of the model.</param>
+/// <param name="PromptSet">The name of the prompts.</param>
+/// <param name="PromptCount">How many there were.</param>
+/// <param name="Options">How it was traced.</param>
+/// <param name="Roots">The heads it begins with.</param>
+/// <param name="Edges">The edges, in the order in which they were first seen.</param>
+/// <param name="Firings">How often each head fired, over all prompts; heads that never did are left out.</param>
+/// <param name="Traces">The trace of each root in each prompt.</param>
+/// <param name="EmptyReason">Why there are no edges; null when there are some.</param>
+public sealed partial record CircuitTrace(
+    string Model,
+    string PromptSet,
+    int PromptCount,
+    TraceOptions Options,
+    IReadOnlyList<Head> Roots,
+    IReadOnlyList<CircuitEdge> Edges,
+    IReadOnlyDictionary<Head, int> Firings,
+    IReadOnlyList<PromptTrace> Traces,
+    string? EmptyReason)
+{
+    /// <summary>The senders, then the heads at roles that receive, each once in the order of the edges.</summary>
+    public IEnumerable<Component> Senders => Edges.Select(e => e.Sender).Distinct();
+
+    /// <summary>The heads at roles that receive signals, each once, in the order of the edges.</summary>
+    public IEnumerable<(Head Head, string Role)> Receivers => Edges.Select(e => (e.Receiver, e.Role)).Distinct();
+
+    /// <summary>The strongest edges.</summary>
+    /// <param name="count">How many.</param>
+    /// <returns>The edges, greatest weight first.</returns>
+    public IReadOnlyList<CircuitEdge> Top(int count) => [.. Edges.OrderByDescending(e => e.Weight).Take(count)];
+
+    /// <summary>The circuit without weak or rare edges.</summary>
+    /// <param name="minimumWeight">The least weight to keep.</param>
+    /// <param name="minimumCount">The least count to keep.</param>
+    /// <returns>The pruned circuit.</returns>
+    public CircuitTrace Prune(double minimumWeight, int minimumCount = 1) =>
+        this with { Edges = [.. Edges.Where(e => e.Weight >= minimumWeight && e.Count >= minimumCount)] };
+
+    /// <inheritdoc/>
+    public override string ToString() => EmptyReason
+        ?? $"{PromptSet} on {Model}: {Edges.Count} edges from {Senders.Count()} senders to {Receivers.Count()} heads at tokens, "
+        + $"{PromptCount} prompts, roots {string.Join(", ", Roots)}";
+}

@@ -1,0 +1,72 @@
+using System.Numerics.Tensors;
+using HeadScope.Numerics;
+using HeadScope.Transformers;
+
+namespace HeadScope.Circuits;
+
+/// <summary>What heads add directly to the logit difference between answer and distractor at the last token.</summary>
+public static class DirectEffect
+{
+    /// <summary>The mean direct effect of every head: its output at the last token, divided by the final norm's scale, times the
+    /// difference of the two tokens' unembeddings.</summary>
+    /// <param name="model">The model, folded (see <see cref="CircuitModel"/>).</param>
+    /// <param name="prompts">The prompts; each needs an answer and a distractor.</param>
+    /// <param name="batchSize">How many prompts run at once.</param>
+    /// <param name="cancellationToken">Stops the work.</param>
+    /// <returns>[layer, head], in logits.</returns>
+    /// <exception cref="ArgumentException">A prompt has no answer or no distractor.</exception>
+    public static Tensor<float> OfHeads(
+        TransformerModel model, PromptSet prompts, int batchSize = 32, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(prompts);
+        var config = model.Config;
+        var sums = new double[config.LayerCount * config.HeadCount];
+        var difference = new float[config.ModelWidth];
+        var read = new float[config.HeadWidth];
+        foreach (var batch in prompts.Prompts.Chunk(batchSize))
+        {
+            var options = new RunOptions { Activations = ["blocks.*.attn.hook_z", "ln_final.hook_scale"], Logits = LogitsOf.LastPosition };
+            var pass = model.Run([.. batch.Select(p => p.Tokens.ToArray())], options, cancellationToken);
+            var length = (int)pass["ln_final.hook_scale"].Lengths[1];
+            for (var p = 0; p < batch.Length; p++)
+            {
+                if (batch[p] is not { Answer: { } answer, Distractor: { } distractor })
+                {
+                    throw new ArgumentException(
+                        $"The prompts of '{prompts.Name}' have no answer and distractor to choose roots by; name the roots in the options.");
+                }
+
+                UnembeddingDifference(model, answer, distractor, difference);
+                var row = (p * length) + batch[p].Tokens.Count - 1;
+                var scale = pass["ln_final.hook_scale"].AsFlatSpan()[row];
+                foreach (var head in model.Heads)
+                {
+                    var z = pass[$"blocks.{head.Layer}.attn.hook_z"].AsFlatSpan()
+                        .Slice(((row * config.HeadCount) + head.Index) * config.HeadWidth, config.HeadWidth);
+                    MatrixProduct.Multiply(
+                        model.OutputWeight(head), new ReadOnlyMatrix(difference, config.ModelWidth, 1), new Matrix(read, read.Length, 1));
+                    sums[(head.Layer * config.HeadCount) + head.Index] += TensorPrimitives.Dot(z, read) / scale;
+                }
+            }
+        }
+
+        return Tensor.Create<float>([.. sums.Select(s => (float)(s / prompts.Count))], [config.LayerCount, config.HeadCount]);
+    }
+
+    /// <summary>The heads above the first layer with the greatest mean direct effect, greatest first.</summary>
+    internal static IReadOnlyList<Head> Strongest(
+        TransformerModel model, PromptSet prompts, int count, int batchSize, CancellationToken cancellationToken)
+    {
+        var effects = OfHeads(model, prompts, batchSize, cancellationToken);
+        return [.. model.Heads.Where(h => h.Layer > 0).OrderByDescending(h => effects[h.Layer, h.Index]).ThenBy(h => h).Take(count)];
+    }
+
+    private static void UnembeddingDifference(TransformerModel model, int answer, int distractor, float[] difference)
+    {
+        var other = new float[difference.Length];
+        model.Unembedding.ReadOutputs(answer, 1, difference);
+        model.Unembedding.ReadOutputs(distractor, 1, other);
+        TensorPrimitives.Subtract<float>(difference, other, difference);
+    }
+}

@@ -1,0 +1,159 @@
+using System.Numerics.Tensors;
+using HeadScope.Numerics;
+using HeadScope.Transformers;
+
+namespace HeadScope.Circuits;
+
+/// <summary>
+/// The two factors of a head's Ω = [W_Q; b_Qᵀ] R(-Δ) [W_K; b_Kᵀ]ᵀ, each as its thin QR in fp64. Ω has rank d_head, so its singular
+/// value decomposition is that of the d_head × d_head core between the two orthonormal factors: exact, and never d × d. With rotary
+/// positions Ω depends on the relative position Δ, but the factors do not: they are decomposed once for all Δ.
+/// </summary>
+public sealed class OmegaFactors
+{
+    private readonly ThinQr query;
+    private readonly ThinQr key;
+    private readonly RotaryEmbedding? rotary;
+    private readonly int headWidth;
+
+    private OmegaFactors(Head head, bool hasConstant, int headWidth, ThinQr query, ThinQr key, RotaryEmbedding? rotary)
+    {
+        Head = head;
+        HasConstant = hasConstant;
+        this.headWidth = headWidth;
+        this.query = query;
+        this.key = key;
+        this.rotary = rotary;
+    }
+
+    /// <summary>The head.</summary>
+    public Head Head { get; }
+
+    /// <summary>Whether a constant 1 stands behind the normalised residual, for the biases of query and key.</summary>
+    public bool HasConstant { get; }
+
+    /// <summary>Decomposes the factors of one head.</summary>
+    /// <param name="model">The model; its norms must be folded into what reads them.</param>
+    /// <param name="head">The head.</param>
+    /// <returns>The factors.</returns>
+    /// <exception cref="ArgumentException">The model has no such head, or has not been through
+    /// <see cref="WeightProcessing.FoldLayerNorm"/>.</exception>
+    public static OmegaFactors Of(TransformerModel model, Head head)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        if (!model.Processing.Contains(WeightProcessing.FoldLayerNorm))
+        {
+            throw new ArgumentException(
+                $"Ω reads the normalised residual stream: '{model.Name}' must have been through {nameof(WeightProcessing.FoldLayerNorm)} "
+                + $"first (model.With(WeightProcessing.{nameof(WeightProcessing.FoldLayerNorm)}), or {nameof(CircuitModel)}.Of(model)).",
+                nameof(model));
+        }
+
+        var hasConstant = !model.QueryBias(head).IsEmpty || !model.KeyBias(head).IsEmpty;
+        return new OmegaFactors(
+            head,
+            hasConstant,
+            model.Config.HeadWidth,
+            Factor(model.QueryWeight(head), model.QueryBias(head), hasConstant),
+            Factor(model.KeyWeight(head), model.KeyBias(head), hasConstant),
+            model.Config.Rotary);
+    }
+
+    /// <summary>The singular value decomposition of Ω at a relative position.</summary>
+    /// <param name="relativePosition">Δ = destination - source; matters for rotary models only.</param>
+    /// <returns>The decomposition.</returns>
+    public Omega Decompose(int relativePosition = 0)
+    {
+        var e = headWidth;
+        var left = Rotated(query.R, relativePosition);
+        var right = key.R.AsFlatSpan();
+        var (leftRank, rightRank) = ((int)query.R.Lengths[0], (int)key.R.Lengths[0]);
+        var core = new double[leftRank * rightRank];
+        for (var i = 0; i < leftRank; i++)
+        {
+            for (var j = 0; j < rightRank; j++)
+            {
+                core[(i * rightRank) + j] = TensorPrimitives.Dot<double>(left.AsSpan(i * e, e), right.Slice(j * e, e));
+            }
+        }
+
+        var svd = SmallSvd.Of(core, leftRank, rightRank);
+        var rank = (int)svd.SingularValues.Lengths[0];
+        return new Omega(
+            Head,
+            rotary is null ? 0 : relativePosition,
+            HasConstant,
+            svd.SingularValues,
+            Directions(query.Q, rank, k => row => svd.U[row, k]),
+            Directions(key.Q, rank, k => row => svd.VTransposed[k, row]));
+    }
+
+    private static ThinQr Factor(ReadOnlyMatrix weight, ReadOnlySpan<float> bias, bool hasConstant)
+    {
+        var (d, e) = (weight.Rows, weight.Columns);
+        var factor = new double[(d + (hasConstant ? 1 : 0)) * e];
+        for (var i = 0; i < d; i++)
+        {
+            for (var c = 0; c < e; c++)
+            {
+                factor[(i * e) + c] = weight[i, c];
+            }
+        }
+
+        for (var c = 0; c < bias.Length; c++)
+        {
+            factor[(d * e) + c] = bias[c];
+        }
+
+        return ThinQr.Of(factor, factor.Length / e, e);
+    }
+
+    // The rows of R, each turned as the model turns a query that stands `positions` further on: R_Q R(-Δ).
+    private double[] Rotated(Tensor<double> r, int positions)
+    {
+        var rows = r.AsFlatSpan().ToArray();
+        if (rotary is null || positions == 0)
+        {
+            return rows;
+        }
+
+        var half = rotary.Dimensions / 2;
+        for (var pair = 0; pair < half; pair++)
+        {
+            var (sin, cos) = Math.SinCos(positions * rotary.Frequency(pair));
+            for (var row = 0; row < rows.Length; row += headWidth)
+            {
+                var (a, b) = (rows[row + pair], rows[row + half + pair]);
+                rows[row + pair] = (a * cos) - (b * sin);
+                rows[row + half + pair] = (b * cos) + (a * sin);
+            }
+        }
+
+        return rows;
+    }
+
+    // Row k: Q times the k-th singular vector of the core.
+    private static Tensor<double> Directions(Tensor<double> q, int rank, Func<int, Func<int, double>> vector)
+    {
+        var (width, inner) = ((int)q.Lengths[0], (int)q.Lengths[1]);
+        var directions = Tensor.CreateFromShape<double>([rank, width]);
+        var from = q.AsFlatSpan();
+        var to = directions.AsFlatSpan();
+        var coefficients = new double[inner];
+        for (var k = 0; k < rank; k++)
+        {
+            var core = vector(k);
+            for (var row = 0; row < inner; row++)
+            {
+                coefficients[row] = core(row);
+            }
+
+            for (var i = 0; i < width; i++)
+            {
+                to[(k * width) + i] = TensorPrimitives.Dot<double>(from.Slice(i * inner, inner), coefficients);
+            }
+        }
+
+        return directions;
+    }
+}

@@ -1,0 +1,52 @@
+using HeadScope.Transformers;
+
+namespace HeadScope.Circuits;
+
+/// <summary>
+/// All firings of a model's heads over some prompts, each with the sparse set of singular directions that makes it
+/// (Franco &amp; Crovella, arXiv 2410.00340, sections 3 and 4).
+/// </summary>
+/// <param name="Model">The name of the model.</param>
+/// <param name="Prompts">The prompts.</param>
+/// <param name="Options">What counts as a firing.</param>
+/// <param name="HeadWidth">The number of directions that a head has.</param>
+/// <param name="Firings">The firings, by prompt, layer, head, destination and source. Heads of layer 0, which have no upstream, and
+/// source 0, where heads rest, are left out.</param>
+public sealed partial record Signals(
+    string Model, PromptSet Prompts, SignalOptions Options, int HeadWidth, IReadOnlyList<Firing> Firings)
+{
+    /// <summary>Finds the firings.</summary>
+    /// <param name="model">The model, processed or not.</param>
+    /// <param name="prompts">The prompts.</param>
+    /// <param name="options">What counts as a firing; null for the paper's values.</param>
+    /// <param name="progress">Is told how many prompts are done.</param>
+    /// <param name="cancellationToken">Stops the work.</param>
+    /// <returns>The firings.</returns>
+    /// <exception cref="ArgumentException">The prompts are not sound.</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public static Signals Find(
+        TransformerModel model,
+        PromptSet prompts,
+        SignalOptions? options = null,
+        IProgress<WorkProgress>? progress = null,
+        CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(prompts);
+        options ??= new();
+        prompts.RequireSound(model.Config.ContextLength, model.Config.VocabularySize);
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.BatchSize, 1, nameof(options));
+        var folded = CircuitModel.Of(model);
+        var omegas = new OmegaCache(folded);
+        var firings = new List<Firing>();
+        for (var first = 0; first < prompts.Count; first += options.BatchSize)
+        {
+            progress?.Report(new("finding signals", first, prompts.Count, "prompts"));
+            var activations = CircuitActivations.Of(folded, prompts.Prompts, first, options.BatchSize, cancellationToken);
+            firings.AddRange(FiringFinder.Find(folded, activations, omegas, options, cancellationToken));
+        }
+
+        progress?.Report(new("finding signals", prompts.Count, prompts.Count, "prompts"));
+        return new Signals(model.Name, prompts, options, model.Config.HeadWidth, firings);
+    }
+}
