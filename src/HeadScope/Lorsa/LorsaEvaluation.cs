@@ -169,7 +169,7 @@ public sealed record LorsaLossRecovered(int Predictions, double Original, double
         var meanRow = Array.ConvertAll(mean, sum => (float)(sum / replaced));
         for (var i = 0; i < sequences.Count; i++)
         {
-            sums[1] += Replaced(sequences[i], values => lorsa.OutputOf(model, sequences[i]).CopyTo(values));
+            sums[1] += Replaced(sequences[i], values => lorsa.Encode(model, sequences[i]).Output.AsFlatSpan().CopyTo(values));
             sums[2] += Replaced(sequences[i], values => values.Clear());
             sums[3] += Replaced(sequences[i], values =>
             {

@@ -1,6 +1,5 @@
 using System.Numerics.Tensors;
 using HeadScope.Numerics;
-using HeadScope.Transformers;
 
 namespace HeadScope.Lorsa;
 
@@ -115,7 +114,7 @@ public sealed partial class LorsaModel
         // JumpReLU gates z |w_O|, and |w_O| has just changed.
         var shift = Config.ScoreByOutputNorm ? -MathF.Log(OutputScale) : 0;
         TensorPrimitives.Add(p.LogThreshold, shift, p.LogThreshold);
-        return new LorsaModel(Config, p, LorsaNormalization.None, InputNorm, OutputNorm) { Training = Training };
+        return new LorsaModel(Config, p, LorsaNormalization.None, InputNorm, OutputNorm) { Training = Training, Model = Model };
     }
 
     /// <summary>The same Lorsa with every w_O of length 1 and its length moved into w_V and b_V: z becomes z |w_O|, the output stays.</summary>
@@ -145,17 +144,7 @@ public sealed partial class LorsaModel
             }
         }
 
-        return new LorsaModel(Config, p, Normalization, InputNorm, OutputNorm) { Training = Training };
-    }
-
-    /// <summary>The predicted attention output for a token sequence of a model, in the units of the model, [T, d].</summary>
-    internal float[] OutputOf(TransformerModel model, int[] tokens)
-    {
-        var input = model.Run(
-            tokens, new RunOptions { Activations = [Config.HookIn], Logits = LogitsOf.None, StopAfterLayer = Config.Layer });
-        var output = Pass(input[Config.HookIn].AsFlatSpan(), 1, tokens.Length).Reconstruction;
-        TensorPrimitives.Multiply(output, 1 / OutputScale, output);
-        return output;
+        return new LorsaModel(Config, p, Normalization, InputNorm, OutputNorm) { Training = Training, Model = Model };
     }
 
     /// <inheritdoc/>

@@ -35,7 +35,7 @@ public static class LorsaTrainer
         options ??= new();
         var source = new ModelActivationSource(
             model, layer, corpus, options.ContextLength, options.HeldOutSequences, options.ShuffleBuffer, options.Seed);
-        return Train(source, ConfigFor(model, layer, options), options, OriginalAttention.Of(model, layer), progress, cancellationToken);
+        return Train(source, ConfigFor(model, layer, options), options, OriginalAttention.Of(model, layer), progress, cancellationToken).For(model);
     }
 
     /// <summary>Trains a Lorsa on activations from anywhere.</summary>
@@ -66,8 +66,9 @@ public static class LorsaTrainer
             Activation = config.Activation,
             ContextLength = config.ContextLength,
         };
-        return Train(
+        var lorsa = Train(
             source, config, options, model is null ? null : OriginalAttention.Of(model, config.Layer), progress, cancellationToken);
+        return model is null ? lorsa : lorsa.For(model);
     }
 
     /// <summary>The shape of a Lorsa for a layer of a model.</summary>
