@@ -69,7 +69,24 @@ public static class MatrixProduct
                 K = a.Columns,
                 Accumulate = accumulate,
             };
-            TiledProduct<TTile>.Multiply(operands);
+            // Up to these sizes the plainer ways are faster, as measured on AVX2. A dot product must be long to be worth its final sum.
+            var mostToDot = Math.Min(384 / TTile.Columns, operands.K / 16);
+            if (operands.M <= mostToDot && operands.BRow == 1)
+            {
+                DottedProduct.MultiplyFewRows(operands);
+            }
+            else if (operands.N <= mostToDot / 2 && operands.AColumn == 1)
+            {
+                DottedProduct.MultiplyFewColumns(operands);
+            }
+            else if (operands.M <= 3 && operands.BColumn == 1)
+            {
+                StreamedProduct.Multiply(operands);
+            }
+            else
+            {
+                TiledProduct<TTile>.Multiply(operands);
+            }
         }
     }
 }

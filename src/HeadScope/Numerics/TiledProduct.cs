@@ -16,22 +16,35 @@ internal static unsafe class TiledProduct<TTile>
 {
     // Rows of A that are used together, and columns of B packed together: both blocks fit the second cache side by side.
     private const int BlockRows = 144;
-    private const int BlockColumns = 192;
+    private const int BlockColumns = 256;
+
+    // Rows of B that are asked for before they are packed.
+    private const int Ahead = 8;
 
     // Between the copied rows of A, so that they do not fall onto the same lines of the first cache.
     private const int RowGap = 16;
 
-    // Below this many rows packing B costs more than its reuse brings.
-    private static int DirectRows => 2 * TTile.Rows;
+    // Up to so many rows of A packing B costs more than its reuse brings, provided that rows of B share pages; rows that lie farther
+    // apart than this are better packed, which asks for them ahead of time.
+    private const int PageLength = 1024;
+    private static int DirectRows => 3 * TTile.Rows;
 
     public static void Multiply(in ProductOperands operands)
     {
-        var work = new Work { Operands = operands };
-        var workers = Parallelism.WorkersFor(operands.Flops < 1e6 ? 1 : int.MaxValue);
-        work.Columns = BlockSize(operands.N, workers * 4, BlockColumns, TTile.Columns);
-        var columnBlocks = Blocks(operands.N, work.Columns);
-        work.Rows = workers == 1 ? operands.M : BlockSize(operands.M, Math.Max(1, workers * 4 / columnBlocks), operands.M, TTile.Rows);
+        // Blocks as large as the caches like, unless that leaves threads without work: then fewer rows, then fewer columns.
+        var workers = operands.Flops < 1e6 ? 1 : Parallelism.WorkersFor(int.MaxValue);
+        var wanted = workers == 1 ? 1 : workers * 4;
+        var columnParts = Blocks(operands.N, BlockColumns);
+        var rowParts = Math.Clamp(Blocks(wanted, columnParts), 1, Blocks(operands.M, BlockRows));
+        columnParts = Math.Max(columnParts, Math.Min(Blocks(wanted, rowParts), Blocks(operands.N, 2 * TTile.Columns)));
+        var work = new Work
+        {
+            Operands = operands,
+            Rows = BlockSize(operands.M, rowParts, TTile.Rows),
+            Columns = BlockSize(operands.N, columnParts, TTile.Columns),
+        };
         work.RowBlocks = Blocks(operands.M, work.Rows);
+        var columnBlocks = Blocks(operands.N, work.Columns);
         if (workers == 1)
         {
             for (var i = 0; i < columnBlocks * work.RowBlocks; i++)
@@ -47,12 +60,8 @@ internal static unsafe class TiledProduct<TTile>
 
     private static int Blocks(int size, int block) => (size + block - 1) / block;
 
-    // About size / parts, a multiple of the unit, between 1 unit and the limit.
-    private static int BlockSize(int size, int parts, int limit, int unit)
-    {
-        var wanted = Math.Min(Blocks(size, parts), limit);
-        return Blocks(wanted, unit) * unit;
-    }
+    // size / parts, rounded up to a multiple of the unit.
+    private static int BlockSize(int size, int parts, int unit) => Blocks(Blocks(size, parts), unit) * unit;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void MultiplyBlock(void* state, int index)
@@ -66,7 +75,7 @@ internal static unsafe class TiledProduct<TTile>
 
         var depthBlock = Blocks(o.K, Blocks(o.K, TTile.Depth));
         var strips = Blocks(columns, TTile.Columns);
-        var direct = o.BColumn == 1 && rows <= DirectRows;
+        var direct = o.BColumn == 1 && rows <= DirectRows && o.BRow < PageLength;
         var firstPacked = direct ? columns / TTile.Columns : 0;
         var copyA = !IsReadable(o);
         var rowBlock = Math.Min(rows, BlockRows);
@@ -153,8 +162,10 @@ internal static unsafe class TiledProduct<TTile>
             {
                 var row = b + (p * bRow);
                 var to = packed + (p * width);
+                var ahead = row + (Ahead * bRow);
                 for (var j = 0; j < whole; j += width)
                 {
+                    Prefetch(ahead + j, 1, width, 0);
                     Unsafe.CopyBlockUnaligned(to + (j * (nint)depth), row + j, (uint)(width * sizeof(float)));
                 }
             }

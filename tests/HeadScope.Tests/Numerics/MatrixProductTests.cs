@@ -61,6 +61,15 @@ public class MatrixProductTests
         tests: 12);
 
     [Fact]
+    public void Every_kernel_matches_fp64_for_few_rows_of_great_depth() => RandomNumbers.ForSeeds(
+        seed =>
+        {
+            var random = new Random(seed);
+            CheckAll(random, random.Next(1, 26), random.Next(2000, 6000), random.Next(1, 26));
+        },
+        tests: 20);
+
+    [Fact]
     public void Rows_a_page_apart_give_the_same_product()
     {
         // Such rows are copied first; the numbers must come out the same as from rows that are read in place.
