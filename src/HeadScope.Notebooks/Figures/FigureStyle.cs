@@ -96,7 +96,7 @@ public sealed record FigureStyle
                 paper_bgcolor = Paper,
                 plot_bgcolor = Paper,
                 colorway = Palette,
-                title = new { x = 0.02, xanchor = "left", font = new { size = Math.Round(FontSize * 1.2, 1) } },
+                title = new { x = 0.02, xanchor = "left", y = 0.98, yanchor = "top", yref = "container", font = new { size = Math.Round(FontSize * 1.2, 1) } },
                 xaxis = axis,
                 yaxis = axis,
                 hoverlabel = new { align = "left" },

@@ -113,6 +113,7 @@ public static partial class Figures
             HoverTemplate = $"%{{hovertext}}<br>{PlotlyText.Escape(xTitle)} %{{x:.3f}}<br>{PlotlyText.Escape(yTitle)} %{{y:.3f}}<extra></extra>",
             Marker = new Marker { Color = FigureStyle.Light.Palette[0], Size = 7 },
             Opacity = 0.75,
+            ClipOnAxis = false,
             ShowLegend = false,
         });
         return new Figure(
@@ -348,6 +349,7 @@ public static partial class Figures
                 Title = PlotlyText.Escape(title),
                 Width = 860,
                 Height = 560,
+                Margin = new Margin { T = 84 },
                 HoverMode = "closest",
                 ShowLegend = kinds is not null || edgeKinds is not null,
                 Legend = new Legend { Orientation = "h", X = 0, Y = 1.02, YAnchor = "bottom" },

@@ -144,7 +144,7 @@ public static partial class Figures
                 },
             },
             $"{kind} of {layers} × {heads} heads for {scores.Name}: "
-            + $"{(scores.Top(3, suppression) is { Count: > 0 } top ? "strongest are " + string.Join(", ", top) : "no head has one")}.");
+            + $"{(scores.Top(3, suppression) is { Count: > 0 } top ? "strongest are " + string.Join(", ", top.Select(score => $"{score.Head} ({Score(score.Score)})")) : "no head has one")}.");
     }
 
     private static (int Layers, int Heads) Shape(RelationScores scores) => ((int)scores.Scores.Lengths[0], (int)scores.Scores.Lengths[1]);

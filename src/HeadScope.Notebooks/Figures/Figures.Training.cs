@@ -18,24 +18,24 @@ public static partial class Figures
         var heldOut = curve.Where(point => point.HeldOutExplainedVariance is not null).ToArray();
         var traces = new List<Trace>
         {
-            Curve("explained variance, training", tokens, [.. curve.Select(point => point.ExplainedVariance)], style.Palette[0], "y"),
+            Curve("training", tokens, [.. curve.Select(point => point.ExplainedVariance)], style.Palette[0], "y"),
         };
         if (heldOut.Length > 0)
         {
             traces.Add(Curve(
-                "explained variance, held out", [.. heldOut.Select(point => (double)point.Tokens)], [.. heldOut.Select(point => point.HeldOutExplainedVariance!.Value)],
+                "held out", [.. heldOut.Select(point => (double)point.Tokens)], [.. heldOut.Select(point => point.HeldOutExplainedVariance!.Value)],
                 style.Palette[1], "y") with { Mode = "lines+markers" });
         }
 
         if (reference is { Count: > 0 })
         {
             traces.Add(Curve(
-                "explained variance, reference", [.. reference.Select(point => (double)point.Tokens)], [.. reference.Select(point => point.ExplainedVariance)],
+                "reference", [.. reference.Select(point => (double)point.Tokens)], [.. reference.Select(point => point.ExplainedVariance)],
                 style.Muted, "y") with { Line = new Line { Color = style.Muted, Width = 2, Dash = "dash" } });
         }
 
-        traces.Add(Curve("loss", tokens, [.. curve.Select(point => point.Loss)], style.Palette[2], "y2"));
-        traces.Add(Curve("silent heads", tokens, [.. curve.Select(point => (double)point.SilentHeads)], style.Palette[3], "y3"));
+        traces.Add(Curve("loss", tokens, [.. curve.Select(point => point.Loss)], style.Palette[2], "y2") with { ShowLegend = false });
+        traces.Add(Curve("silent heads", tokens, [.. curve.Select(point => (double)point.SilentHeads)], style.Palette[3], "y3") with { ShowLegend = false });
         Axis Panel(string title, double from, double to) => new() { Title = title, Domain = [from, to], ZeroLine = false, ShowLine = true };
         return new Figure(
             traces,

@@ -34,9 +34,11 @@ public static class HeadScopeFormatters
         Shows<Figure>(figure => figure);
         Shows<HeadMap>(map => Figures.HeadMap(map));
         Shows<RelationScores>(Figures.RelationScores);
+        Shows<DynamicScores>(scores => Figures.DynamicStatic(scores));
         Shows<LorsaTrainingReport>(report => Figures.TrainingCurves(report));
 
         Writes<HeadOperations>(Operations, operations => Figures.SalientOperations(operations).Caption);
+        Writes<DynamicMap>(Correlations, map => map.ToString());
         Writes<TransformerModel>(Card, model => model.ToString() ?? model.Name);
         Writes<ForwardPass>(Activations, pass => $"{pass.Lengths.Count} sequences, {pass.Activations.Count} activations");
         Writes<Relation>(relation => $"<b>{Text(relation.Name)}</b>{HtmlTable.Of(relation.Pairs)}", relation => relation.ToString());
@@ -96,6 +98,16 @@ public static class HeadScopeFormatters
                     string.Join("  ", operation.Suppressed.Select(target => Token(target.Text, target.Token))),
                 ]),
             ]);
+
+    private static string Correlations(DynamicMap map) => HtmlTable.Of(
+        ["relation", "category", "r without context", "p", "r with context", "p", "n"],
+        [
+            .. map.Relations.Select(relation =>
+            {
+                var (without, with) = (relation.Correlate(context: false), relation.Correlate(context: true));
+                return (IReadOnlyList<object?>)[relation.Relation, relation.Category, without.R, without.PValue, with.R, with.PValue, with.Count];
+            }),
+        ]);
 
     private static string Token(string text, int token) => text.Length == 0 ? $"#{token}" : text.Replace(' ', '·').Replace("\n", "↵", StringComparison.Ordinal);
 

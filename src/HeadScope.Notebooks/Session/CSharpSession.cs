@@ -37,6 +37,7 @@ public sealed class CSharpSession : IDisposable
     {
         ConsoleStreams.Install();
         DisplayDefaults.Register();
+        HeadScopeFormatters.Register();
         packages = new PackageReferences(loader);
         var first = SessionDefaults.Options();
         last = CSharpScript.Create<object>("", first, assemblyLoader: loader);

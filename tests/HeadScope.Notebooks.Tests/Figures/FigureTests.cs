@@ -20,6 +20,8 @@ public class FigureTests(PlotlyBrowser plotly)
 
     private static readonly Lazy<HeadMap> Map = new(() => HeadMap.Score(Demo.Value, [Relations.CountryToCapital, Relations.NameCopying]));
 
+    private static readonly Lazy<DynamicMap> Dynamic = new(() => DynamicMap.Score(Demo.Value, [Relations.CountryToCapital]));
+
     private static readonly Lazy<HeadOperations> Operations = new(() => SalientOperations.Of(Demo.Value, new Head(0, 5)));
 
     public static TheoryData<string> Names => [.. Examples().Keys];
@@ -56,6 +58,7 @@ public class FigureTests(PlotlyBrowser plotly)
             ["head map"] = Notebooks.Figures.HeadMap(Map.Value),
             ["head map of one relation"] = Notebooks.Figures.HeadMap(Map.Value, "country_to_capital", suppression: true),
             ["relation comparison"] = Notebooks.Figures.RelationComparison(Map.Value),
+            ["dynamic and static"] = Notebooks.Figures.DynamicStatic(Dynamic.Value["country_to_capital"]),
             ["salient operations"] = Notebooks.Figures.SalientOperations(Operations.Value),
         };
     }

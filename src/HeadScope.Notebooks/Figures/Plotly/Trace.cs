@@ -121,6 +121,9 @@ public sealed record Scatter : Trace
     /// <summary>More texts for hovering (escaped), when <see cref="Text"/> is drawn.</summary>
     public IReadOnlyList<string>? HoverText { get; init; }
 
+    /// <summary>False to draw points and texts at the edge of the plot whole.</summary>
+    public bool? ClipOnAxis { get; init; }
+
     /// <summary>How points look.</summary>
     public Marker? Marker { get; init; }
 

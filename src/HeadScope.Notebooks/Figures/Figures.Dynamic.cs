@@ -1,0 +1,26 @@
+using System.Globalization;
+using HeadScope.Maps;
+
+namespace HeadScope.Notebooks;
+
+public static partial class Figures
+{
+    /// <summary>Whether heads do what their parameters say they could: dynamic against static scores of one relation, with Pearson's r (MAPS, section 4.2).</summary>
+    /// <param name="scores">The scores.</param>
+    /// <param name="context">Whether the dynamic scores are those with context.</param>
+    /// <param name="suppression">Whether suppression scores are shown instead of relation scores.</param>
+    /// <returns>The figure; a point for every head and template.</returns>
+    public static Figure DynamicStatic(DynamicScores scores, bool context = false, bool suppression = false)
+    {
+        ArgumentNullException.ThrowIfNull(scores);
+        var r = scores.Correlate(context, suppression);
+        var kind = suppression ? "suppression score" : "relation score";
+        return Points(
+            [.. scores.Scatter(context, suppression).Select(point => ($"head {point.Head}", (double)point.Static, (double)point.Dynamic))],
+            $"{scores.Relation.Replace('_', ' ')}, {(context ? "with" : "without")} context",
+            $"static {kind}",
+            $"dynamic {kind}",
+            string.Create(CultureInfo.InvariantCulture, $"r = {r.R:0.00}, p = {r.PValue:0.0e+0}, n = {r.Count}"),
+            labelled: 0);
+    }
+}
