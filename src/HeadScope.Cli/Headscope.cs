@@ -39,6 +39,7 @@ internal static class Headscope
             TokenizeCommand.Create(),
             LogitsCommand.Create(),
             ActivationsCommand.Create(),
+            LorsaCommand.Create(),
             ModelsCommand.Create(),
             NotebookCommand.Create(),
             KernelCommand.Create(),

@@ -110,6 +110,7 @@ public static class LorsaTrainer
         var parameters = new LorsaParameters(config);
         var stepper = new LorsaStepper(config, parameters, options.Rules());
         var fingerprint = options.Fingerprint();
+        LorsaTrainingState.DeleteLeftovers(options.Folder);
         LorsaTrainingState state;
         if (options.Folder is { } found && File.Exists(Path.Combine(found, LorsaTrainingState.FileName)))
         {

@@ -29,6 +29,15 @@ internal sealed class LorsaTrainingState
     /// <summary>The unfinished point of the curve.</summary>
     public required double[] Pending { get; init; }
 
+    /// <summary>Deletes what a training that was killed while it wrote a checkpoint left behind.</summary>
+    public static void DeleteLeftovers(string? folder)
+    {
+        foreach (var path in Directory.Exists(folder) ? Directory.GetFiles(folder, $".{FileName}.*") : [])
+        {
+            File.Delete(path);
+        }
+    }
+
     /// <summary>Writes the checkpoint.</summary>
     public void Save(string folder, LorsaStepper stepper)
     {
