@@ -90,6 +90,7 @@ public sealed class LorsaVerbTests : IDisposable
             Environment.ProcessPath is { } path && Path.GetFileNameWithoutExtension(path) == "dotnet" ? path : "dotnet",
             [Path.Combine(AppContext.BaseDirectory, "HeadScope.Cli.dll"), .. Training(output, steps)])
         {
+            UseShellExecute = false,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
