@@ -142,6 +142,7 @@ internal static class HuggingFaceConfig
 
     private static TransformerConfig Llama(ConfigFile file)
     {
+        RequireFlag(file, "rope_interleaved", false, "rotary positions turn the pairs (i, i + half), not neighbours.");
         var family = file.Text("model_type")!;
         var width = file.Count("hidden_size");
         var heads = file.Count("num_attention_heads");

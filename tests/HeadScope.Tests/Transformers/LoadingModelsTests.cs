@@ -25,6 +25,7 @@ public class LoadingModelsTests
     [InlineData(Llama, "rope_scaling", "{\"type\":\"linear\",\"factor\":2.0}", "default and llama3")]
     [InlineData(Llama, "rope_scaling", "{\"rope_type\":\"yarn\",\"factor\":2.0}", "default and llama3")]
     [InlineData(Llama, "rope_parameters", "{\"rope_type\":\"longrope\",\"rope_theta\":1e4}", "default and llama3")]
+    [InlineData(Llama, "rope_interleaved", "true", "not neighbours")]
     [InlineData(Gpt2, "activation_function", "\"relu\"", "the activations are gelu")]
     [InlineData(Gpt2, "scale_attn_weights", "false", "root of the head width")]
     [InlineData(Gpt2, "scale_attn_by_inverse_layer_idx", "true", "layer's number")]
