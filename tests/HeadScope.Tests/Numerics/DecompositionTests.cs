@@ -59,6 +59,28 @@ public class DecompositionTests
         Assert.Equal(Math.Sqrt(5), s[1], 1e-14);
     }
 
+    [Theory]
+    [InlineData(1e-280)]
+    [InlineData(1)]
+    [InlineData(1e250)]
+    public void Small_SVD_finds_singular_values_of_very_different_size(double scale)
+    {
+        // Columns of very different length: the small values are determined as well as the large ones, by the numbers themselves.
+        double[] lengths = [1, 1e-5, 1e-10, 1e-15];
+        var (q, _) = ThinQr.Of(RandomNumbers.NormalDouble(9 * 4, 3), 9, 4);
+        var a = q.AsFlatSpan().ToArray();
+        for (var i = 0; i < a.Length; i++)
+        {
+            a[i] *= lengths[i % 4] * scale;
+        }
+
+        var (_, s, _) = SmallSvd.Of(a, 9, 4);
+        for (var i = 0; i < 4; i++)
+        {
+            Assert.Equal(1, s[i] / lengths[i] / scale, 1e-13);
+        }
+    }
+
     [Fact]
     public void Decompositions_refuse_what_they_can_not_take()
     {
