@@ -50,9 +50,9 @@ public sealed class JupyterKernel : IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(connection);
         signer = new MessageSigner(connection.Key);
-        shell = new ZmtpRouter(connection.Endpoint(connection.ShellPort), frames => ReceiveAsync(frames, shellRequests));
-        control = new ZmtpRouter(connection.Endpoint(connection.ControlPort), frames => ReceiveAsync(frames, controlRequests));
-        stdin = new ZmtpRouter(connection.Endpoint(connection.StdinPort), frames => ReceiveAsync(frames, typed));
+        shell = new ZmtpRouter(connection.Endpoint(connection.ShellPort), (peer, frames) => ReceiveAsync(peer, frames, shellRequests));
+        control = new ZmtpRouter(connection.Endpoint(connection.ControlPort), (peer, frames) => ReceiveAsync(peer, frames, controlRequests));
+        stdin = new ZmtpRouter(connection.Endpoint(connection.StdinPort), (peer, frames) => ReceiveAsync(peer, frames, typed));
         iopub = new ZmtpPublisher(connection.Endpoint(connection.IopubPort));
         heartbeat = new ZmtpEcho(connection.Endpoint(connection.HeartbeatPort));
     }
@@ -122,8 +122,8 @@ public sealed class JupyterKernel : IAsyncDisposable
 
     private static Channel<JupyterMessage> Requests() => Channel.CreateBounded<JupyterMessage>(WaitingRequests);
 
-    private ValueTask ReceiveAsync(IReadOnlyList<byte[]> frames, Channel<JupyterMessage> requests) =>
-        JupyterMessage.Parse(frames, signer) is { } message ? requests.Writer.WriteAsync(message) : ValueTask.CompletedTask;
+    private ValueTask ReceiveAsync(ZmtpConnection peer, IReadOnlyList<byte[]> frames, Channel<JupyterMessage> requests) =>
+        JupyterMessage.Parse(frames, signer, peer) is { } message ? requests.Writer.WriteAsync(message) : ValueTask.CompletedTask;
 
     private async Task ServeShellAsync(CancellationToken cancellationToken)
     {
@@ -135,11 +135,11 @@ public sealed class JupyterKernel : IAsyncDisposable
             request ??= await shellRequests.Reader.ReadAsync(cancellationToken);
             if (abort && request.Type == "execute_request")
             {
-                await AnswerAsync(request, shell, _ => Task.FromResult<JsonObject?>(new JsonObject { ["status"] = "aborted" }));
+                await AnswerAsync(request, _ => Task.FromResult<JsonObject?>(new JsonObject { ["status"] = "aborted" }));
                 continue;
             }
 
-            await AnswerAsync(request, shell, async r =>
+            await AnswerAsync(request, async r =>
             {
                 var reply = await HandleAsync(r, onShell: true);
                 if (r.Type == "execute_request" && (string?)reply?["status"] == "error" && Flag(r.Content, "stop_on_error", true))
@@ -160,12 +160,12 @@ public sealed class JupyterKernel : IAsyncDisposable
     {
         await foreach (var request in controlRequests.Reader.ReadAllAsync(cancellationToken))
         {
-            await AnswerAsync(request, control, r => HandleAsync(r, onShell: false));
+            await AnswerAsync(request, r => HandleAsync(r, onShell: false));
         }
     }
 
     /// <summary>Answers one request between the states busy and idle.</summary>
-    private async Task AnswerAsync(JupyterMessage request, ZmtpRouter socket, Func<JupyterMessage, Task<JsonObject?>> handle)
+    private async Task AnswerAsync(JupyterMessage request, Func<JupyterMessage, Task<JsonObject?>> handle)
     {
         Publish("status", new JsonObject { ["execution_state"] = "busy" }, request);
         JsonObject? reply;
@@ -184,7 +184,7 @@ public sealed class JupyterKernel : IAsyncDisposable
             var type = request.Type.EndsWith("_request", StringComparison.Ordinal)
                 ? $"{request.Type[..^"_request".Length]}_reply"
                 : $"{request.Type}_reply";
-            socket.Send(request.Answer(type, reply, sessionId).ToFrames(signer));
+            request.Peer!.Send(request.Answer(type, reply, sessionId).ToFrames(signer));
             if (request.Type == "shutdown_request")
             {
                 Publish("shutdown_reply", (JsonObject)reply.DeepClone(), request);
@@ -343,7 +343,8 @@ public sealed class JupyterKernel : IAsyncDisposable
             // An answer to an earlier question that was interrupted.
         }
 
-        stdin.Send(request.Answer("input_request", new JsonObject { ["prompt"] = prompt, ["password"] = password }, sessionId).ToFrames(signer));
+        var question = request.Answer("input_request", new JsonObject { ["prompt"] = prompt, ["password"] = password }, sessionId);
+        stdin.SendTo(request.Peer!.Identity, question.ToFrames(signer));
         while (true)
         {
             var reply = typed.Reader.ReadAsync(cancellationToken).AsTask().GetAwaiter().GetResult();

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using HeadScope.Notebooks.Kernel.Zmtp;
 
 namespace HeadScope.Notebooks.Kernel;
 
@@ -19,7 +20,10 @@ internal sealed record JupyterMessage
         Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 
-    /// <summary>Whom it came from or goes to; for output the topic.</summary>
+    /// <summary>Who sent it; null for messages made here.</summary>
+    public ZmtpConnection? Peer { get; init; }
+
+    /// <summary>What stands before the delimiter: for output the topic, otherwise mostly nothing.</summary>
     public required IReadOnlyList<byte[]> Identities { get; init; }
 
     /// <summary>Type, id, session, user, date and version.</summary>
@@ -34,20 +38,18 @@ internal sealed record JupyterMessage
     /// <summary>The type, such as <c>execute_request</c>.</summary>
     public string Type => (string?)Header["msg_type"] ?? "";
 
-    /// <summary>Makes an answer or output that belongs to this request.</summary>
+    /// <summary>Makes an answer to this request.</summary>
     /// <param name="type">The type of the new message.</param>
     /// <param name="content">What it says.</param>
     /// <param name="session">The kernel's session.</param>
-    /// <param name="identities">Whom it goes to; by default who sent the request.</param>
-    public JupyterMessage Answer(string type, JsonObject content, string session, IReadOnlyList<byte[]>? identities = null) =>
-        Create(type, content, session, Header, identities ?? Identities);
+    public JupyterMessage Answer(string type, JsonObject content, string session) => Create(type, content, session, Header, Identities);
 
     /// <summary>Makes a message.</summary>
     /// <param name="type">Its type.</param>
     /// <param name="content">What it says.</param>
     /// <param name="session">The kernel's session.</param>
     /// <param name="parent">The header of the request that it belongs to; null for none.</param>
-    /// <param name="identities">Whom it goes to.</param>
+    /// <param name="identities">What stands before the delimiter.</param>
     public static JupyterMessage Create(
         string type, JsonObject content, string session, JsonObject? parent, IReadOnlyList<byte[]> identities) => new()
         {
@@ -68,7 +70,8 @@ internal sealed record JupyterMessage
     /// <summary>Reads a message; null when it is malformed or its signature is wrong, which a kernel must ignore.</summary>
     /// <param name="frames">The frames as received.</param>
     /// <param name="signer">Knows the key.</param>
-    public static JupyterMessage? Parse(IReadOnlyList<byte[]> frames, MessageSigner signer)
+    /// <param name="peer">Who sent it.</param>
+    public static JupyterMessage? Parse(IReadOnlyList<byte[]> frames, MessageSigner signer, ZmtpConnection? peer = null)
     {
         var at = 0;
         while (at < frames.Count && !frames[at].AsSpan().SequenceEqual(Delimiter))
@@ -85,7 +88,7 @@ internal sealed record JupyterMessage
         {
             return Object(frames[at + 2]) is { } header && header["msg_type"] is JsonValue type && type.TryGetValue<string>(out _)
                 && Object(frames[at + 3]) is { } parent && Object(frames[at + 4]) is not null && Object(frames[at + 5]) is { } content
-                ? new JupyterMessage { Identities = [.. frames.Take(at)], Header = header, ParentHeader = parent, Content = content }
+                ? new JupyterMessage { Peer = peer, Identities = [.. frames.Take(at)], Header = header, ParentHeader = parent, Content = content }
                 : null;
         }
         catch (Exception exception) when (exception is JsonException or ArgumentException or InvalidOperationException)

@@ -124,26 +124,30 @@ public class ZmtpTests
     }
 
     [Fact]
-    public async Task A_router_tells_peers_apart_and_answers_by_identity()
+    public async Task A_router_tells_peers_apart_even_of_one_name()
     {
-        var got = System.Threading.Channels.Channel.CreateUnbounded<List<byte[]>>();
-        await using var router = new ZmtpRouter(new ZmtpEndpoint("tcp", "127.0.0.1", FreePort(out var port)), m => got.Writer.WriteAsync(m));
+        var got = System.Threading.Channels.Channel.CreateUnbounded<(ZmtpConnection Peer, List<byte[]> Frames)>();
+        await using var router = new ZmtpRouter(new ZmtpEndpoint("tcp", "127.0.0.1", FreePort(out var port)), (p, m) => got.Writer.WriteAsync((p, m)));
         router.Start();
-        using var named = await Peer.ConnectAsync(port);
+        using var one = await Peer.ConnectAsync(port);
+        using var two = await Peer.ConnectAsync(port);
         using var nameless = await Peer.ConnectAsync(port);
-        await named.ShakeHandsAsync("DEALER", "me");
+        await one.ShakeHandsAsync("DEALER", "me");
+        await two.ShakeHandsAsync("DEALER", "me");
         await nameless.ShakeHandsAsync("DEALER");
-        await named.SendAsync(ZmtpFrame.Message(["x"u8.ToArray()]));
+        await one.SendAsync(ZmtpFrame.Message(["x"u8.ToArray()]));
         var first = await got.Reader.ReadAsync(Cancelled);
-        Assert.Equal("me", Encoding.ASCII.GetString(first[0]));
-        await nameless.SendAsync(ZmtpFrame.Message(["y"u8.ToArray(), "z"u8.ToArray()]));
+        await two.SendAsync(ZmtpFrame.Message(["y"u8.ToArray(), "z"u8.ToArray()]));
         var second = await got.Reader.ReadAsync(Cancelled);
-        Assert.Equal(["y", "z"], second.Skip(1).Select(Encoding.ASCII.GetString));
-        router.Send([second[0], "2"u8.ToArray()]);
-        router.Send([first[0], "1"u8.ToArray()]);
-        router.Send(["nobody"u8.ToArray(), "3"u8.ToArray()]);
-        Assert.Equal("000131", Convert.ToHexStringLower(await named.ReadAsync(3)));
-        Assert.Equal("000132", Convert.ToHexStringLower(await nameless.ReadAsync(3)));
+        Assert.Equal("me", Encoding.ASCII.GetString(first.Peer.Identity));
+        Assert.Equal(["y", "z"], second.Frames.Select(Encoding.ASCII.GetString));
+        second.Peer.Send(["2"u8.ToArray()]);
+        first.Peer.Send(["1"u8.ToArray()]);
+        router.SendTo("nobody"u8.ToArray(), ["3"u8.ToArray()]);
+        router.SendTo(Array.Empty<byte>(), ["4"u8.ToArray()]);
+        Assert.Equal("000131", Convert.ToHexStringLower(await one.ReadAsync(3)));
+        Assert.Equal("000132", Convert.ToHexStringLower(await two.ReadAsync(3)));
+        Assert.Equal("000134", Convert.ToHexStringLower(await nameless.ReadAsync(3)));
     }
 
     [Theory]

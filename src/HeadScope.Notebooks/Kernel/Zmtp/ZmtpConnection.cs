@@ -20,7 +20,7 @@ internal sealed class ZmtpConnection : IDisposable
         Identity = identity;
     }
 
-    /// <summary>The name by which a ROUTER addresses the peer.</summary>
+    /// <summary>The name that the peer gave itself; empty for none.</summary>
     public byte[] Identity { get; }
 
     /// <summary>Reads messages until the peer goes away, and writes what is queued meanwhile.</summary>

@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Net.Sockets;
-using System.Security.Cryptography;
 
 namespace HeadScope.Notebooks.Kernel.Zmtp;
 
@@ -57,11 +56,6 @@ internal abstract class ZmtpServer : IAsyncDisposable
     /// <param name="frames">Its frames.</param>
     protected abstract ValueTask ReceivedAsync(ZmtpConnection from, List<byte[]> frames);
 
-    /// <summary>Whether a new peer takes the place of an earlier one, as a ROUTER's does that comes back under its name.</summary>
-    /// <param name="newer">The new peer.</param>
-    /// <param name="earlier">The earlier one.</param>
-    protected virtual bool Replaces(ZmtpConnection newer, ZmtpConnection earlier) => false;
-
     private async Task AcceptAsync()
     {
         while (!stopping.IsCancellationRequested)
@@ -106,14 +100,7 @@ internal abstract class ZmtpServer : IAsyncDisposable
                 identity = await ZmtpHandshake.RunAsync(stream, socketType, peerTypes, limit.Token);
             }
 
-            // A peer without a name gets one that none can give itself: names that begin with 0 are the ROUTER's own.
-            connection = new ZmtpConnection(stream, identity.Length > 0 ? identity : [0, .. RandomNumberGenerator.GetBytes(16)]);
-            foreach (var earlier in Connections.Where(c => Replaces(connection, c)))
-            {
-                earlier.Dispose();
-                connections.TryRemove(earlier, out _);
-            }
-
+            connection = new ZmtpConnection(stream, identity);
             connections[connection] = ended.Task;
             var from = connection;
             await connection.RunAsync(frames => ReceivedAsync(from, frames), stopping.Token);

@@ -1,24 +1,18 @@
 namespace HeadScope.Notebooks.Kernel.Zmtp;
 
-/// <summary>A ROUTER: every peer can send requests, and each answer goes to the peer that it names in its first frame.</summary>
+/// <summary>A ROUTER: every peer can send requests, and each answer goes to the peer that asked.</summary>
 /// <param name="endpoint">Where to listen.</param>
-/// <param name="received">Called with the peer's identity as first frame and the message after it.</param>
-internal sealed class ZmtpRouter(ZmtpEndpoint endpoint, Func<List<byte[]>, ValueTask> received)
+/// <param name="received">Called with the peer, which takes the answer, and the message.</param>
+internal sealed class ZmtpRouter(ZmtpEndpoint endpoint, Func<ZmtpConnection, List<byte[]>, ValueTask> received)
     : ZmtpServer(endpoint, "ROUTER", "DEALER", "REQ", "ROUTER")
 {
-    /// <summary>Sends to one peer.</summary>
-    /// <param name="frames">The peer's identity, then the message. Nothing happens when the peer is gone.</param>
-    public void Send(IReadOnlyList<byte[]> frames) =>
-        Connections.FirstOrDefault(c => c.Identity.AsSpan().SequenceEqual(frames[0]))?.Send([.. frames.Skip(1)]);
+    /// <summary>Sends to a peer of this socket that has the same name as one of another socket. Nothing happens when there is none.</summary>
+    /// <param name="name">The name.</param>
+    /// <param name="frames">The message.</param>
+    public void SendTo(ReadOnlyMemory<byte> name, IReadOnlyList<byte[]> frames) =>
+        Connections.FirstOrDefault(c => name.Span.SequenceEqual(c.Identity))?.Send(frames);
 
-    protected override ValueTask ReceivedAsync(ZmtpConnection from, List<byte[]> frames)
-    {
-        frames.Insert(0, from.Identity);
-        return received(frames);
-    }
-
-    protected override bool Replaces(ZmtpConnection newer, ZmtpConnection earlier) =>
-        newer.Identity.AsSpan().SequenceEqual(earlier.Identity);
+    protected override ValueTask ReceivedAsync(ZmtpConnection from, List<byte[]> frames) => received(from, frames);
 }
 
 /// <summary>A PUB: sends every message to those who subscribed to the beginning of its first frame.</summary>
