@@ -127,7 +127,7 @@ public static partial class Figures
                 Axes = Cartesian(xTitle, yTitle),
                 Annotations = note.Length == 0
                     ? null
-                    : [new Annotation { Text = PlotlyText.Escape(note), X = 0.02, Y = 0.99, XRef = "paper", YRef = "paper", XAnchor = "left", YAnchor = "top", ShowArrow = false }],
+                    : [new Annotation { Text = PlotlyText.Escape(note), X = 0, Y = 1.01, XRef = "paper", YRef = "paper", XAnchor = "left", YAnchor = "bottom", ShowArrow = false }],
             },
             $"{title}: {yTitle} against {xTitle} of {finite.Length} points{(note.Length > 0 ? $", {note}" : "")}.");
     }

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Numerics.Tensors;
+using HeadScope.Circuits;
 using HeadScope.Lorsa;
 using HeadScope.Maps;
 using HeadScope.Notebooks.Static;
@@ -35,6 +36,13 @@ public static class HeadScopeFormatters
         Shows<HeadMap>(map => Figures.HeadMap(map));
         Shows<RelationScores>(Figures.RelationScores);
         Shows<DynamicScores>(scores => Figures.DynamicStatic(scores));
+        Shows<CircuitTrace>(trace => Figures.Circuit(trace));
+        Shows<Omega>(omega => Figures.SingularValues(omega));
+        Shows<Firing>(Figures.SignalContributions);
+        Shows<Upstream>(upstream => Figures.Upstream(upstream));
+        Shows<ZPattern>(pattern => Figures.ZPattern(pattern));
+        Shows<LorsaHead>(head => Figures.Dashboard(head));
+        Shows<HeadOrigin>(origin => Figures.HeadOrigin(origin));
         Shows<LorsaTrainingReport>(report => Figures.TrainingCurves(report));
 
         Writes<HeadOperations>(Operations, operations => Figures.SalientOperations(operations).Caption);
@@ -46,6 +54,9 @@ public static class HeadScopeFormatters
         Writes<Tensor<double>>(TensorSummary.Html, TensorSummary.Text);
         Writes<Tensor<int>>(TensorSummary.Html, TensorSummary.Text);
 
+        Lists<CircuitEdge>();
+        Lists<FoundHead>();
+        Lists<TokenScore>();
         Lists<HeadScore>();
         Lists<RelationPair>();
         Lists<SkippedRelation>();

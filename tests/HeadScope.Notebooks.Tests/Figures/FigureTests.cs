@@ -1,6 +1,7 @@
 using System.Numerics.Tensors;
 using System.Text.Json;
 using System.Xml.Linq;
+using HeadScope.Circuits;
 using HeadScope.Lorsa;
 using HeadScope.Maps;
 using HeadScope.Notebooks;
@@ -21,6 +22,33 @@ public class FigureTests(PlotlyBrowser plotly)
     private static readonly Lazy<HeadMap> Map = new(() => HeadMap.Score(Demo.Value, [Relations.CountryToCapital, Relations.NameCopying]));
 
     private static readonly Lazy<DynamicMap> Dynamic = new(() => DynamicMap.Score(Demo.Value, [Relations.CountryToCapital]));
+
+    private static readonly Lazy<PromptSet> Sentences = new(() => new PromptSet("ioi", [.. new[] { ("Mary", "John"), ("Tom", "Anna"), ("Peter", "Sarah"), ("Lucy", "James") }.Select(pair =>
+    {
+        var (io, subject) = pair;
+        var tokens = Demo.Value.Tokenizer.Encode($"When {io} and {subject} went to the store, {subject} gave a drink to");
+        int Token(string name) => Demo.Value.Tokenizer.Encode($" {name}")[0];
+        return new CircuitPrompt(
+            tokens,
+            new Dictionary<string, int>(StringComparer.Ordinal)
+            {
+                ["IO"] = Array.IndexOf(tokens, Token(io)),
+                ["S1"] = Array.IndexOf(tokens, Token(subject)),
+                ["S1+1"] = Array.IndexOf(tokens, Token(subject)) + 1,
+                ["S2"] = Array.LastIndexOf(tokens, Token(subject)),
+                ["end"] = tokens.Length - 1,
+            }.ToArray(),
+            Token(io),
+            Token(subject));
+    })]));
+
+    private static readonly Lazy<CircuitTrace> Trace = new(() => CircuitTracer.Trace(Demo.Value, Sentences.Value));
+
+    private static readonly Lazy<Firing> Fired = new(() => Trace.Value.Traces[0].Root);
+
+    private static readonly Lazy<LorsaHead> Head = new(() => LorsaTrainer.Train(
+        Demo.Value, 1, new[] { string.Join(' ', Enumerable.Repeat("When Mary and John went to the store, John gave a drink to Mary.", 60)) },
+        new LorsaTrainingOptions { Heads = 64, TopK = 4, ContextLength = 32, BatchSequences = 2, Tokens = 512, HeldOutSequences = 2 }).Head(3));
 
     private static readonly Lazy<HeadOperations> Operations = new(() => SalientOperations.Of(Demo.Value, new Head(0, 5)));
 
@@ -59,6 +87,21 @@ public class FigureTests(PlotlyBrowser plotly)
             ["head map of one relation"] = Notebooks.Figures.HeadMap(Map.Value, "country_to_capital", suppression: true),
             ["relation comparison"] = Notebooks.Figures.RelationComparison(Map.Value),
             ["dynamic and static"] = Notebooks.Figures.DynamicStatic(Dynamic.Value["country_to_capital"]),
+            ["circuit"] = Notebooks.Figures.Circuit(Trace.Value),
+            ["empty circuit"] = Notebooks.Figures.Circuit(Trace.Value with { Edges = [], EmptyReason = Attack }),
+            ["singular values"] = Notebooks.Figures.SingularValues(Omega.Of(CircuitModel.Of(Demo.Value), Fired.Value.Head), Fired.Value.Signal),
+            ["signal contributions"] = Notebooks.Figures.SignalContributions(Fired.Value),
+            ["upstream"] = Notebooks.Figures.Upstream(new Upstream(
+                SignalSide.Source, 3, 1.5f,
+                [.. Enumerable.Range(0, 30).Select(i => KeyValuePair.Create(new Component(i == 0 ? ComponentKind.TokenEmbedding : ComponentKind.Head, i / 8, i % 8), Math.Sin(i)))],
+                new Dictionary<Head, IReadOnlyList<double>>())),
+            ["a number for each head"] = Notebooks.Figures.HeadGrid(DirectEffect.OfHeads(CircuitModel.Of(Demo.Value), Sentences.Value, 4), Attack, "logits"),
+            ["z-pattern"] = Notebooks.Figures.ZPattern(Head.Value.ZPattern("When Mary and John went to the store, John gave a drink to")),
+            ["activations of a Lorsa head"] = Notebooks.Figures.Activations(Head.Value.ZPattern("When Mary and John went to the store")),
+            ["origin of a Lorsa head"] = Notebooks.Figures.HeadOrigin(Head.Value.Origin!, 1),
+            ["dashboard of a Lorsa head"] = Notebooks.Figures.Dashboard(Head.Value),
+            ["top activations of a Lorsa head"] = Notebooks.Figures.TopActivations(
+                new HeadActivity(3, 17, 0.02, 0.4, [new TopActivation(1.25f, 0, 2, [1, 2, 3, 4]), new TopActivation(0.5f, 1, 0, [5])]), token => token == 3 ? Attack : $" {token}"),
             ["salient operations"] = Notebooks.Figures.SalientOperations(Operations.Value),
         };
     }
@@ -113,7 +156,7 @@ public class FigureTests(PlotlyBrowser plotly)
             var svg = XElement.Parse(StaticFigure.Draw(Examples()[name].With(style)));
             var width = (double)svg.Attribute("width")!;
             var height = (double)svg.Attribute("height")!;
-            Assert.NotEmpty(svg.Descendants().Where(e => e.Name.LocalName is "rect" or "path" or "circle").Skip(1));
+            Assert.NotEmpty(svg.Descendants().Where(e => e.Name.LocalName is "rect" or "path" or "circle" or "text").Skip(1));
             foreach (var text in svg.Descendants().Where(e => e.Name.LocalName == "text"))
             {
                 Assert.InRange((double)text.Attribute("x")!, 0, width);

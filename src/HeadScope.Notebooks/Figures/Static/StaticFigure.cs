@@ -146,7 +146,8 @@ internal sealed class StaticFigure
     }
 
     private double LabelWidth(Axis axis, IReadOnlyList<string>? categories, double size) =>
-        (axis.TickText ?? categories ?? ["0.000"]).Select(t => SvgText.WidthOf(PlotlyText.Plain(t), axis.TickFont?.Size ?? size)).DefaultIfEmpty(0).Max();
+        (axis.TickText ?? categories ?? ["0.000"])
+            .Select(t => SvgText.WidthOf(PlotlyText.Plain(t), axis.TickFont?.Size ?? size, axis.TickFont?.Family == FigureStyle.Monospace)).DefaultIfEmpty(0).Max();
 
     private (StaticAxis X, StaticAxis Y, Box Box, Axis XAxis, Axis YAxis) Plot(string xName, string yName, Box area)
     {
@@ -321,7 +322,7 @@ internal sealed class StaticFigure
             {
                 foreach (var (place, text) in y.Ticks(small * 1.15))
                 {
-                    widest = Math.Max(widest, SvgText.WidthOf(text, small));
+                    widest = Math.Max(widest, SvgText.WidthOf(text, small, yAxis.TickFont?.Family == FigureStyle.Monospace));
                     svg.Label(box.Left - 6, place, PlotlyText.Escape(text), small, yAxis.TickFont?.Color ?? style.Ink, "end", 0, yAxis.TickFont?.Family);
                 }
             }
@@ -449,7 +450,7 @@ internal sealed class StaticFigure
         var (along, across) = sideways ? (bar.Y, bar.X) : (bar.X, bar.Y);
         var unit = sideways ? y.Unit : x.Unit;
         var step = along is { IsText: false, Count: > 1 } ? Math.Abs(along.Number(1) - along.Number(0)) : 1;
-        var thick = unit * step * (1 - (layout.BarGap ?? 0.2)) / Math.Max(1, bars.Count);
+        var thick = unit * step * (1 - (traces.OfType<Histogram>().Any() ? 0.02 : layout.BarGap ?? 0.2)) / Math.Max(1, bars.Count);
         var offset = (bars.IndexOf(bar) is var place and >= 0 ? place - ((bars.Count - 1) / 2.0) : 0) * thick;
         var order = Categories(sideways ? bar.YAxis ?? "y" : bar.XAxis ?? "x", sideways);
         for (var i = 0; i < along.Count; i++)

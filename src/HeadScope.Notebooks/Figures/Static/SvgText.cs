@@ -12,8 +12,8 @@ internal sealed class SvgText
     /// <summary>A number as SVG has it, to a hundredth of a pixel.</summary>
     public static string N(double value) => Math.Round(value, 2).ToString(CultureInfo.InvariantCulture);
 
-    /// <summary>About how wide a text is, in pixels: an average of common sans-serif letters.</summary>
-    public static double WidthOf(string text, double size) => text.EnumerateRunes().Sum(rune => rune.Value switch
+    /// <summary>About how wide a text is, in pixels, by the widths that letters of common families have.</summary>
+    public static double WidthOf(string text, double size, bool monospace = false) => monospace ? 0.605 * size * text.EnumerateRunes().Count() : text.EnumerateRunes().Sum(rune => rune.Value switch
     {
         'i' or 'j' or 'l' or '.' or ',' or '\'' or '|' or ':' or ';' or '·' or 'I' or ' ' => 0.29,
         'm' or 'w' or 'M' or 'W' or '@' or '%' => 0.87,
