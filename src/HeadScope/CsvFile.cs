@@ -1,7 +1,7 @@
 using System.Text;
 using CsvHelper;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>CSV files of this library: columns found by name, <c>#</c> lines as comments, errors with file and line.</summary>
 internal sealed class CsvFile : IDisposable

@@ -1,6 +1,6 @@
 using CsvHelper;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>Tables as CSV: a header and a line for each row, numbers in the form that reads back exactly.</summary>
 internal static class CsvTable
