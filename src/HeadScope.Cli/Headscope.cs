@@ -36,6 +36,8 @@ internal static class Headscope
             Threads,
             MapCommand.Create(),
             MergeCommand.Create(),
+            TraceCommand.Create(),
+            SignalsCommand.Create(),
             TokenizeCommand.Create(),
             LogitsCommand.Create(),
             ActivationsCommand.Create(),

@@ -27,10 +27,10 @@ public sealed partial record CircuitTrace(
     /// <summary>The heads at roles that receive signals, each once, in the order of the edges.</summary>
     public IEnumerable<(Head Head, string Role)> Receivers => Edges.Select(e => (e.Receiver, e.Role)).Distinct();
 
-    /// <summary>The strongest edges.</summary>
+    /// <summary>The edges that carry most over all prompts: strong ones that most prompts show.</summary>
     /// <param name="count">How many.</param>
-    /// <returns>The edges, greatest weight first.</returns>
-    public IReadOnlyList<CircuitEdge> Top(int count) => [.. Edges.OrderByDescending(e => e.Weight).Take(count)];
+    /// <returns>The edges, greatest <see cref="CircuitEdge.Total"/> first.</returns>
+    public IReadOnlyList<CircuitEdge> Top(int count) => [.. Edges.OrderByDescending(e => e.Total).Take(count)];
 
     /// <summary>The circuit without weak or rare edges.</summary>
     /// <param name="minimumWeight">The least weight to keep.</param>

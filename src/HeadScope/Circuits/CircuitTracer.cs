@@ -32,6 +32,7 @@ public static class CircuitTracer
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(prompts);
         options ??= new();
+        options = options with { RootSource = options.RootSource ?? prompts.RootSource };
         RequireSound(model, prompts, options);
         var folded = CircuitModel.Of(model);
         var omegas = new OmegaCache(folded);
@@ -69,6 +70,26 @@ public static class CircuitTracer
         return new CircuitTrace(
             model.Name, prompts.Name, prompts.Count, options, roots, edges, firings, traces,
             edges.Count > 0 ? null : WhyEmpty(roots, traces, firings, options));
+    }
+
+    /// <summary>Traces a circuit on prompts that are drawn for the model: <c>CircuitTracer.Trace(model, Ioi.Prompts(64))</c>.</summary>
+    /// <param name="model">The model, processed or not.</param>
+    /// <param name="task">The task.</param>
+    /// <param name="options">How to trace; null for the sound defaults.</param>
+    /// <param name="progress">Is told how many prompts are done.</param>
+    /// <param name="cancellationToken">Stops the work.</param>
+    /// <returns>The circuit; without edges, and with the reason, when no root fires.</returns>
+    /// <exception cref="ArgumentException">No prompts can be drawn, or see the other overload.</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public static CircuitTrace Trace(
+        TransformerModel model,
+        PromptTask task,
+        TraceOptions? options = null,
+        IProgress<WorkProgress>? progress = null,
+        CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(task);
+        return Trace(model, task.For(model), options, progress, cancellationToken);
     }
 
     private static PromptTrace[] TracePrompt(

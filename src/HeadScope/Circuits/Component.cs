@@ -39,6 +39,42 @@ public readonly record struct Component(ComponentKind Kind, int Layer = 0, int I
     /// <returns>The component.</returns>
     public static Component FromHead(Head head) => new(ComponentKind.Head, head.Layer, head.Index);
 
+    /// <summary>Reads a name that <see cref="ToString"/> wrote; says whether it could.</summary>
+    /// <param name="text">The name.</param>
+    /// <param name="component">The component, when the text is one.</param>
+    /// <returns>Whether it is one.</returns>
+    public static bool TryParse(string? text, out Component component)
+    {
+        component = default;
+        if (Head.TryParse(text, out var head))
+        {
+            component = head;
+            return true;
+        }
+
+        var parts = text?.Split(' ');
+        ComponentKind? kind = parts?[0] switch
+        {
+            "mlp" => ComponentKind.Mlp,
+            "b_O" => ComponentKind.AttentionBias,
+            "embedding" => ComponentKind.TokenEmbedding,
+            "position" => ComponentKind.PositionEmbedding,
+            "constant" => ComponentKind.Constant,
+            _ => null,
+        };
+        var layer = 0;
+        var hasLayer = kind is ComponentKind.Mlp or ComponentKind.AttentionBias;
+        if (kind is null
+            || parts!.Length != (hasLayer ? 2 : 1)
+            || (hasLayer && !int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out layer)))
+        {
+            return false;
+        }
+
+        component = new(kind.Value, layer);
+        return true;
+    }
+
     /// <summary>Short and unique: <c>3.5</c>, <c>mlp 3</c>, <c>b_O 3</c>, <c>embedding</c>, <c>position</c>, <c>constant</c>.</summary>
     /// <returns>The name.</returns>
     public override string ToString() => Kind switch

@@ -5,6 +5,9 @@ namespace HeadScope.Circuits;
 /// <param name="Prompts">The prompts.</param>
 public sealed record PromptSet(string Name, IReadOnlyList<CircuitPrompt> Prompts)
 {
+    /// <summary>The role of the token that heads behind the answer read, at which a trace begins; null for any.</summary>
+    public string? RootSource { get; init; }
+
     /// <summary>The number of prompts.</summary>
     public int Count => Prompts.Count;
 

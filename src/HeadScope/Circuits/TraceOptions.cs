@@ -48,8 +48,9 @@ public sealed record TraceOptions
     /// <summary>How many roots to choose where none are given.</summary>
     public int RootCount { get; init; } = 3;
 
-    /// <summary>The role whose token a root must read to be followed; null for any.</summary>
-    public string? RootSource { get; init; } = "IO";
+    /// <summary>The role whose token a root must read to be followed; null for what the prompts say
+    /// (<see cref="PromptSet.RootSource"/>: IO for <see cref="Ioi"/>).</summary>
+    public string? RootSource { get; init; }
 
     /// <summary>The role at which a root must fire.</summary>
     public string RootDestination { get; init; } = "end";

@@ -65,7 +65,7 @@ public class TraceReferenceTests
         }
     }
 
-    private static CircuitTrace Trace(CircuitReference reference, JsonElement golden, EdgeCounting counting) => CircuitTracer.Trace(
+    internal static CircuitTrace Trace(CircuitReference reference, JsonElement golden, EdgeCounting counting) => CircuitTracer.Trace(
         reference.Model,
         reference.Prompts,
         TraceOptions.Published with

@@ -1,0 +1,92 @@
+using System.CommandLine;
+using System.Globalization;
+using HeadScope.Circuits;
+using Spectre.Console;
+
+namespace HeadScope.Cli;
+
+/// <summary><c>headscope signals</c>: when heads fire, and on which singular directions.</summary>
+internal static class SignalsCommand
+{
+    private static readonly string[] Endings = [".json", ".csv"];
+
+    /// <summary>Makes the verb.</summary>
+    /// <returns>The command.</returns>
+    public static Command Create()
+    {
+        var model = ModelOption.Create();
+        var prompts = new PromptOptions();
+        var output = new Option<string[]>("--output", "-o")
+        {
+            Description = "Where to write all firings; the ending says how: .json or .csv. The option may be given several times.",
+            HelpName = "file",
+        };
+        var top = new Option<int>("--top") { Description = "How many heads are printed.", HelpName = "n", DefaultValueFactory = _ => 20 };
+        var verb = new Verb(
+            "signals",
+            "Finds where heads fire and the few singular directions of their QK matrix that make the score (Sparse Attention Decomposition, "
+            + "arXiv 2410.00340): prints for each head how many directions it takes, which one recurs, and for which tokens.")
+        {
+            Examples =
+            [
+                ("headscope signals --prompts ioi:16", "The heads of the demo model on 16 IOI prompts."),
+                ("headscope signals --model gpt2 --prompts induction:64 --output firings.csv", "All firings of GPT-2 small, as a table."),
+            ],
+        };
+        foreach (var option in new Option[] { model, prompts.Prompts, prompts.Seed, prompts.Threshold, output, top })
+        {
+            verb.Add(option);
+        }
+
+        verb.Does((parsed, cancellation) =>
+        {
+            var task = prompts.Task(parsed);
+            var options = new SignalOptions { PatternThreshold = parsed.GetValue(prompts.Threshold) };
+            var paths = parsed.GetValue(output) ?? [];
+            Array.ForEach(paths, RequireKnown);
+            using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
+            var signals = TerminalProgress.Show(progress => Signals.Find(loaded, task, options, progress, cancellation));
+            Print(signals, parsed.GetValue(top), parsed.InvocationConfiguration.Output);
+            foreach (var path in paths)
+            {
+                var json = string.Equals(Path.GetExtension(path), ".json", StringComparison.OrdinalIgnoreCase);
+                AtomicFile.WriteText(path, json ? signals.ToJson() : signals.ToCsv());
+                parsed.InvocationConfiguration.Output.WriteLine($"Wrote {path}");
+            }
+        });
+        return verb;
+    }
+
+    private static void Print(Signals signals, int top, TextWriter output)
+    {
+        var console = TerminalOutput.Create(output);
+        console.WriteLine($"{signals}");
+        var table = new Table { Border = TableBorder.Simple };
+        table.AddColumns("head", "firings", "directions", "most frequent", "in", "destination tokens", "source tokens");
+        table.Columns[1].RightAligned();
+        foreach (var head in signals.ByHead(tokens: 3).OrderByDescending(h => h.FiringCount).ThenBy(h => h.Head).Take(top))
+        {
+            var direction = head.Directions[0];
+            table.AddRow(
+                new Text(head.Head.ToString()),
+                new Text(head.FiringCount.ToString(CultureInfo.InvariantCulture)),
+                new Text(string.Create(CultureInfo.InvariantCulture, $"{head.MeanDirections:0.0} of {signals.HeadWidth}")),
+                new Text(direction.Direction.ToString(CultureInfo.InvariantCulture)),
+                new Text(string.Create(CultureInfo.InvariantCulture, $"{100 * direction.Share:0} %")),
+                new Text(Tokens(direction.DestinationTokens)),
+                new Text(Tokens(direction.SourceTokens)));
+        }
+
+        console.Write(table);
+    }
+
+    private static string Tokens(IReadOnlyList<TokenUse> tokens) => string.Join(", ", tokens.Select(t => $"\"{t.Text}\" ({t.Count})"));
+
+    private static void RequireKnown(string path)
+    {
+        if (!Endings.Contains(Path.GetExtension(path), StringComparer.OrdinalIgnoreCase))
+        {
+            throw new UsageException($"--output {path}: expected a name that ends in one of {string.Join(' ', Endings)}.");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+using HeadScope.Transformers.Tokenization;
+
+namespace HeadScope.Circuits;
+
+/// <summary>A tokenizer, with the questions that drawing prompts asks it.</summary>
+internal sealed class PromptTokenizer
+{
+    private const string Before = "and";
+    private readonly Tokenizer tokenizer;
+    private readonly int[] beginning;
+
+    public PromptTokenizer(Tokenizer tokenizer)
+    {
+        this.tokenizer = tokenizer;
+        beginning = tokenizer.Encode("") is [var first, ..] && first == tokenizer.BeginningOfText ? [first] : [];
+    }
+
+    /// <summary>Where the text begins: 1 behind a beginning-of-text token, else 0.</summary>
+    public int Start => beginning.Length;
+
+    /// <summary>The tokens of a text, behind the beginning-of-text token where the tokenizer sets one.</summary>
+    public int[] Encode(string text) => [.. beginning, .. tokenizer.EncodeOrdinary(text)];
+
+    /// <summary>The token of a word inside a text, behind a space; null when it splits into several.</summary>
+    public int? SingleToken(string word) => Pieces(word) is [var only] ? only : null;
+
+    /// <summary>
+    /// The words that are single tokens. Words that the caller gave must all be; of the shipped ones the others are left out.
+    /// </summary>
+    /// <exception cref="ArgumentException">A given word splits, or fewer words than needed are left.</exception>
+    public IReadOnlyList<string> SingleTokens(string what, IReadOnlyList<string>? given, string file, int atLeast)
+    {
+        foreach (var word in given ?? [])
+        {
+            if (SingleToken(word) is null)
+            {
+                throw new ArgumentException(
+                    $"The {what} '{word}' is not a single token here: it splits into "
+                    + $"{string.Join(" + ", Pieces(word).Select(id => $"'{tokenizer.TokenText(id)}'"))}. Roles mark single tokens; choose another.");
+            }
+        }
+
+        var words = given ?? [.. PromptWords.Of(file).Where(word => SingleToken(word) is not null)];
+        var distinct = words.Distinct(StringComparer.Ordinal).Count();
+        return distinct >= atLeast
+            ? words
+            : throw new ArgumentException(given is null
+                ? $"Only {distinct} of the shipped {what}s are single tokens of this tokenizer; {atLeast} are needed. Give others in the options."
+                : $"{distinct} different {what}s are given; at least {atLeast} are needed.");
+    }
+
+    private int[] Pieces(string word) =>
+        [.. tokenizer.EncodeOrdinary($"{Before} {word}").Skip(tokenizer.EncodeOrdinary(Before).Length)];
+}
