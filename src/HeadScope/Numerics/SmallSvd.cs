@@ -13,7 +13,7 @@ namespace HeadScope.Numerics;
 /// <param name="VTransposed">[k, columns]; orthonormal rows. The signs of a pair of vectors are arbitrary together.</param>
 /// <remarks>
 /// One-sided Jacobi rotations (Demmel and Veselić, "Jacobi's method is more accurate than QR", 1992), which also find small singular
-/// values to full relative accuracy. On 64 × 64 they take about a quarter of the time of the decomposition in MathNet.Numerics.
+/// values to full relative accuracy. On 64 × 64 they take about half the time of the decomposition in MathNet.Numerics.
 /// </remarks>
 public sealed record SmallSvd(Tensor<double> U, Tensor<double> SingularValues, Tensor<double> VTransposed)
 {
@@ -119,9 +119,17 @@ public sealed record SmallSvd(Tensor<double> U, Tensor<double> SingularValues, T
                 squares[i] = TensorPrimitives.SumOfSquares<double>(lines.AsSpan(i * line, length));
             }
 
+            // Longest first (de Rijk, 1989): fewer rounds.
             var rotated = false;
             for (var i = 0; i < k - 1; i++)
             {
+                var longest = i + TensorPrimitives.IndexOfMax<double>(squares.AsSpan(i));
+                if (longest != i)
+                {
+                    Swap(lines.AsSpan(i * line, line), lines.AsSpan(longest * line, line));
+                    (squares[i], squares[longest]) = (squares[longest], squares[i]);
+                }
+
                 for (var j = i + 1; j < k; j++)
                 {
                     var x = lines.AsSpan(i * line, line);
@@ -150,15 +158,24 @@ public sealed record SmallSvd(Tensor<double> U, Tensor<double> SingularValues, T
         }
     }
 
+    private static void Swap(Span<double> x, Span<double> y)
+    {
+        for (var i = 0; i < x.Length; i++)
+        {
+            (x[i], y[i]) = (y[i], x[i]);
+        }
+    }
+
     private static void Rotate(Span<double> x, Span<double> y, double cosine, double sine)
     {
         var xs = MemoryMarshal.Cast<double, Vector<double>>(x);
-        var ys = MemoryMarshal.Cast<double, Vector<double>>(y);
+        var ys = MemoryMarshal.Cast<double, Vector<double>>(y)[..xs.Length];
+        Vector<double> c = new(cosine), s = new(sine);
         for (var i = 0; i < xs.Length; i++)
         {
-            var (left, right) = (xs[i], ys[i]);
-            xs[i] = (cosine * left) - (sine * right);
-            ys[i] = (sine * left) + (cosine * right);
+            Vector<double> left = xs[i], right = ys[i];
+            xs[i] = (left * c) - (right * s);
+            ys[i] = (left * s) + (right * c);
         }
 
         for (var i = xs.Length * Vector<double>.Count; i < x.Length; i++)
