@@ -326,15 +326,18 @@ internal sealed class LorsaPass
 
     private void Score(ReadOnlySpan<float> z, Span<float> destination)
     {
-        z.CopyTo(destination);
+        if (config.ScoreByOutputNorm)
+        {
+            TensorPrimitives.Multiply(z, OutputNorms, destination);
+        }
+        else
+        {
+            z.CopyTo(destination);
+        }
+
         if (config.Activation == LorsaActivation.TopKMagnitude)
         {
             TensorPrimitives.Abs(destination, destination);
-        }
-
-        if (config.ScoreByOutputNorm)
-        {
-            TensorPrimitives.Multiply(destination, OutputNorms, destination);
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using HeadScope.Transformers;
 
 namespace HeadScope.Lorsa;
 
@@ -22,6 +23,16 @@ public sealed record LorsaRotary
     /// <summary>The frequency scaling of Llama 3; null for none.</summary>
     public LorsaRotaryScaling? Scaling { get; init; }
 
+    /// <summary>The positions of a model.</summary>
+    internal static LorsaRotary Of(RotaryEmbedding rotary) => new()
+    {
+        Dimensions = rotary.Dimensions,
+        Base = rotary.Base,
+        Scaling = rotary.FrequencyDivisors is { } divisors && divisors.Any(divisor => divisor != 1)
+            ? LorsaRotaryScaling.From(divisors, rotary)
+            : null,
+    };
+
     /// <summary>The angle per position of every pair, [Dimensions / 2].</summary>
     /// <returns>The angular frequencies.</returns>
     internal double[] Frequencies()
@@ -44,6 +55,32 @@ public sealed record LorsaRotary
 /// <param name="OldContextLength">The context length before the scaling, in tokens.</param>
 public sealed record LorsaRotaryScaling(double Factor, double LowFrequencyFactor, double HighFrequencyFactor, int OldContextLength)
 {
+    /// <summary>
+    /// Finds the scaling behind the divisors of a model. Of the two bounds and the old length only the ratios matter, so the low bound is
+    /// taken as 1. Between the bounds <c>kept</c>, the weight of the unscaled frequency, is linear in the frequency.
+    /// </summary>
+    internal static LorsaRotaryScaling From(IReadOnlyList<double> divisors, RotaryEmbedding rotary)
+    {
+        var factor = divisors.Max();
+        var blended = Enumerable.Range(0, divisors.Count)
+            .Select(m => (Turns: Math.Pow(rotary.Base, -2.0 * m / rotary.Dimensions) / (2 * Math.PI), Kept: ((1 / divisors[m]) - (1 / factor)) / (1 - (1 / factor))))
+            .Where(pair => pair.Kept is > 1e-6 and < 1 - 1e-6)
+            .ToArray();
+        if (blended.Length < 2)
+        {
+            throw new NotSupportedException(
+                "The model divides the frequencies of its rotary positions in a way that a Lorsa cannot name; give LorsaConfig.Rotary yourself.");
+        }
+
+        var (first, last) = (blended[0], blended[^1]);
+        var slope = (first.Kept - last.Kept) / (first.Turns - last.Turns);
+        var span = slope / ((slope * first.Turns) - first.Kept);
+        var scaling = new LorsaRotaryScaling(factor, 1, 1 + (span / slope), (int)Math.Round(span));
+        return blended.All(pair => Math.Abs(scaling.Kept(pair.Turns) - pair.Kept) < 1e-3)
+            ? scaling
+            : throw new NotSupportedException("The frequencies of the model's rotary positions are not scaled as those of Llama 3.");
+    }
+
     internal double Apply(double w)
     {
         var wavelength = 2 * Math.PI / w;
@@ -57,9 +94,11 @@ public sealed record LorsaRotaryScaling(double Factor, double LowFrequencyFactor
             return w;
         }
 
-        var s = ((OldContextLength / wavelength) - LowFrequencyFactor) / (HighFrequencyFactor - LowFrequencyFactor);
+        var s = Kept(1 / wavelength);
         return ((1 - s) * w / Factor) + (s * w);
     }
+
+    private double Kept(double turns) => ((OldContextLength * turns) - LowFrequencyFactor) / (HighFrequencyFactor - LowFrequencyFactor);
 }
 
 /// <summary>Turns queries and keys by their position, and gradients back. Widens them first when components repeat.</summary>

@@ -90,7 +90,7 @@ public static class LorsaTrainer
             ContextLength = options.ContextLength,
             Activation = options.Activation,
             TopK = options.TopK,
-            Rotary = rotary is null ? null : Positions(rotary),
+            Rotary = rotary is null ? null : LorsaRotary.Of(rotary),
             HookIn = $"blocks.{layer}.ln1.hook_normalized",
             HookOut = $"blocks.{layer}.hook_attn_out",
         };
@@ -134,10 +134,6 @@ public static class LorsaTrainer
 
         return new Run(source, config, options, stepper, state, progress).Go(cancellationToken);
     }
-
-    private static LorsaRotary Positions(RotaryEmbedding rotary) => rotary.FrequencyDivisors is null
-        ? new() { Dimensions = rotary.Dimensions, Base = rotary.Base }
-        : throw new NotSupportedException("The model stretches its rotary positions; give the Lorsa's own LorsaConfig.Rotary.");
 
     /// <summary>The mean norms of input and output.</summary>
     private static (double Input, double Output) Norms(ActivationSource source, LorsaTrainingOptions options, CancellationToken cancellationToken)

@@ -118,7 +118,7 @@ public sealed class PlantedUnits : ActivationSource
 
     internal LorsaConfig Layer { get; }
 
-    /// <summary>Trains a Lorsa on planted units, its queries and keys given, and counts what it recovered: about 2 million tokens.</summary>
+    /// <summary>Trains a Lorsa on planted units, its queries and keys given, and counts what it recovered: about a million tokens.</summary>
     /// <param name="seed">Seeds everything.</param>
     /// <param name="heads">n, the number of OV heads.</param>
     /// <param name="steps">The training steps, of 512 tokens each.</param>
@@ -126,7 +126,7 @@ public sealed class PlantedUnits : ActivationSource
     /// <param name="cancellationToken">Stops the training.</param>
     /// <returns>The Lorsa and the matches.</returns>
     public static PlantedUnitsResult Recover(
-        int seed = 0, int heads = 64, int steps = 4000, IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
+        int seed = 0, int heads = 64, int steps = 2000, IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         const int Batch = 32;
         var source = new PlantedUnits(seed);

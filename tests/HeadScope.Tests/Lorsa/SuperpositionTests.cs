@@ -7,7 +7,7 @@ public class SuperpositionTests
     [Fact]
     public void A_trained_Lorsa_recovers_every_planted_unit()
     {
-        var result = PlantedUnits.Recover(seed: 0, cancellationToken: TestContext.Current.CancellationToken);
+        var result = PlantedUnits.Recover(seed: 0, steps: 1200, cancellationToken: TestContext.Current.CancellationToken);
         Assert.Equal(24, result.Recovered);
         Assert.All(result.Matches, match => Assert.True(match.Correlation > 0.9, $"{match}"));
         Assert.True(result.Evaluation.ExplainedVariance > 0.97, $"EV {result.Evaluation.ExplainedVariance}");

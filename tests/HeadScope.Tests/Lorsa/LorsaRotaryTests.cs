@@ -1,0 +1,38 @@
+using HeadScope.Lorsa;
+using HeadScope.Transformers;
+
+namespace HeadScope.Tests.Lorsa;
+
+public class LorsaRotaryTests
+{
+    [Theory]
+    [InlineData(128, 500000, 8, 1, 4, 8192)]
+    [InlineData(64, 500000, 32, 1, 4, 8192)]
+    [InlineData(64, 10000, 4, 2, 6, 512)]
+    public void The_scaling_of_a_model_is_found_from_its_frequencies(
+        int dimensions, double theta, double factor, double low, double high, int length)
+    {
+        var model = new RotaryEmbedding(dimensions, theta, RotaryEmbedding.Llama3Divisors(dimensions, theta, factor, low, high, length));
+        var ours = LorsaRotary.Of(model).Frequencies();
+        for (var pair = 0; pair < ours.Length; pair++)
+        {
+            Assert.Equal(model.Frequency(pair), ours[pair], model.Frequency(pair) * 1e-3);
+        }
+    }
+
+    [Fact]
+    public void Rotating_back_undoes_the_rotation()
+    {
+        var random = new Random(1);
+        foreach (var adjacent in new[] { false, true })
+        {
+            var table = new RotaryTable(new LorsaRotary { Dimensions = 6, AdjacentPairs = adjacent }, 8, 20);
+            var v = Enumerable.Range(0, 8).Select(_ => (float)random.NextDouble()).ToArray();
+            var (rotated, back) = (new float[8], new float[8]);
+            table.Rotate(v, 13, rotated);
+            Assert.Equal(v.Sum(x => (double)x * x), rotated.Sum(x => (double)x * x), 1e-5);
+            table.RotateBack(rotated, 13, back);
+            LorsaReference.AssertClose(v, back, 1e-6, "The vector");
+        }
+    }
+}
