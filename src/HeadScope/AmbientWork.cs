@@ -15,6 +15,13 @@ public static class AmbientWork
     /// <summary>Where a call reports to that was given no progress of its own; null outside of a cell or command.</summary>
     public static IProgress<WorkProgress>? Progress => Current.Value?.Progress;
 
+    /// <summary>What a long call was given, and the surroundings' in place of what it was not given.</summary>
+    /// <param name="progress">The call's own progress; null for none.</param>
+    /// <param name="cancellationToken">The call's own token; one that cannot be cancelled counts as none.</param>
+    internal static (IProgress<WorkProgress>? Progress, CancellationToken CancellationToken) Or(
+        IProgress<WorkProgress>? progress, CancellationToken cancellationToken) =>
+        (progress ?? Progress, cancellationToken.CanBeCanceled ? cancellationToken : CancellationToken);
+
     /// <summary>Sets both for the calls until the result is disposed.</summary>
     /// <param name="progress">Where to report; null for nowhere.</param>
     /// <param name="cancellationToken">What interrupts the work.</param>

@@ -37,6 +37,7 @@ public sealed partial record Signals(
         IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
+        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(prompts);
         options ??= new();

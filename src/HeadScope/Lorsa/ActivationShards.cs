@@ -73,6 +73,7 @@ public sealed class ActivationShards : ActivationSource
         ActivationSource source, string folder, int sequences, int sequencesPerShard = 64, string dataType = "F32",
         IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
+        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(source);
         var training = (sequences + sequencesPerShard - 1) / sequencesPerShard;
         var number = 0;

@@ -49,6 +49,7 @@ public sealed class HeadActivities
         LorsaModel lorsa, IEnumerable<ActivationBatch> batches, int top = 16, IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
+        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(lorsa);
         ArgumentNullException.ThrowIfNull(batches);
         ArgumentOutOfRangeException.ThrowIfLessThan(top, 1);
@@ -139,6 +140,7 @@ public sealed class HeadActivities
         LorsaModel lorsa, TransformerModel model, LorsaCorpus corpus, long maximumTokens = 1_000_000, int top = 16,
         IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
+        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(lorsa);
         var length = lorsa.Config.ContextLength;
         var windows = (int)Math.Min(int.MaxValue, maximumTokens / length);

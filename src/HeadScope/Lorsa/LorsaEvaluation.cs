@@ -137,6 +137,7 @@ public sealed record LorsaLossRecovered(int Predictions, double Original, double
         LorsaModel lorsa, TransformerModel model, IReadOnlyList<int[]> sequences, IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
+        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(lorsa);
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(sequences);

@@ -31,6 +31,7 @@ public static class LorsaTrainer
         TransformerModel model, int layer, LorsaCorpus corpus, LorsaTrainingOptions? options = null,
         IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
+        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(model);
         options ??= new();
         var source = new ModelActivationSource(
@@ -55,6 +56,7 @@ public static class LorsaTrainer
         ActivationSource source, LorsaConfig config, LorsaTrainingOptions options, TransformerModel? model = null,
         IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
+        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(source);
         ArgumentNullException.ThrowIfNull(config);
         ArgumentNullException.ThrowIfNull(options);

@@ -128,6 +128,7 @@ public sealed class PlantedUnits : ActivationSource
     public static PlantedUnitsResult Recover(
         int seed = 0, int heads = 64, int steps = 2000, IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
+        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         const int Batch = 32;
         var source = new PlantedUnits(seed);
         var config = source.Layer with { Heads = heads, Activation = LorsaActivation.TopK, TopK = 4, HasOutputBias = true };

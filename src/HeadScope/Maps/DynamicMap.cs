@@ -36,6 +36,7 @@ public sealed record DynamicMap(HeadMap Static, IReadOnlyList<DynamicScores> Rel
         IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
+        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(model);
         options ??= new DynamicOptions();
         if (options.Templates.Count == 0)
@@ -75,6 +76,7 @@ public sealed record DynamicMap(HeadMap Static, IReadOnlyList<DynamicScores> Rel
         IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
+        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(relation);
         options ??= new DynamicOptions();

@@ -52,6 +52,7 @@ public static class HeadDescriber
         IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
+        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(model);
         _ = model.Tokenizer;
         var operations = SalientOperations.Of(model, head, options: null, progress, cancellationToken);

@@ -84,6 +84,7 @@ public sealed partial record HeadMap
         IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
+        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(relations);
         return Score(model, [.. relations.Select(r => TokenRelation.From(r, model.Tokenizer))], options, progress, cancellationToken);
@@ -119,6 +120,7 @@ public sealed partial record HeadMap
         IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
+        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(relations);
         options ??= new HeadMapOptions();

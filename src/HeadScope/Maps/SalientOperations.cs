@@ -57,6 +57,7 @@ public static class SalientOperations
         IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
+        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(model);
         heads ??= model.Heads;
         options ??= new SalientOperationsOptions();

@@ -95,6 +95,7 @@ public sealed class TransformerModel : IDisposable
         IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
+        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         var files = ModelFiles.Resolve(nameOrPath, hub, progress, cancellationToken);
         return files.GgufPath is { } gguf ? LoadGguf(files.Name, gguf) : LoadFolder(files.Name, files.Folder!);
     }

@@ -38,6 +38,7 @@ public sealed class HubClient : IDisposable
     public async Task<string> DownloadAsync(
         string id, string revision = "main", IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
+        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         var commit = await FetchAsync(
             id, revision, (repository, snapshot) => IsComplete(repository.Snapshot(snapshot)), SelectFilesAsync, progress, cancellationToken).ConfigureAwait(false);
         return new HubRepository(options.CacheFolder, id).Snapshot(commit);
@@ -54,6 +55,7 @@ public sealed class HubClient : IDisposable
     public async Task<string> DownloadFileAsync(
         string id, string file, string revision = "main", IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
+        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentException.ThrowIfNullOrEmpty(file);
         if (file.Split('/').Any(part => part is "" or "." or "..") || file.Contains('\\', StringComparison.Ordinal))
         {

@@ -24,6 +24,7 @@ public sealed record ModelFiles(string Name, string? Folder, string? GgufPath)
         IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
+        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentException.ThrowIfNullOrWhiteSpace(nameOrPath);
         if (nameOrPath == "demo")
         {
