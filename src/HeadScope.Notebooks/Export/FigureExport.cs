@@ -126,11 +126,6 @@ public static class FigureExport
                     """),
                 cancellationToken);
             var svg = PaperSvg.From(Uri.UnescapeDataString(SvgOf(address)), still, width, height, unit);
-            if (kind == ".svg")
-            {
-                return Encoding.UTF8.GetBytes(svg);
-            }
-
             await File.WriteAllTextAsync(
                 page,
                 string.Create(
@@ -138,9 +133,12 @@ public static class FigureExport
                     $"<!doctype html><meta charset=\"utf-8\"><style>@page {{ size: {width}px {height}px; margin: 0 }} body {{ margin: 0 }} svg {{ display: block }}</style>{svg}"),
                 cancellationToken);
             await browser.OpenAsync(page, cancellationToken);
-            return kind == ".pdf"
-                ? await browser.PdfAsync(cancellationToken)
-                : await browser.PngAsync((int)Math.Ceiling(width), (int)Math.Ceiling(height), scale, cancellationToken);
+            return kind switch
+            {
+                ".svg" => Encoding.UTF8.GetBytes(await EmbeddedFonts.IntoAsync(svg, browser, cancellationToken)),
+                ".pdf" => await browser.PdfAsync(cancellationToken),
+                _ => await browser.PngAsync((int)Math.Ceiling(width), (int)Math.Ceiling(height), scale, cancellationToken),
+            };
         }
         finally
         {

@@ -96,6 +96,21 @@ public sealed class HeadlessBrowser : IAsyncDisposable
             : answer["result"]?["value"]?.DeepClone();
     }
 
+    /// <summary>The PostScript name of the installed font in which the browser drew an element's text.</summary>
+    /// <param name="selector">The CSS selector of the element.</param>
+    /// <param name="cancellationToken">Stops the wait.</param>
+    /// <returns>The name of the font that drew most letters; null when there are none.</returns>
+    internal async Task<string?> FontOfAsync(string selector, CancellationToken cancellationToken)
+    {
+        await SendAsync("DOM.enable", [], cancellationToken);
+        await SendAsync("CSS.enable", [], cancellationToken);
+        var document = await SendAsync("DOM.getDocument", [], cancellationToken);
+        var node = await SendAsync(
+            "DOM.querySelector", new JsonObject { ["nodeId"] = document["root"]!["nodeId"]!.GetValue<int>(), ["selector"] = selector }, cancellationToken);
+        var answer = await SendAsync("CSS.getPlatformFontsForNode", new JsonObject { ["nodeId"] = node["nodeId"]!.GetValue<int>() }, cancellationToken);
+        return answer["fonts"]!.AsArray().MaxBy(font => font!["glyphCount"]!.GetValue<double>())?["postScriptName"]?.GetValue<string>();
+    }
+
     /// <summary>The page as a PDF of one sheet, of the size that the page's <c>@page</c> rule gives.</summary>
     /// <param name="cancellationToken">Stops the wait.</param>
     /// <returns>The file.</returns>

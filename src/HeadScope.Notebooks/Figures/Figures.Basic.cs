@@ -142,7 +142,7 @@ public static partial class Figures
         ArgumentNullException.ThrowIfNull(bars);
         ArgumentNullException.ThrowIfNull(title);
         var style = FigureStyle.Light;
-        var labels = bars.Select(bar => PlotlyText.Token(bar.Label)).ToArray();
+        var labels = bars.Select(bar => PlotlyText.Escape(bar.Label)).ToArray();
         return new Figure(
             [
                 new Bar

@@ -73,7 +73,7 @@ public static partial class Figures
             title,
             [.. Enum.GetValues<ComponentKind>().Select(KindName)],
             ["read at the source", "read at the destination"]);
-        var levels = nodes.Select(node => node.Y).Distinct().Order().ToArray();
+        var levels = Enumerable.Range((int)nodes.Min(node => node.Y), (int)(Math.Floor(nodes.Max(node => node.Y)) - nodes.Min(node => node.Y)) + 1).Select(level => (double)level).ToArray();
         return figure with
         {
             Layout = figure.Layout with
@@ -103,7 +103,7 @@ public static partial class Figures
                         Title = "layer",
                         TickVals = levels,
                         TickText = [.. levels.Select(level => level < 0 ? "embeddings" : level.ToString(CultureInfo.InvariantCulture))],
-                        Range = [levels[0] - 0.6, levels[^1] + 0.6],
+                        Range = [levels[0] - 0.6, nodes.Max(node => node.Y) + 0.6],
                         ZeroLine = false,
                     },
                 },
@@ -112,7 +112,14 @@ public static partial class Figures
                 + string.Join("; ", drawn.Take(5).Select(edge => $"{edge.Sender} → {edge.Receiver} at {edge.Role}")) + ".",
         };
 
-        static double Level(Component component) => component.Kind is ComponentKind.TokenEmbedding or ComponentKind.PositionEmbedding or ComponentKind.Constant ? -1 : component.Layer;
+        // An MLP writes after the heads of its layer.
+        static double Level(Component component) => component.Kind switch
+        {
+            ComponentKind.TokenEmbedding or ComponentKind.PositionEmbedding or ComponentKind.Constant => -1,
+            ComponentKind.Mlp => component.Layer + 0.5,
+            _ => component.Layer,
+        };
+
         static string Id(Component component, string role) => $"{component}@{role}";
     }
 

@@ -36,6 +36,7 @@ public static class HeadScopeFormatters
         Shows<HeadMap>(map => Figures.HeadMap(map));
         Shows<RelationScores>(Figures.RelationScores);
         Shows<DynamicScores>(scores => Figures.DynamicStatic(scores));
+        Shows<HeadAblation>(Figures.Ablation);
         Shows<CircuitTrace>(trace => Figures.Circuit(trace));
         Shows<Omega>(omega => Figures.SingularValues(omega));
         Shows<Firing>(Figures.SignalContributions);
@@ -46,6 +47,7 @@ public static class HeadScopeFormatters
         Shows<LorsaTrainingReport>(report => Figures.TrainingCurves(report));
 
         Writes<HeadOperations>(Operations, operations => Figures.SalientOperations(operations).Caption);
+        Writes<HeadDescription>(Description, description => description.Summary);
         Writes<DynamicMap>(Correlations, map => map.ToString());
         Writes<TransformerModel>(Card, model => model.ToString() ?? model.Name);
         Writes<ForwardPass>(Activations, pass => $"{pass.Lengths.Count} sequences, {pass.Activations.Count} activations");
@@ -96,6 +98,16 @@ public static class HeadScopeFormatters
         $"<div style=\"border:1px solid #8884;border-radius:6px;padding:.6em 1em;display:inline-block\"><b>{Text(model.Name)}</b><table>"
         + string.Concat(ModelFacts.Of(model).Skip(1).Select(fact => $"<tr><td style=\"text-align:left\">{Text(fact.Name)}</td><td style=\"text-align:left\">{Text(fact.Value)}</td></tr>"))
         + "</table></div>";
+
+    private static string Description(HeadDescription description) =>
+        $"<p>{Text(description.Summary)}</p>" + HtmlTable.Of(
+            ["pattern", "strength", "holds for", "of", "evidence"],
+            [
+                .. description.Patterns.Select(pattern => (IReadOnlyList<object?>)
+                [
+                    pattern.Name, pattern.Strength, pattern.Matches, pattern.Of, string.Join(", ", pattern.Evidence.Select(pair => $"{pair.Source} → {pair.Target}")),
+                ]),
+            ]);
 
     private static string Operations(HeadOperations operations) =>
         $"<b>What head {operations.Head} of {Text(operations.Model)} does</b>" + HtmlTable.Of(

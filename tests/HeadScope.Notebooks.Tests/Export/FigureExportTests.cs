@@ -34,6 +34,36 @@ public sealed class FigureExportTests(PlotlyBrowser plotly) : IDisposable
     }
 
     [Fact]
+    public async Task An_svg_carries_the_letters_that_it_needs()
+    {
+        var browser = plotly.Get();
+        var path = Path.Combine(folder, "map.svg");
+        await Map.SaveAsync(path, cancellationToken: TestContext.Current.CancellationToken);
+        var style = XElement.Load(path).Descendants().First(e => e.Name.LocalName == "style" && e.Value.Contains("@font-face", StringComparison.Ordinal)).Value;
+        Assert.InRange(style.Length, 1000, 120_000);
+
+        // Under a name that no installed font has, the browser takes the embedded one, and it draws letters as wide as the original.
+        var widths = await browser.EvaluateAsync(
+            $$"""
+            (async () => {
+              const style = document.createElement('style');
+              style.textContent = {{JsonSerializer.Serialize(System.Text.RegularExpressions.Regex.Replace(style, "font-family:[^;]*;", "font-family:'only embedded';"))}};
+              document.head.appendChild(style);
+              await document.fonts.load('40px "only embedded"', 'A map');
+              const pen = document.createElement('canvas').getContext('2d');
+              const width = family => { pen.font = '40px ' + family; return pen.measureText('A map').width; };
+              const answer = [document.fonts.check('40px "only embedded"'), width('"only embedded", monospace'), width("{{FigureStyle.SansSerif}}"), width('monospace')];
+              style.remove();
+              return answer;
+            })()
+            """,
+            TestContext.Current.CancellationToken);
+        Assert.True(widths![0]!.GetValue<bool>());
+        Assert.Equal(widths[2]!.GetValue<double>(), widths[1]!.GetValue<double>(), 0.01);
+        Assert.NotEqual(widths[3]!.GetValue<double>(), widths[1]!.GetValue<double>(), 0.01);
+    }
+
+    [Fact]
     public async Task A_pdf_is_one_sheet_of_exactly_that_size_with_fonts_and_text()
     {
         plotly.Get();

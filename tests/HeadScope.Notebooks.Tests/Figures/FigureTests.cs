@@ -87,6 +87,11 @@ public class FigureTests(PlotlyBrowser plotly)
             ["head map of one relation"] = Notebooks.Figures.HeadMap(Map.Value, "country_to_capital", suppression: true),
             ["relation comparison"] = Notebooks.Figures.RelationComparison(Map.Value),
             ["dynamic and static"] = Notebooks.Figures.DynamicStatic(Dynamic.Value["country_to_capital"]),
+            ["ablation"] = Notebooks.Figures.Ablation(new HeadAblation(
+                "demo", "country_to_capital", "The capital of <X> is", AblationKind.Mean, 30,
+                new AblationRun([new Head(0, 5), new Head(0, 4)], [1, 0.6f, 0.2f]),
+                [new AblationRun([new Head(1, 5), new Head(3, 4)], [1, 0.95f, 0.9f]), new AblationRun([new Head(1, 2), new Head(2, 4)], [1, 0.99f, 0.97f])],
+                [new ControlTask(Attack, "x", 0, 0.9f, new AblationRun([new Head(0, 5), new Head(0, 4)], [0.9f, 0.85f, 0.88f])), new ControlTask("other", "y", 0.5f, float.NaN, null)])),
             ["circuit"] = Notebooks.Figures.Circuit(Trace.Value),
             ["empty circuit"] = Notebooks.Figures.Circuit(Trace.Value with { Edges = [], EmptyReason = Attack }),
             ["singular values"] = Notebooks.Figures.SingularValues(Omega.Of(CircuitModel.Of(Demo.Value), Fired.Value.Head), Fired.Value.Signal),
