@@ -19,7 +19,9 @@ internal sealed record Comparison(string What, double Ours, double Theirs)
     /// <param name="work">The name and the arguments of the work there.</param>
     /// <param name="blocks">How many blocks each side gets.</param>
     /// <param name="blockSeconds">About how long a block is to take; at least one run of the work.</param>
-    public static Comparison Measure(string what, Action ours, Peer peer, string work, int blocks = 11, double blockSeconds = 0.15)
+    /// <param name="processorTime">Whether the processor seconds of both processes count, for one thread on a busy machine.</param>
+    public static Comparison Measure(
+        string what, Action ours, Peer peer, string work, int blocks = 11, double blockSeconds = 0.15, bool processorTime = false)
     {
         Seconds(ours, 1);
         peer.Seconds(work, 1);
@@ -29,9 +31,9 @@ internal sealed record Comparison(string What, double Ours, double Theirs)
         var theirTimes = new double[blocks];
         for (var i = 0; i < blocks; i++)
         {
-            ourTimes[i] = Seconds(ours, ourRepetitions);
+            ourTimes[i] = processorTime ? ProcessorSeconds(ours, ourRepetitions) : Seconds(ours, ourRepetitions);
             Thread.Sleep(60);
-            theirTimes[i] = peer.Seconds(work, theirRepetitions);
+            theirTimes[i] = peer.Seconds(work, theirRepetitions, processorTime);
             Thread.Sleep(60);
         }
 
@@ -50,6 +52,17 @@ internal sealed record Comparison(string What, double Ours, double Theirs)
         }
 
         return Stopwatch.GetElapsedTime(start).TotalSeconds / repetitions;
+    }
+
+    private static double ProcessorSeconds(Action work, int repetitions)
+    {
+        var start = Environment.CpuUsage.TotalTime;
+        for (var i = 0; i < repetitions; i++)
+        {
+            work();
+        }
+
+        return (Environment.CpuUsage.TotalTime - start).TotalSeconds / repetitions;
     }
 
     /// <summary>The head of the table that <see cref="ToString"/> writes rows of.</summary>

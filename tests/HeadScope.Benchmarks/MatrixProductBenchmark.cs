@@ -12,9 +12,19 @@ internal static class MatrixProductBenchmark
         (49152, 576, 64), (256, 64, 256), (256, 256, 64),
     ];
 
-    /// <summary>Runs it; arguments are shapes such as 256x768x3072 (m, k, n), none for the usual ones.</summary>
+    /// <summary>
+    /// Runs it; arguments are shapes such as 256x768x3072 (m, k, n), none for the usual ones. With --cpu first, one thread each and its
+    /// processor seconds, which a busy machine disturbs less.
+    /// </summary>
     public static void Run(string[] arguments)
     {
+        var processorTime = arguments is ["--cpu", ..];
+        if (processorTime)
+        {
+            arguments = arguments[1..];
+            Parallelism.Threads = 1;
+        }
+
         (int M, int K, int N)[] shapes = arguments.Length == 0 ? Shapes : [.. arguments.Select(Parse)];
         using var peer = Peer.Start("matmul.py");
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Parallelism.Threads} threads; peer: {peer.Description}\n"));
@@ -31,7 +41,8 @@ internal static class MatrixProductBenchmark
                     () => MatrixProduct.Multiply(
                         new(a, m, k), transposed ? new ReadOnlyMatrix(b, n, k).Transpose() : new ReadOnlyMatrix(b, k, n), new(c, m, n)),
                     peer,
-                    string.Create(CultureInfo.InvariantCulture, $"product {m} {k} {n} {(transposed ? 1 : 0)}"));
+                    string.Create(CultureInfo.InvariantCulture, $"product {m} {k} {n} {(transposed ? 1 : 0)}"),
+                    processorTime: processorTime);
                 Console.WriteLine(comparison);
             }
         }

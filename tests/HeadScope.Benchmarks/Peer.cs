@@ -54,9 +54,9 @@ internal sealed class Peer : IDisposable
             ?? throw new InvalidOperationException($"The peer ended on '{request}': see its message above.");
     }
 
-    /// <summary>Has the peer do a piece of work several times and returns the seconds of one time.</summary>
-    public double Seconds(string work, int repetitions) =>
-        double.Parse(Ask(string.Create(CultureInfo.InvariantCulture, $"{repetitions} {work}")), CultureInfo.InvariantCulture);
+    /// <summary>Has the peer do a piece of work several times and returns the seconds, or the processor seconds, of one time.</summary>
+    public double Seconds(string work, int repetitions, bool processorTime = false) => double.Parse(
+        Ask(string.Create(CultureInfo.InvariantCulture, $"{(processorTime ? "cpu " : "")}{repetitions} {work}")), CultureInfo.InvariantCulture);
 
     /// <inheritdoc/>
     public void Dispose()

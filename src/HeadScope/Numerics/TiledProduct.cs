@@ -18,8 +18,8 @@ internal static unsafe class TiledProduct<TTile>
     private const int BlockRows = 144;
     private const int BlockColumns = 256;
 
-    // Rows of B that are asked for before they are packed.
-    private const int Ahead = 8;
+    // Rows that are asked for before they are packed.
+    private const int Ahead = 4;
 
     // Between the copied rows of A, so that they do not fall onto the same lines of the first cache.
     private const int RowGap = 16;
@@ -257,6 +257,12 @@ internal static unsafe class TiledProduct<TTile>
         {
             for (var r = 0; r < rows; r++)
             {
+                var ahead = a + ((r + Ahead) * aRow);
+                for (var p = 0; p < depth; p += 16)
+                {
+                    Prefetch(ahead + p, 1, 1, 0);
+                }
+
                 Unsafe.CopyBlockUnaligned(packed + (r * (nint)(depth + RowGap)), a + (r * aRow), (uint)(depth * sizeof(float)));
             }
 

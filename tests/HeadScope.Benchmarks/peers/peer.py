@@ -1,5 +1,6 @@
-"""What every peer shares: says what it runs on, then reads requests "REPETITIONS WORK ARGUMENTS..." and answers each
-with the seconds of one repetition. A work is a function of its (text) arguments that returns the function to time."""
+"""What every peer shares: says what it runs on, then reads requests "[cpu] REPETITIONS WORK ARGUMENTS..." and answers
+each with the seconds (with "cpu": the processor seconds) of one repetition. A work is a function of its (text) arguments
+that returns the function to time."""
 
 import sys
 import time
@@ -9,16 +10,21 @@ def serve(description, **works):
     print(description, flush=True)
     prepared = {}
     for line in sys.stdin:
-        repetitions, name, *arguments = line.split()
+        words = line.split()
+        clock = time.perf_counter
+        if words[0] == "cpu":
+            clock = time.process_time
+            del words[0]
+        repetitions, name, *arguments = words
         key = (name, *arguments)
         if key not in prepared:
             prepared.clear()
             prepared[key] = works[name](*arguments)
         run = prepared[key]
-        start = time.perf_counter()
+        start = clock()
         for _ in range(int(repetitions)):
             run()
-        print((time.perf_counter() - start) / int(repetitions), flush=True)
+        print((clock() - start) / int(repetitions), flush=True)
 
 
 def blas():
