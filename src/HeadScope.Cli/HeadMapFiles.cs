@@ -6,18 +6,10 @@ namespace HeadScope.Cli;
 /// <summary>The files that a head map is written to; the ending of the name says which kind.</summary>
 internal static class HeadMapFiles
 {
-    private static readonly string[] Endings = [".html", ".json", ".csv", ".svg", ".pdf", ".png"];
-
     /// <summary>Checks a name before the work begins.</summary>
     /// <param name="path">The file.</param>
     /// <exception cref="UsageException">Its ending is of no known kind.</exception>
-    public static void RequireKnown(string path)
-    {
-        if (!Endings.Contains(Path.GetExtension(path), StringComparer.OrdinalIgnoreCase))
-        {
-            throw new UsageException($"--output {path}: expected a name that ends in one of {string.Join(' ', Endings)}.");
-        }
-    }
+    public static void RequireKnown(string path) => FigureFile.Require(path, [".json", ".csv", .. FigureFile.Endings]);
 
     /// <summary>Writes a map.</summary>
     /// <param name="map">The map.</param>
@@ -38,13 +30,9 @@ internal static class HeadMapFiles
                 case ".csv":
                     AtomicFile.WriteText(path, map.ToCsv());
                     break;
-                case ".html":
-                    var plotly = offline ? PlotlyScript.FetchAsync(cancellationToken: cancellationToken).GetAwaiter().GetResult() : null;
-                    Figure[] figures = map.Relations.Count > 1 ? [Figures.HeadMap(map), Figures.RelationComparison(map)] : [Figures.HeadMap(map)];
-                    AtomicFile.WriteText(path, HtmlPage.Of($"Head map of {map.Model}", figures, plotly));
-                    break;
                 default:
-                    Figures.HeadMap(map).SaveAsync(path, cancellationToken: cancellationToken).GetAwaiter().GetResult();
+                    Figure[] figures = map.Relations.Count > 1 ? [Figures.HeadMap(map), Figures.RelationComparison(map)] : [Figures.HeadMap(map)];
+                    FigureFile.Write(path, $"Head map of {map.Model}", offline, figures, cancellationToken);
                     break;
             }
 

@@ -35,7 +35,7 @@ internal static class MapCommand
             HelpName = "i/n",
         };
         var output = OutputOption();
-        var offline = new Option<bool>("--offline") { Description = "Put plotly.js into HTML pages (5 MB), so that they are interactive without a network." };
+        var offline = FigureFile.OfflineOption();
         var top = new Option<int>("--top") { Description = "How many heads are printed for each relation.", HelpName = "n", DefaultValueFactory = _ => 3 };
         var verb = new Verb(
             "map",

@@ -17,7 +17,7 @@ internal static class MergeCommand
         };
         var output = MapCommand.OutputOption();
         output.Required = true;
-        var offline = new Option<bool>("--offline") { Description = "Put plotly.js into HTML pages (5 MB), so that they are interactive without a network." };
+        var offline = FigureFile.OfflineOption();
         var verb = new Verb("merge", "Joins the parts that headscope map --shard wrote into the head map of the whole model, identical to one made at once.")
         {
             Examples =

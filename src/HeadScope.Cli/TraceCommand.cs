@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using HeadScope.Circuits;
+using HeadScope.Notebooks;
 using Spectre.Console;
 
 namespace HeadScope.Cli;
@@ -8,8 +9,6 @@ namespace HeadScope.Cli;
 /// <summary><c>headscope trace</c>: the circuit behind a task.</summary>
 internal static class TraceCommand
 {
-    private static readonly string[] Endings = [".graphml", ".json", ".csv"];
-
     /// <summary>Makes the verb.</summary>
     /// <returns>The command.</returns>
     public static Command Create()
@@ -34,10 +33,12 @@ internal static class TraceCommand
         };
         var output = new Option<string[]>("--output", "-o")
         {
-            Description = "Where to write; the ending says what: .graphml for graph tools, .json all of it, .csv one line an edge. "
+            Description = "Where to write; the ending says what: .graphml for graph tools, .json all of it, .csv one line an edge, "
+                + ".html a page to explore, .svg, .pdf or .png a picture. "
                 + "The option may be given several times.",
             HelpName = "file",
         };
+        var offline = FigureFile.OfflineOption();
         var top = new Option<int>("--top") { Description = "How many edges are printed.", HelpName = "n", DefaultValueFactory = _ => 20 };
         var verb = new Verb(
             "trace",
@@ -46,13 +47,13 @@ internal static class TraceCommand
         {
             Examples =
             [
-                ("headscope trace --prompts ioi:16", "The IOI circuit of the demo model."),
+                ("headscope trace --prompts ioi:16 --output circuit.html", "The IOI circuit of the demo model, printed and as a page."),
                 ("headscope trace --model gpt2 --prompts ioi:256 --roots 9.6,9.9,10.0 --published --output ioi.graphml", "The paper's setting."),
                 ("headscope trace --model model.gguf --prompts induction:32 --min-count 8 --output induction.json", "Induction, frequent edges alone."),
             ],
         };
         foreach (var option in new Option[]
-            { model, prompts.Prompts, prompts.Seed, roots, published, prompts.Threshold, minimum, minimumCount, output, top })
+            { model, prompts.Prompts, prompts.Seed, roots, published, prompts.Threshold, minimum, minimumCount, output, offline, top })
         {
             verb.Add(option);
         }
@@ -66,19 +67,29 @@ internal static class TraceCommand
                 PatternThreshold = parsed.GetValue(prompts.Threshold),
             };
             var paths = parsed.GetValue(output) ?? [];
-            Array.ForEach(paths, RequireKnown);
+            Array.ForEach(paths, path => FigureFile.Require(path, [".graphml", ".json", ".csv", .. FigureFile.Endings]));
             using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
             var trace = TerminalProgress.Show(progress => CircuitTracer.Trace(loaded, task, options, progress, cancellation));
             trace = trace.Prune(parsed.GetValue(minimum) ?? double.NegativeInfinity, parsed.GetValue(minimumCount));
             Print(trace, parsed.GetValue(top), parsed.InvocationConfiguration.Output);
             foreach (var path in paths)
             {
-                AtomicFile.WriteText(path, Path.GetExtension(path).ToLowerInvariant() switch
+                switch (Path.GetExtension(path).ToLowerInvariant())
                 {
-                    ".graphml" => trace.ToGraphMl(),
-                    ".json" => trace.ToJson(),
-                    _ => trace.ToCsv(),
-                });
+                    case ".graphml":
+                        AtomicFile.WriteText(path, trace.ToGraphMl());
+                        break;
+                    case ".json":
+                        AtomicFile.WriteText(path, trace.ToJson());
+                        break;
+                    case ".csv":
+                        AtomicFile.WriteText(path, trace.ToCsv());
+                        break;
+                    default:
+                        FigureFile.Write(path, $"Circuit of {trace.Model}", parsed.GetValue(offline), [Figures.Circuit(trace)], cancellation);
+                        break;
+                }
+
                 parsed.InvocationConfiguration.Output.WriteLine($"Wrote {path}");
             }
         });
@@ -110,14 +121,6 @@ internal static class TraceCommand
         }
 
         console.Write(table);
-    }
-
-    private static void RequireKnown(string path)
-    {
-        if (!Endings.Contains(Path.GetExtension(path), StringComparer.OrdinalIgnoreCase))
-        {
-            throw new UsageException($"--output {path}: expected a name that ends in one of {string.Join(' ', Endings)}.");
-        }
     }
 
     private static Head[]? Heads(string? text)

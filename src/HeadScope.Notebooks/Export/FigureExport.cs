@@ -85,11 +85,14 @@ public static class FigureExport
 
     private static async Task<byte[]> DrawAsync(Figure figure, string kind, double scale, LengthUnit unit, CancellationToken cancellationToken)
     {
-        // A chooser cannot be used on paper: what it shows at the start is drawn.
+        // Paper shows one view, the first, and says which it is.
         var still = figure with
         {
             Layout = figure.Layout with
             {
+                Title = figure is { Choices: [var first, ..], Layout.Title: { } title }
+                    ? title with { Text = $"{title.Text}: {Plotly.PlotlyText.Escape(first.Label)}" }
+                    : figure.Layout.Title,
                 ShowLegend = figure.Choices.Count > 0 ? false : figure.Layout.ShowLegend,
                 Width = figure.Layout.Width ?? Figure.DefaultWidth,
                 Height = figure.Layout.Height ?? Figure.DefaultHeight,

@@ -38,7 +38,7 @@ public static partial class Figures
             traces,
             new Layout
             {
-                Title = $"Heads of {PlotlyText.Escape(map.Model)}",
+                Title = several ? $"Heads of {PlotlyText.Escape(map.Model)}" : $"Heads of {PlotlyText.Escape(map.Model)} for {Spoken(map.Relations[0].Name)}",
                 Width = (2 * panel) + (several ? 450 : 230),
                 Height = Math.Clamp(map.LayerCount * 23.0, 190, 780) + 150,
                 Margin = new Margin { T = 92, R = several ? 300 : 90 },
