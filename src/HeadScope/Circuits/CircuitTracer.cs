@@ -46,7 +46,7 @@ public static class CircuitTracer
             progress?.Report(new("tracing", first, prompts.Count, "prompts"));
             var activations = CircuitActivations.Of(folded, prompts.Prompts, first, options.BatchSize, cancellationToken);
             var found = FiringFinder.Find(
-                folded, activations, omegas, new() { PatternThreshold = options.PatternThreshold }, cancellationToken);
+                folded, activations, omegas, new() { PatternThreshold = options.PatternThreshold }, null, cancellationToken);
             foreach (var firing in found)
             {
                 firings[firing.Head] = firings.GetValueOrDefault(firing.Head) + 1;

@@ -7,11 +7,16 @@ namespace HeadScope.Circuits;
 /// <summary>Finds the firings in a part of the prompts and the signal of each (arXiv 2410.00340, sections 3 and 4).</summary>
 internal static class FiringFinder
 {
-    /// <summary>The firings, by prompt, layer, head, destination and source.</summary>
+    /// <summary>The firings of all heads above the first layer, or of some, by prompt, layer, head, destination and source.</summary>
     public static List<Firing> Find(
-        TransformerModel model, CircuitActivations activations, OmegaCache omegas, SignalOptions options, CancellationToken cancellationToken)
+        TransformerModel model,
+        CircuitActivations activations,
+        OmegaCache omegas,
+        SignalOptions options,
+        IReadOnlySet<Head>? ofHeads,
+        CancellationToken cancellationToken)
     {
-        Head[] heads = [.. model.Heads.Where(h => h.Layer >= 1)];
+        Head[] heads = [.. model.Heads.Where(h => h.Layer >= 1 && ofHeads?.Contains(h) != false)];
         var found = new List<Firing>[heads.Length];
         Parallelism.For(heads.Length, i => found[i] = OfHead(heads[i], activations, omegas, options), cancellationToken);
         return [.. found.SelectMany(f => f).OrderBy(f => f.Prompt).ThenBy(f => f.Head).ThenBy(f => f.Destination).ThenBy(f => f.Source)];

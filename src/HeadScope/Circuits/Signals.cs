@@ -50,7 +50,7 @@ public sealed partial record Signals(
         {
             progress?.Report(new("finding signals", first, prompts.Count, "prompts"));
             var activations = CircuitActivations.Of(folded, prompts.Prompts, first, options.BatchSize, cancellationToken);
-            firings.AddRange(FiringFinder.Find(folded, activations, omegas, options, cancellationToken));
+            firings.AddRange(FiringFinder.Find(folded, activations, omegas, options, null, cancellationToken));
         }
 
         progress?.Report(new("finding signals", prompts.Count, prompts.Count, "prompts"));

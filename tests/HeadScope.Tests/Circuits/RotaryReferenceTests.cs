@@ -1,0 +1,72 @@
+using System.Text.Json;
+using HeadScope.Circuits;
+using HeadScope.Tests.Transformers;
+using HeadScope.Transformers;
+using HeadScope.Transformers.Loading;
+
+namespace HeadScope.Tests.Circuits;
+
+/// <summary>A model with rotary positions and shared keys (SmolLM2): Ω depends on the relative position.</summary>
+public class RotaryReferenceTests
+{
+    [Fact]
+    public void Contributions_sparse_sets_and_upstream_numbers_equal_the_reference()
+    {
+        var folder = TestData.Shared("reference", "circuits", "rotary");
+        using var model = TransformerModel.Load(TestData.Shared("models", "smollm2-135m-instruct", "model.gguf"));
+        using var document = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "rotary.json")));
+        using var file = SafetensorsFile.Open(Path.Combine(folder, "rotary.safetensors"));
+        int[] tokens = [.. document.RootElement.GetProperty("tokens").EnumerateArray().Select(t => t.GetInt32())];
+        Assert.Equal(tokens, model.Tokenizer.Encode(document.RootElement.GetProperty("prompt").GetString()!));
+        var prompts = new PromptSet("rotary", [new CircuitPrompt(tokens, [new("end", tokens.Length - 1)])]);
+        var folded = CircuitModel.Of(model);
+        var omegas = new OmegaCache(folded);
+        var activations = CircuitActivations.Of(folded, prompts.Prompts, 0, 1, default);
+        var reader = new UpstreamReader(folded, activations, omegas, default);
+        var firings = Signals.Find(model, prompts).Firings;
+        foreach (var golden in document.RootElement.GetProperty("firings").EnumerateArray())
+        {
+            var head = new Head(golden.GetProperty("layer").GetInt32(), golden.GetProperty("head").GetInt32());
+            var (destination, source) = (golden.GetProperty("dest").GetInt32(), golden.GetProperty("src").GetInt32());
+            var score = golden.GetProperty("score_before_scaling").GetDouble();
+            var omega = Omega.Of(folded, head, destination - source);
+            Assert.Equal(64, omega.Rank);
+            Assert.False(omega.HasConstant);
+            var values = file.Values($"{head}.singular_values");
+            for (var k = 0; k < values.Length; k++)
+            {
+                Assert.True(Math.Abs(values[k] - omega.SingularValues[k]) <= 2e-6 * values[0], $"{head} s[{k}]");
+            }
+
+            // From the reference's own inputs, and from the model's.
+            var contributions = file.Values($"{head}.contributions");
+            AssertClose(contributions, FiringFinder.Contributions(omega, file.Values($"{head}.x_dest"), file.Values($"{head}.x_src")).Contributions);
+            AssertClose(contributions, FiringFinder.Contributions(
+                omega, activations.Normalized(head.Layer, 0, destination), activations.Normalized(head.Layer, 0, source)).Contributions);
+
+            var firing = firings.Single(f => f.Head == head && f.Destination == destination && f.Source == source);
+            Assert.Equal(golden.GetProperty("pattern").GetDouble(), firing.Pattern, 1e-4);
+            Assert.Equal(score, firing.Signal.Score, 1e-4 * score);
+            Assert.Equal(golden.GetProperty("directions").EnumerateArray().Select(k => k.GetInt32()), firing.Signal.Directions);
+            Assert.Equal(golden.GetProperty("residual").GetDouble(), firing.Signal.Remainder, 1e-4 * score);
+            var upstream = golden.GetProperty("upstream");
+            foreach (var (side, name) in new[] { (SignalSide.Source, "src"), (SignalSide.Destination, "dest") })
+            {
+                float[] expected = [.. upstream.GetProperty(name).EnumerateArray().SelectMany(row => row.EnumerateArray().Select(v => v.GetSingle()))];
+                UpstreamReferenceTests.AssertHeads(reader, firing, side, expected, $"{head}");
+                var rms = upstream.GetProperty($"{name}_rms").GetDouble();
+                Assert.Equal(rms, reader.Scale(firing, side), 1e-4 * rms);
+                var signal = upstream.GetProperty($"{name}_signal").GetDouble();
+                Assert.Equal(signal, reader.Decompose(firing, side).Total, 1e-3 * Math.Abs(signal));
+            }
+
+            void AssertClose(float[] expected, double[] found)
+            {
+                for (var k = 0; k < expected.Length; k++)
+                {
+                    Assert.True(Math.Abs(expected[k] - found[k]) <= 1e-4 * score, $"{head} c[{k}]: {found[k]}, not {expected[k]}");
+                }
+            }
+        }
+    }
+}

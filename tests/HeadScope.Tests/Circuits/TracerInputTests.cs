@@ -1,0 +1,60 @@
+using HeadScope.Circuits;
+using HeadScope.Transformers;
+
+namespace HeadScope.Tests.Circuits;
+
+/// <summary>Prompts and options that cannot be traced, and traces that find nothing.</summary>
+public class TracerInputTests
+{
+    private static readonly Lazy<TransformerModel> Demo = new(() => TransformerModel.Load("demo"));
+
+    private static readonly Lazy<PromptSet> Prompts = new(() => Ioi.Prompts(3).For(Demo.Value));
+
+    [Fact]
+    public void Prompts_of_unequal_roles_are_refused()
+    {
+        var first = Prompts.Value.Prompts[0];
+        var fewer = first with { Roles = [.. first.Roles.Skip(1)] };
+        Refused(new("mixed", [first, fewer]), "so all prompts need the same");
+    }
+
+    [Fact]
+    public void A_prompt_beyond_the_context_is_refused()
+    {
+        var first = Prompts.Value.Prompts[0];
+        var tokens = Enumerable.Repeat(first.Tokens[0], Demo.Value.Config.ContextLength + 1).ToArray();
+        Refused(new("long", [first with { Tokens = tokens }]), $"the model reads 1 to {Demo.Value.Config.ContextLength}");
+    }
+
+    [Fact]
+    public void Unknown_tokens_empty_sets_and_roles_outside_are_refused()
+    {
+        var first = Prompts.Value.Prompts[0];
+        Refused(new("none", []), "is empty");
+        Refused(new("odd", [first with { Tokens = [.. first.Tokens.SkipLast(1), 1_000_000] }]), "holds token 1000000");
+        Refused(new("outside", [first with { Roles = [.. first.Roles.Skip(1), new("IO", 99)] }]), "stands at 99");
+    }
+
+    [Fact]
+    public void Unknown_roots_and_roles_are_refused()
+    {
+        Refused(Prompts.Value, "Root 99.0", new() { Roots = [new(99, 0)] });
+        Refused(Prompts.Value, "Root 0.1", new() { Roots = [new(0, 1)] });
+        Refused(Prompts.Value, "no role nobody", new() { RootSource = "nobody" });
+        var unanswered = Prompts.Value with { Prompts = [.. Prompts.Value.Prompts.Select(p => p with { Answer = null })] };
+        Refused(unanswered, "name the roots");
+    }
+
+    [Fact]
+    public void A_trace_without_edges_is_an_answer_with_its_reason()
+    {
+        var trace = CircuitTracer.Trace(Demo.Value, Prompts.Value, new() { PatternThreshold = 1.1 });
+        Assert.Empty(trace.Edges);
+        Assert.StartsWith("No root fires at end → IO", trace.EmptyReason, StringComparison.Ordinal);
+        Assert.Equal(trace.EmptyReason, trace.ToString());
+        Assert.Equal(trace.EmptyReason, CircuitTrace.FromJson(trace.ToJson()).EmptyReason);
+    }
+
+    private static void Refused(PromptSet prompts, string message, TraceOptions? options = null) => Assert.Contains(
+        message, Assert.Throws<ArgumentException>(() => CircuitTracer.Trace(Demo.Value, prompts, options)).Message, StringComparison.Ordinal);
+}
