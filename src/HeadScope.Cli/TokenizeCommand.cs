@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Text.Json;
+using HeadScope.Transformers.Tokenization;
 
 namespace HeadScope.Cli;
 
@@ -18,7 +19,7 @@ internal static class TokenizeCommand
             HelpName = "x.jsonl",
         };
         var plain = new Option<bool>("--no-special-tokens") { Description = "Do not add the special tokens that the tokenizer adds by itself." };
-        var verb = new Verb("tokenize", "Prints the token ids of a text as a JSON array.")
+        var verb = new Verb("tokenize", "Prints the token ids of a text as a JSON array. A folder needs to hold no more than a tokenizer.")
         {
             Examples =
             [
@@ -38,8 +39,7 @@ internal static class TokenizeCommand
                 throw new UsageException("Give either --text or --lines.");
             }
 
-            using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
-            var tokenizer = loaded.Tokenizer;
+            var tokenizer = TerminalProgress.Show(progress => Tokenizer.Load(parsed.GetValue(model)!, null, progress, cancellation));
             var output = parsed.InvocationConfiguration.Output;
             var special = !parsed.GetValue(plain);
             if (one is not null)

@@ -29,6 +29,40 @@ public sealed class VerbTests : IDisposable
     }
 
     [Fact]
+    public async Task Tokenize_needs_nothing_but_a_tokenizer()
+    {
+        var (_, expected, _) = await CommandLine.RunAsync("tokenize", "--text", "The capital city");
+        var source = ModelFiles.Resolve("demo").Folder!;
+        foreach (var name in new[] { "vocab.json", "merges.txt" })
+        {
+            File.Copy(Path.Combine(source, name), Path.Combine(folder, name));
+        }
+
+        var (code, pair, error) = await CommandLine.RunAsync("tokenize", "--model", folder, "--text", "The capital city");
+        Assert.Equal((ExitCode.Done, ""), (code, error));
+        Assert.Equal(expected, pair);
+
+        File.Delete(Path.Combine(folder, "vocab.json"));
+        File.Copy(Path.Combine(source, "tokenizer.json"), Path.Combine(folder, "tokenizer.json"));
+        (_, var json, _) = await CommandLine.RunAsync("tokenize", "--model", folder, "--text", "The capital city");
+        Assert.Equal(expected, json);
+        (_, json, _) = await CommandLine.RunAsync("tokenize", "--model", Path.Combine(folder, "tokenizer.json"), "--text", "The capital city");
+        Assert.Equal(expected, json);
+    }
+
+    [Fact]
+    public async Task All_activations_can_be_written_at_once()
+    {
+        var path = Path.Combine(folder, "all.safetensors");
+        var (code, _, error) = await CommandLine.RunAsync("activations", "--ids", "5,7,9", "--names", "*", "--output", path);
+        Assert.Equal((ExitCode.Done, ""), (code, error));
+        using var model = Transformers.TransformerModel.Load("demo");
+        using var file = SafetensorsFile.Open(path);
+        Assert.Equal(model.ActivationNames.Order(StringComparer.Ordinal), file.Tensors.Keys.Order(StringComparer.Ordinal));
+        Assert.Equal([1L, 3L, 1L], file.Tensors["ln_final.hook_scale"].Shape);
+    }
+
+    [Fact]
     public async Task A_line_that_is_no_json_string_is_named()
     {
         var lines = Path.Combine(folder, "x.jsonl");

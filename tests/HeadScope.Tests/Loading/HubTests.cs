@@ -126,6 +126,24 @@ public sealed class HubTests : IDisposable
     }
 
     [Fact]
+    public async Task A_tokenizer_comes_without_the_weights_which_come_when_they_are_asked_for()
+    {
+        using (var client = new HubClient(Options))
+        {
+            var tokenizer = await client.DownloadTokenizerAsync(Id, cancellationToken: TestContext.Current.CancellationToken);
+            Assert.Equal(["tokenizer.json"], Directory.GetFiles(tokenizer).Select(Path.GetFileName));
+            Assert.Empty(store.Requests);
+            Assert.Equal(tokenizer, await Download(Options));
+            Assert.Equal(3, Directory.GetFiles(tokenizer).Length);
+        }
+
+        files.Remove("tokenizer.json", out _);
+        Directory.Delete(Model, recursive: true);
+        using var other = new HubClient(Options);
+        await Assert.ThrowsAsync<NotSupportedException>(() => other.DownloadTokenizerAsync(Id));
+    }
+
+    [Fact]
     public async Task The_token_goes_to_the_hub_and_never_to_where_it_redirects()
     {
         await Download(Options with { Token = "secret" });

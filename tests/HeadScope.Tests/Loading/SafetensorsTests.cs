@@ -53,6 +53,21 @@ public sealed class SafetensorsTests : IDisposable
     }
 
     [Fact]
+    public void A_tensor_with_lengths_of_one_is_written_whole()
+    {
+        // The scale of a norm is [batch, position, 1].
+        SafetensorsWriter.Write(folder["x.safetensors"], new Dictionary<string, Tensor<float>>
+        {
+            ["scale"] = Tensor.Create([1f, 2, 3], [1, 3, 1]),
+            ["one"] = Tensor.Create([4f], [1, 1, 1]),
+        });
+        using var file = SafetensorsFile.Open(folder["x.safetensors"]);
+        Assert.Equal([1L, 3, 1], file.Tensors["scale"].Shape);
+        Assert.Equal([1f, 2, 3], file.Read("scale").ToArray());
+        Assert.Equal([4f], file.Read("one").ToArray());
+    }
+
+    [Fact]
     public void What_is_written_and_read_is_the_same_for_any_names_shapes_and_types()
     {
         var text = ArbMap.Default.GeneratorFor<NonNull<string>>().Select(t => t.Get)

@@ -44,6 +44,28 @@ public sealed class HubClient : IDisposable
         return new HubRepository(options.CacheFolder, id).Snapshot(commit);
     }
 
+    /// <summary>Makes sure that the tokenizer of a model is in the cache; the weights are not asked for.</summary>
+    /// <param name="id">The model.</param>
+    /// <param name="revision">A branch, a tag or a commit.</param>
+    /// <param name="progress">Gets the bytes so far.</param>
+    /// <param name="cancellationToken">Stops it; what has been downloaded is kept and used next time.</param>
+    /// <returns>The folder with the tokenizer's files.</returns>
+    /// <inheritdoc cref="DownloadAsync" path="/exception"/>
+    public async Task<string> DownloadTokenizerAsync(
+        string id, string revision = "main", IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        var commit = await FetchAsync(
+            id,
+            revision,
+            (repository, snapshot) => HasTokenizer(name => File.Exists(Path.Combine(repository.Snapshot(snapshot), name))),
+            (_, names) => HasTokenizer(names.Contains)
+                ? Task.FromResult<IReadOnlyList<string>>([.. TokenizerFiles(names)])
+                : throw new NotSupportedException($"The model '{id}' has neither tokenizer.json nor vocab.json with merges.txt at revision '{revision}'."),
+            progress,
+            cancellationToken).ConfigureAwait(false);
+        return new HubRepository(options.CacheFolder, id).Snapshot(commit);
+    }
+
     /// <summary>Makes sure that one file of a model, such as a GGUF file, is in the cache.</summary>
     /// <param name="id">The model.</param>
     /// <param name="file">The file's name in its repository, with '/' between folders.</param>
@@ -165,9 +187,7 @@ public sealed class HubClient : IDisposable
     private static async Task<IReadOnlyList<string>> SelectFilesAsync(HubDownload download, IReadOnlySet<string> names)
     {
         const string Index = "model.safetensors.index.json";
-        string[] tokenizer = names.Contains("tokenizer.json") ? ["tokenizer.json"] : ["vocab.json", "merges.txt"];
-        string[] small = ["config.json", "tokenizer_config.json", "special_tokens_map.json", .. tokenizer];
-        List<string> files = [.. small.Where(names.Contains)];
+        List<string> files = [.. names.Where(name => name == "config.json"), .. TokenizerFiles(names)];
         if (names.Contains("model.safetensors"))
         {
             files.Add("model.safetensors");
@@ -187,6 +207,15 @@ public sealed class HubClient : IDisposable
             ? files
             : throw new NotSupportedException($"The model '{download.Id}' has no config.json, without which its weights cannot be read.");
     }
+
+    private static IEnumerable<string> TokenizerFiles(IReadOnlySet<string> names)
+    {
+        string[] tokenizer = names.Contains("tokenizer.json") ? ["tokenizer.json"] : ["vocab.json", "merges.txt"];
+        string[] files = ["tokenizer_config.json", "special_tokens_map.json", .. tokenizer];
+        return files.Where(names.Contains);
+    }
+
+    private static bool HasTokenizer(Func<string, bool> has) => has("tokenizer.json") || (has("vocab.json") && has("merges.txt"));
 
     private static string WhatInstead(string id, IReadOnlySet<string> names)
     {

@@ -22,7 +22,25 @@ public sealed record ModelFiles(string Name, string? Folder, string? GgufPath)
         string nameOrPath,
         HubOptions? hub = null,
         IProgress<WorkProgress>? progress = null,
-        CancellationToken cancellationToken = default)
+        CancellationToken cancellationToken = default) =>
+        Resolve(nameOrPath, hub, (client, id, revision) => client.DownloadAsync(id, revision, progress, cancellationToken), progress, cancellationToken);
+
+    /// <summary>Finds the files of a model's tokenizer; from the hub, only these are downloaded.</summary>
+    /// <param name="nameOrPath">What <see cref="TransformerModel.Load"/> takes.</param>
+    /// <param name="hub">Where the hub and the cache are; null for what the environment says.</param>
+    /// <param name="progress">Gets the bytes of a download.</param>
+    /// <param name="cancellationToken">Stops a download; what has arrived is kept.</param>
+    /// <returns>The folder, which need not hold anything else; or the GGUF file.</returns>
+    internal static ModelFiles ResolveTokenizer(
+        string nameOrPath, HubOptions? hub, IProgress<WorkProgress>? progress, CancellationToken cancellationToken) =>
+        Resolve(nameOrPath, hub, (client, id, revision) => client.DownloadTokenizerAsync(id, revision, progress, cancellationToken), progress, cancellationToken);
+
+    private static ModelFiles Resolve(
+        string nameOrPath,
+        HubOptions? hub,
+        Func<HubClient, string, string, Task<string>> download,
+        IProgress<WorkProgress>? progress,
+        CancellationToken cancellationToken)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentException.ThrowIfNullOrWhiteSpace(nameOrPath);
@@ -60,7 +78,7 @@ public sealed record ModelFiles(string Name, string? Folder, string? GgufPath)
             using var client = new HubClient(hub);
             if (!isHubFile)
             {
-                return new ModelFiles(id, await client.DownloadAsync(id, revision, progress, cancellationToken).ConfigureAwait(false), GgufPath: null);
+                return new ModelFiles(id, await download(client, id, revision).ConfigureAwait(false), GgufPath: null);
             }
 
             var file = string.Join('/', parts[2..]);

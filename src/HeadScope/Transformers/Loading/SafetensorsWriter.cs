@@ -5,6 +5,7 @@ using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using HeadScope.Numerics;
 
 namespace HeadScope.Transformers.Loading;
 
@@ -155,7 +156,7 @@ public sealed class SafetensorsWriter
     {
         if (tensor.IsDense && tensor.FlattenedLength <= int.MaxValue)
         {
-            tensor.GetSpan(new nint[tensor.Rank], (int)tensor.FlattenedLength).Slice((int)start, destination.Length).CopyTo(destination);
+            tensor.AsFlatSpan().Slice((int)start, destination.Length).CopyTo(destination);
             return;
         }
 

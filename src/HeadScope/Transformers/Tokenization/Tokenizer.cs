@@ -1,5 +1,6 @@
 using System.Collections.Frozen;
 using System.Text;
+using HeadScope.Transformers.Loading;
 
 namespace HeadScope.Transformers.Tokenization;
 
@@ -52,6 +53,38 @@ public sealed class Tokenizer
 
     /// <summary>The tokens that <see cref="Decode"/> can leave out, such as <c>&lt;|endoftext|&gt;</c>.</summary>
     public IReadOnlySet<int> SpecialTokens { get; }
+
+    /// <summary>Loads the tokenizer of a model without the model: a folder needs to hold nothing else, and from the hub nothing else is fetched.</summary>
+    /// <param name="nameOrPath">What <see cref="TransformerModel.Load"/> takes, or the path of a tokenizer.json.</param>
+    /// <param name="hub">Where the hub and the cache are; null for what the environment says.</param>
+    /// <param name="progress">Gets the bytes of a download.</param>
+    /// <param name="cancellationToken">Stops a download; what has arrived is kept.</param>
+    /// <returns>The tokenizer.</returns>
+    /// <exception cref="FileNotFoundException">There is no such file, folder or model, or no tokenizer with it.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged.</exception>
+    /// <exception cref="NotSupportedException">The tokenizer is not byte-level BPE.</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public static Tokenizer Load(
+        string nameOrPath,
+        HubOptions? hub = null,
+        IProgress<WorkProgress>? progress = null,
+        CancellationToken cancellationToken = default)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(nameOrPath);
+        if (File.Exists(nameOrPath) && nameOrPath.EndsWith(".json", StringComparison.OrdinalIgnoreCase))
+        {
+            return new(TokenizerJson.Read(nameOrPath, TokenizerSettings.OfFolder(Path.GetDirectoryName(Path.GetFullPath(nameOrPath))!)));
+        }
+
+        var files = ModelFiles.ResolveTokenizer(nameOrPath, hub, progress, cancellationToken);
+        if (files.GgufPath is null)
+        {
+            return FromFolder(files.Folder!);
+        }
+
+        using var gguf = GgufFile.Open(files.GgufPath);
+        return FromGguf(gguf.Metadata, files.GgufPath);
+    }
 
     /// <summary>Reads a tokenizer.json file.</summary>
     /// <param name="path">The file.</param>
