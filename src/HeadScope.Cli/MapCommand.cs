@@ -34,6 +34,11 @@ internal static class MapCommand
             Description = "Score only part i of n equal parts of the heads, for many machines; write it with --output part.json and join the parts with headscope merge.",
             HelpName = "i/n",
         };
+        var dynamic = new Option<bool>("--dynamic")
+        {
+            Description = "Run the model too, on four prompts for each pair, and print how what heads write follows these scores; "
+                + "the correlations are also written beside the first output, as .dynamic.csv.",
+        };
         var output = OutputOption();
         var offline = FigureFile.OfflineOption();
         var top = new Option<int>("--top") { Description = "How many heads are printed for each relation.", HelpName = "n", DefaultValueFactory = _ => 3 };
@@ -47,10 +52,11 @@ internal static class MapCommand
                 ("headscope map", "All shipped relations on the demo model; writes head-map.html."),
                 ("headscope map --model gpt2 --relation country_to_capital --relation name_copying", "Two relations on GPT-2 small."),
                 ("headscope map --model model.gguf --relation pairs.csv --k 10 --output x.json", "Your own pairs on a GGUF file, as JSON."),
+                ("headscope map --dynamic --relation country_to_capital", "Also what the heads do on prompts, and Pearson's correlation of the two."),
                 ("headscope map --model meta-llama/Llama-3.1-8B --shard 3/16 --output part-3.json", "The third of sixteen parts, for a cluster."),
             ],
         };
-        foreach (var option in new Option[] { model, relations, k, minimum, withoutMlp, shard, output, offline, top })
+        foreach (var option in new Option[] { model, relations, k, minimum, withoutMlp, shard, dynamic, output, offline, top })
         {
             verb.Add(option);
         }
@@ -69,7 +75,25 @@ internal static class MapCommand
             string[] paths = parsed.GetValue(output) is { Length: > 0 } given ? given : ["head-map.html"];
             Array.ForEach(paths, HeadMapFiles.RequireKnown);
 
+            if (parsed.GetValue(dynamic) && options is not { FirstMlp: true, Shard.Count: 1 })
+            {
+                throw new UsageException("--dynamic needs all heads and the first MLP: leave out --shard and --no-first-mlp.");
+            }
+
             using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
+            if (parsed.GetValue(dynamic))
+            {
+                var measured = TerminalProgress.Show(progress => DynamicMap.Score(
+                    loaded, chosen, new DynamicOptions { K = options.K, MinimumPairs = options.MinimumPairs }, progress, cancellation));
+                HeadMapText.Print(measured.Static, parsed.GetValue(top), parsed.InvocationConfiguration.Output);
+                DynamicMapText.Print(measured, parsed.InvocationConfiguration.Output);
+                HeadMapFiles.Write(measured.Static, paths, parsed.GetValue(offline), parsed.InvocationConfiguration.Output, cancellation);
+                var table = Path.ChangeExtension(paths[0], ".dynamic.csv");
+                AtomicFile.WriteText(table, measured.ToCsv());
+                parsed.InvocationConfiguration.Output.WriteLine($"Wrote {table}");
+                return;
+            }
+
             var map = TerminalProgress.Show(progress => HeadMap.Score(loaded, chosen, options, progress, cancellation));
             HeadMapText.Print(map, parsed.GetValue(top), parsed.InvocationConfiguration.Output);
             HeadMapFiles.Write(map, paths, parsed.GetValue(offline), parsed.InvocationConfiguration.Output, cancellation);
@@ -97,7 +121,8 @@ internal static class MapCommand
         }
     }
 
-    private static Relation Named(string nameOrPath)
+    /// <summary>The relation that an option names: a shipped one, or a CSV file.</summary>
+    internal static Relation Named(string nameOrPath)
     {
         if (Relations.All.FirstOrDefault(r => string.Equals(r.Name, nameOrPath, StringComparison.OrdinalIgnoreCase)) is { } shipped)
         {

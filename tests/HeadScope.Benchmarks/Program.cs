@@ -6,7 +6,9 @@ var benchmarks = new SortedDictionary<string, Action<string[]>>(StringComparer.O
     ["forward"] = ForwardBenchmark.Run,
     ["lorsa"] = LorsaBenchmark.Run,
     ["lorsa-quality"] = LorsaQualityBenchmark.Run,
+    ["maps"] = MapsBenchmark.Run,
     ["matmul"] = MatrixProductBenchmark.Run,
+    ["salient"] = SalientBenchmark.Run,
     ["tokenize"] = TokenizeBenchmark.Run,
 };
 

@@ -1,3 +1,5 @@
+using System.Text.Json;
+
 namespace HeadScope.Maps;
 
 /// <summary>What a head does, in words, with what the words rest on.</summary>
@@ -11,31 +13,40 @@ public sealed record HeadDescription(Head Head, IReadOnlyList<HeadPattern> Patte
         ? $"Head {Head}: no simple pattern in its {Operations.Operations.Count} most amplified tokens."
         : $"Head {Head}: {string.Join("; ", Patterns)}.";
 
-    /// <summary>The description as JSON, evidence included.</summary>
-    /// <returns>An object with model, head, summary, patterns and operations.</returns>
-    public string ToJson()
+    /// <summary>Descriptions as JSON, evidence included.</summary>
+    /// <param name="descriptions">The descriptions, of heads of one model.</param>
+    /// <returns>An object with model, and in <c>heads</c> for each head, summary, patterns and operations.</returns>
+    public static string ToJson(IReadOnlyList<HeadDescription> descriptions)
     {
-        using var operations = System.Text.Json.JsonDocument.Parse(Operations.ToJson());
-        return System.Text.Json.JsonSerializer.Serialize(
+        ArgumentNullException.ThrowIfNull(descriptions);
+        using var operations = JsonDocument.Parse(HeadOperations.ToJson([.. descriptions.Select(d => d.Operations)]));
+        return JsonSerializer.Serialize(
             new
             {
-                format = "headscope-description",
+                format = "headscope-descriptions",
                 version = 1,
-                model = Operations.Model,
-                head = Head.ToString(),
-                summary = Summary,
-                patterns = Patterns.Select(p => new
+                model = descriptions.Count > 0 ? descriptions[0].Operations.Model : "",
+                heads = descriptions.Select((d, i) => new
                 {
-                    name = p.Name,
-                    strength = p.Strength,
-                    matches = p.Matches,
-                    of = p.Of,
-                    evidence = p.Evidence.Select(e => new[] { e.Source, e.Target }),
+                    head = d.Head.ToString(),
+                    summary = d.Summary,
+                    patterns = d.Patterns.Select(p => new
+                    {
+                        name = p.Name,
+                        strength = p.Strength,
+                        matches = p.Matches,
+                        of = p.Of,
+                        evidence = p.Evidence.Select(e => new[] { e.Source, e.Target }),
+                    }),
+                    operations = operations.RootElement.GetProperty("heads")[i].GetProperty("operations"),
                 }),
-                operations = operations.RootElement.GetProperty("heads")[0].GetProperty("operations"),
             },
             JsonText.Indented);
     }
+
+    /// <summary>This description as JSON.</summary>
+    /// <returns>As <see cref="ToJson(IReadOnlyList{HeadDescription})"/> with one head.</returns>
+    public string ToJson() => ToJson([this]);
 
     /// <inheritdoc/>
     public override string ToString() => Summary;

@@ -1,0 +1,81 @@
+using System.CommandLine;
+using System.Globalization;
+using HeadScope.Maps;
+using Spectre.Console;
+
+namespace HeadScope.Cli;
+
+/// <summary><c>headscope compare</c>: two head maps side by side.</summary>
+internal static class CompareCommand
+{
+    /// <summary>Makes the verb.</summary>
+    /// <returns>The command.</returns>
+    public static Command Create()
+    {
+        var first = new Argument<string>("first") { Description = "A map of one model, from headscope map --output a.json." };
+        var second = new Argument<string>("second") { Description = "A map of another model." };
+        var threshold = new Option<double>("--threshold")
+        {
+            Description = "A head counts as implementing a relation from this score on.",
+            HelpName = "0-1",
+            DefaultValueFactory = _ => 0.3,
+        };
+        var output = new Option<string?>("--output", "-o") { Description = "Where to write the table: .csv.", HelpName = "file" };
+        var verb = new Verb(
+            "compare",
+            "Compares how two models implement relations: their strongest heads, how many heads there are, and how deep they lie; and whether "
+            + "heads that share a key-value head share functions (MAPS, arXiv 2412.11965, section 4.4).")
+        {
+            Examples = [("headscope compare gpt2.json pythia.json", "Two maps that were written before.")],
+        };
+        verb.Add(first);
+        verb.Add(second);
+        verb.Add(threshold);
+        verb.Add(output);
+        verb.Does((parsed, cancellation) =>
+        {
+            var path = parsed.GetValue(output);
+            ResultFiles.RequireKnown(path, ".csv");
+            HeadMap[] maps = [.. new[] { first, second }.Select(a => HeadMap.FromJson(File.ReadAllText(parsed.GetValue(a)!)))];
+            cancellation.ThrowIfCancellationRequested();
+            var limit = parsed.GetValue(threshold);
+            var comparison = HeadMap.Compare(maps[0], maps[1], limit);
+            Print(comparison, parsed.InvocationConfiguration.Output);
+            foreach (var map in maps.Where(m => m.KeyValueHeadCount < m.HeadCount))
+            {
+                parsed.InvocationConfiguration.Output.WriteLine($"{map.Model}: heads that share a key-value head with a strong head, and others of its layer");
+                foreach (var sharing in map.GroupSharing(limit).Where(s => s.Heads > 0))
+                {
+                    parsed.InvocationConfiguration.Output.WriteLine($"  {sharing}");
+                }
+            }
+
+            ResultFiles.Write(path, comparison.ToCsv, comparison.ToCsv, parsed.InvocationConfiguration.Output);
+        });
+        return verb;
+    }
+
+    private static void Print(MapComparison comparison, TextWriter output)
+    {
+        var console = TerminalOutput.Create(output);
+        var table = new Table { Border = TableBorder.Simple };
+        table.AddColumn("relation");
+        foreach (var model in (string[])[comparison.First, comparison.Second])
+        {
+            table.AddColumn(new TableColumn(new Text($"{model}: strongest, depth, heads")));
+        }
+
+        foreach (var relation in comparison.Relations)
+        {
+            table.AddRow(new Text(relation.Relation), Cell(relation.First), Cell(relation.Second));
+        }
+
+        console.Write(table);
+        console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{comparison.Shared.Count} of {comparison.Relations.Count} relations have a head of at least {comparison.Threshold:0.##} in both models."));
+    }
+
+    private static Text Cell(RelationStrength strength) => new(string.Create(
+        CultureInfo.InvariantCulture, $"{strength.Strongest}, {strength.StrongestDepth:0.00}, {strength.Heads}"));
+}

@@ -1,0 +1,34 @@
+namespace HeadScope.Cli;
+
+/// <summary>Results that are written as JSON or CSV; the ending of the file's name says which.</summary>
+internal static class ResultFiles
+{
+    /// <summary>Checks a name before the work begins.</summary>
+    /// <param name="path">The file; null for none.</param>
+    /// <param name="endings">The endings that the verb knows.</param>
+    /// <exception cref="UsageException">Its ending is another.</exception>
+    public static void RequireKnown(string? path, params string[] endings)
+    {
+        if (path is not null && !endings.Contains(Path.GetExtension(path), StringComparer.OrdinalIgnoreCase))
+        {
+            throw new UsageException($"--output {path}: expected a name that ends in {string.Join(" or ", endings)}.");
+        }
+    }
+
+    /// <summary>Writes a result.</summary>
+    /// <param name="path">The file; null for none.</param>
+    /// <param name="json">The result as JSON.</param>
+    /// <param name="csv">The result as CSV; null when the verb writes none.</param>
+    /// <param name="output">Where is said what was written.</param>
+    public static void Write(string? path, Func<string> json, Func<string>? csv, TextWriter output)
+    {
+        if (path is null)
+        {
+            return;
+        }
+
+        var asCsv = csv is not null && string.Equals(Path.GetExtension(path), ".csv", StringComparison.OrdinalIgnoreCase);
+        AtomicFile.WriteText(path, asCsv ? csv!() : json());
+        output.WriteLine($"Wrote {path}");
+    }
+}

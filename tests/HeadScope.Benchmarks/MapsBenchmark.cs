@@ -1,0 +1,48 @@
+using System.Globalization;
+using HeadScope.Maps;
+using HeadScope.Numerics;
+using HeadScope.Transformers;
+
+namespace HeadScope.Benchmarks;
+
+/// <summary>MAPS static scores: one relation on all heads of SmolLM2 against PyTorch, all relations there and on the demo model.</summary>
+internal static class MapsBenchmark
+{
+    /// <summary>Runs it; the argument is SmolLM2's GGUF file, by default the one of the reference data.</summary>
+    public static void Run(string[] arguments)
+    {
+        var path = arguments is [var given] ? given : Path.Combine(
+            Environment.GetEnvironmentVariable("HEADSCOPE_TEST_DATA")
+                ?? throw new ArgumentException("Name SmolLM2's model.gguf, or set HEADSCOPE_TEST_DATA to the folder of the reference data."),
+            "models", "smollm2-135m-instruct", "model.gguf");
+        using var smol = TransformerModel.Load(path);
+        using var demo = TransformerModel.Load("demo");
+        using var peer = Peer.Start("maps.py");
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Parallelism.Threads} threads; peer: {peer.Description}\n"));
+        Console.WriteLine(Comparison.TableHead("PyTorch"));
+        var relation = Relations.CountryToCapital;
+        var scores = HeadMap.Score(smol, relation).Relations[0];
+        var work = string.Create(CultureInfo.InvariantCulture, $"static smollm2 {scores.PairsUsed} {scores.K}");
+        var (ours, theirs) = (new List<double>(), new List<double>());
+        for (var block = 0; block < 3; block++)
+        {
+            // The peer's work takes long enough for one run each.
+            ours.Add(Comparison.Seconds(() => HeadMap.Score(smol, relation), 5));
+            theirs.Add(peer.Seconds(work, 1));
+        }
+
+        Console.WriteLine(new Comparison(
+            string.Create(CultureInfo.InvariantCulture, $"SmolLM2, 270 heads: {relation.Name}, {scores.PairsUsed} pairs, k = {scores.K}"),
+            ours.Order().ElementAt(1),
+            theirs.Order().ElementAt(1)));
+        Alone("SmolLM2, 270 heads: all relations", () => HeadMap.Score(smol, Relations.All, new HeadMapOptions { MinimumPairs = 1 }), 3);
+        Alone("demo, 32 heads: all relations", () => HeadMap.Score(demo, Relations.All), 11);
+    }
+
+    private static void Alone(string what, Action work, int times)
+    {
+        work();
+        var seconds = Enumerable.Range(0, times).Select(_ => Comparison.Seconds(work, 1)).Order().ElementAt(times / 2);
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {what} | {seconds:0.000} s | | |"));
+    }
+}

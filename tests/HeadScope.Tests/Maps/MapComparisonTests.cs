@@ -1,0 +1,73 @@
+using System.Numerics.Tensors;
+using HeadScope.Maps;
+
+namespace HeadScope.Tests.Maps;
+
+public class MapComparisonTests
+{
+    [Fact]
+    public void Strength_count_and_depth_stand_side_by_side()
+    {
+        var a = Map("a", 5, 4, 2, new() { [new(4, 1)] = 8, [new(2, 0)] = 2 }, "capital", "only_a");
+        var b = Map("b", 3, 2, 2, new() { [new(1, 0)] = 4, [new(1, 1)] = 4 }, "capital", "only_b");
+        var comparison = HeadMap.Compare(a, b, threshold: 0.25);
+        var capital = Assert.Single(comparison.Relations);
+        Assert.Equal(new Head(4, 1), capital.First.Strongest.Head);
+        Assert.Equal(0.8f, capital.First.Strongest.Score);
+        Assert.Equal(1, capital.First.StrongestDepth);
+        Assert.Equal(1, capital.First.Heads);
+        Assert.Equal(((0.8 * 1) + (0.2 * 0.5)) / 1.0, capital.First.MeanDepth, 6);
+        Assert.Equal(new Head(1, 0), capital.Second.Strongest.Head);
+        Assert.Equal(2, capital.Second.Heads);
+        Assert.Equal(0.5, capital.Second.MeanDepth, 6);
+        Assert.Equal(["only_a"], comparison.OnlyFirst);
+        Assert.Equal(["only_b"], comparison.OnlySecond);
+        Assert.Single(comparison.Shared);
+        Assert.Empty(HeadMap.Compare(a, b, threshold: 0.5).Shared);
+        Assert.Equal(2, comparison.ToCsv().TrimEnd('\n').Split('\n').Length);
+    }
+
+    [Fact]
+    public void Groups_that_share_values_are_weighed_against_the_rest_of_the_layer()
+    {
+        // Heads 0 and 1 share one key-value head, 2 and 3 another.
+        var map = Map("grouped", 2, 4, 2, new() { [new(1, 0)] = 9, [new(1, 1)] = 2, [new(1, 2)] = 1 }, "capital");
+        var sharing = Assert.Single(map.GroupSharing(threshold: 0.5));
+        Assert.Equal(1, sharing.Heads);
+        Assert.Equal(0.2, sharing.GroupScore, 6);
+        Assert.Equal(0.05, sharing.LayerScore, 6);
+        var own = Assert.Single(Map("own", 2, 2, 2, new() { [new(1, 0)] = 9 }, "capital").GroupSharing());
+        Assert.True(double.IsNaN(own.GroupScore));
+    }
+
+    [Fact]
+    public void Parts_and_different_k_are_refused()
+    {
+        var whole = Map("a", 2, 2, 2, new(), "capital");
+        var part = HeadMap.FromJson(whole.ToJson().Replace("\"1/1\"", "\"1/2\"", StringComparison.Ordinal));
+        Assert.Contains("merge the parts", Assert.Throws<ArgumentException>(() => HeadMap.Compare(whole, part)).Message, StringComparison.Ordinal);
+        var other = HeadMap.FromJson(whole.ToJson().Replace("\"k\":10", "\"k\":1", StringComparison.Ordinal));
+        Assert.Contains("k = 10", Assert.Throws<ArgumentException>(() => HeadMap.Compare(whole, other)).Message, StringComparison.Ordinal);
+    }
+
+    // A map of ten pairs with the given hits, read from JSON as any other.
+    private static HeadMap Map(string model, int layers, int heads, int keyValueHeads, Dictionary<Head, int> hits, params string[] relations)
+    {
+        var table = Tensor.CreateFromShape<int>([layers, heads]);
+        foreach (var (head, count) in hits)
+        {
+            table[head.Layer, head.Index] = count;
+        }
+
+        string Rows() => "[" + string.Join(',', Enumerable.Range(0, layers).Select(
+            l => "[" + string.Join(',', Enumerable.Range(0, heads).Select(h => table[l, h])) + "]")) + "]";
+        var pairs = string.Join(',', Enumerable.Range(0, 10).Select(i => $"[\"s{i}\",\"t{i}\",{i},{i}]"));
+        var written = relations.Select(name =>
+            $$"""{"name":"{{name}}","category":"c","k":10,"relationHits":{{Rows()}},"suppressionHits":{{Rows()}},"pairs":[{{pairs}}],"skippedPairs":[],"relationExamples":{},"suppressionExamples":{} }""");
+        return HeadMap.FromJson(
+            $$"""
+            {"format":"headscope-head-map","version":1,"model":"{{model}}","layers":{{layers}},"heads":{{heads}},"keyValueHeads":{{keyValueHeads}},
+             "firstMlp":true,"shard":"1/1","relations":[{{string.Join(',', written)}}],"skipped":[]}
+            """);
+    }
+}
