@@ -36,7 +36,8 @@ internal static class LorsaEvaluateCommand
             using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
             var lorsa = LorsaCommand.Load(parsed.GetValue(folder)!, parsed.GetValue(folded)).For(loaded);
             var source = new ModelActivationSource(
-                loaded, lorsa.Config.Layer, LorsaCorpus.FromFile(parsed.GetValue(corpus)!), lorsa.Config.ContextLength, parsed.GetValue(sequences));
+                loaded, lorsa.Config.Layer, LorsaCorpus.FromFile(parsed.GetValue(corpus)!), lorsa.Config.ContextLength, parsed.GetValue(sequences),
+                hookIn: lorsa.Config.HookIn);
             writer.WriteLine(lorsa);
             Print(LorsaEvaluation.Of(lorsa, source.HeldOut(4, cancellation), cancellation), writer);
             if (parsed.GetValue(loss))

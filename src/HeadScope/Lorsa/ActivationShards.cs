@@ -97,6 +97,9 @@ public sealed class ActivationShards : ActivationSource
     }
 
     /// <inheritdoc/>
+    public override bool HasHeldOut => heldOut > 0;
+
+    /// <inheritdoc/>
     public override IEnumerable<ActivationBatch> Batches(
         long firstSequence, int sequences, CancellationToken cancellationToken = default)
     {

@@ -18,6 +18,9 @@ public abstract class ActivationSource
     /// <summary>d, the width of the activations.</summary>
     public abstract int ModelWidth { get; }
 
+    /// <summary>Whether any sequences are held out from training.</summary>
+    public abstract bool HasHeldOut { get; }
+
     /// <summary>The training batches from a position on, without end: a finite source begins again.</summary>
     /// <param name="firstSequence">How many sequences to leave out.</param>
     /// <param name="sequences">How many sequences make a batch.</param>

@@ -144,7 +144,7 @@ public sealed class HeadActivities
         ArgumentNullException.ThrowIfNull(lorsa);
         var length = lorsa.Config.ContextLength;
         var windows = (int)Math.Min(int.MaxValue, maximumTokens / length);
-        var source = new ModelActivationSource(model, lorsa.Config.Layer, corpus, length, windows);
+        var source = new ModelActivationSource(model, lorsa.Config.Layer, corpus, length, windows, hookIn: lorsa.Config.HookIn);
         return Of(lorsa, source.HeldOut(4, cancellationToken), top, progress, cancellationToken);
     }
 }

@@ -47,7 +47,7 @@ public sealed record HeadOrigin(IReadOnlyList<double> Alignments)
     internal static HeadOrigin Of(LorsaModel lorsa, TransformerModel model, int head)
     {
         var d = lorsa.Config.ModelWidth;
-        var original = OriginalAttention.Of(model, lorsa.Config.Layer);
+        var original = OriginalAttention.Of(model, lorsa.Config);
         var read = new ReadOnlyMatrix(lorsa.Parameters.ValueWeight.AsSpan(head * d, d), 1, d);
         var write = lorsa.Parameters.OutputWeight.AsSpan(head * d, d);
         var (inside, output) = (new float[original.HeadWidth], new float[d]);

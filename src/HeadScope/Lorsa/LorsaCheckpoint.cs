@@ -65,7 +65,7 @@ public sealed partial class LorsaModel
 
         try
         {
-            return new LorsaModel(config, p, normalization, inputNorm, outputNorm);
+            return new LorsaModel(config, p, normalization, inputNorm, outputNorm) { IsFirstLayout = LorsaConfigJson.IsFirstLayout(json) };
         }
         catch (ArgumentException error)
         {

@@ -118,6 +118,7 @@ public sealed record LorsaHead
     {
         var (d, v) = (model.Config.ModelWidth, model.Config.VocabularySize);
         var norm = model.Blocks[lorsa.Config.Layer].AttentionNorm;
+        var afterGain = lorsa.Config.HookIn.EndsWith("hook_out", StringComparison.Ordinal);
         var read = lorsa.Parameters.ValueWeight;
         var scores = new float[v];
         const int Rows = 1024;
@@ -131,6 +132,11 @@ public sealed record LorsaHead
             {
                 var row = rows.AsSpan(i * d, d);
                 norm.Divide(row, norm.Scale(row), normalized);
+                if (afterGain)
+                {
+                    norm.Finish(normalized, normalized);
+                }
+
                 scores[tokens[i]] = lorsa.InputScale * TensorPrimitives.Dot<float>(normalized, read.AsSpan(head * d, d));
             }
         });
@@ -172,12 +178,25 @@ public sealed partial class LorsaModel
     public LorsaModel For(TransformerModel model)
     {
         ArgumentNullException.ThrowIfNull(model);
-        return model.Config.ModelWidth == Config.ModelWidth && Config.Layer >= 0 && Config.Layer < model.Config.LayerCount
-            ? new LorsaModel(Config, Parameters, Normalization, InputNorm, OutputNorm) { Training = Training, Model = model }
-            : throw new ArgumentException(
+        if (model.Config.ModelWidth != Config.ModelWidth || Config.Layer < 0 || Config.Layer >= model.Config.LayerCount)
+        {
+            throw new ArgumentException(
                 $"A Lorsa of {Config.HookOut} and width {Config.ModelWidth} does not belong to '{model.Name}' with {model.Config.LayerCount} layers of "
                 + $"width {model.Config.ModelWidth}.");
+        }
+
+        // The first published code reads LayerNorm models after gain and shift, which TransformerLens calls hook_normalized there.
+        var config = IsFirstLayout && model.Config.Norm == NormKind.LayerNorm
+            ? Config with { HookIn = $"blocks.{Config.Layer}.ln1.hook_out" }
+            : Config;
+        return new LorsaModel(config, Parameters, Normalization, InputNorm, OutputNorm)
+        {
+            Training = Training, Model = model, IsFirstLayout = IsFirstLayout,
+        };
     }
+
+    /// <summary>Whether it was read from the layout of the first published code.</summary>
+    internal bool IsFirstLayout { get; init; }
 
     /// <summary>A head at a glance.</summary>
     /// <param name="index">The OV head.</param>

@@ -114,7 +114,7 @@ public sealed partial class LorsaModel
         // JumpReLU gates z |w_O|, and |w_O| has just changed.
         var shift = Config.ScoreByOutputNorm ? -MathF.Log(OutputScale) : 0;
         TensorPrimitives.Add(p.LogThreshold, shift, p.LogThreshold);
-        return new LorsaModel(Config, p, LorsaNormalization.None, InputNorm, OutputNorm) { Training = Training, Model = Model };
+        return new LorsaModel(Config, p, LorsaNormalization.None, InputNorm, OutputNorm) { Training = Training, Model = Model, IsFirstLayout = IsFirstLayout };
     }
 
     /// <summary>The same Lorsa with every w_O of length 1 and its length moved into w_V and b_V: z becomes z |w_O|, the output stays.</summary>
@@ -144,7 +144,7 @@ public sealed partial class LorsaModel
             }
         }
 
-        return new LorsaModel(Config, p, Normalization, InputNorm, OutputNorm) { Training = Training, Model = Model };
+        return new LorsaModel(Config, p, Normalization, InputNorm, OutputNorm) { Training = Training, Model = Model, IsFirstLayout = IsFirstLayout };
     }
 
     /// <inheritdoc/>

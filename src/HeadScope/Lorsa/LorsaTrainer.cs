@@ -36,7 +36,8 @@ public static class LorsaTrainer
         options ??= new();
         var source = new ModelActivationSource(
             model, layer, corpus, options.ContextLength, options.HeldOutSequences, options.ShuffleBuffer, options.Seed);
-        return Train(source, ConfigFor(model, layer, options), options, OriginalAttention.Of(model, layer), progress, cancellationToken).For(model);
+        var config = ConfigFor(model, layer, options);
+        return Train(source, config, options, OriginalAttention.Of(model, config), progress, cancellationToken).For(model);
     }
 
     /// <summary>Trains a Lorsa on activations from anywhere.</summary>
@@ -69,7 +70,7 @@ public static class LorsaTrainer
             ContextLength = config.ContextLength,
         };
         var lorsa = Train(
-            source, config, options, model is null ? null : OriginalAttention.Of(model, config.Layer), progress, cancellationToken);
+            source, config, options, model is null ? null : OriginalAttention.Of(model, config), progress, cancellationToken);
         return model is null ? lorsa : lorsa.For(model);
     }
 
@@ -111,7 +112,7 @@ public static class LorsaTrainer
 
         var parameters = new LorsaParameters(config);
         var stepper = new LorsaStepper(config, parameters, options.Rules());
-        var fingerprint = options.Fingerprint();
+        var fingerprint = options.Fingerprint(config);
         LorsaTrainingState.DeleteLeftovers(options.Folder);
         LorsaTrainingState state;
         if (options.Folder is { } found && File.Exists(Path.Combine(found, LorsaTrainingState.FileName)))
@@ -213,44 +214,42 @@ public static class LorsaTrainer
             var clock = Stopwatch.StartNew();
             var (steps, first) = (options.Steps, stepper.Step);
             using var batches = source.Batches(start.Sequences, options.BatchSequences, CancellationToken.None).GetEnumerator();
-            while (stepper.Step < steps)
+            try
             {
-                if (cancellationToken.IsCancellationRequested)
+                while (true)
                 {
-                    Save();
+                    ClosePoint(clock, cancellationToken);
+                    if (stepper.Step == steps)
+                    {
+                        break;
+                    }
+
                     cancellationToken.ThrowIfCancellationRequested();
+                    batches.MoveNext();
+                    var batch = batches.Current;
+                    var (x, y) = Normalized(batch, config.ModelWidth, start.InputNorm, start.OutputNorm);
+                    var result = stepper.TakeStep(x, y, batch.Mask, batch.Sequences, batch.Length);
+                    curve.Add(stepper.Pass, y, batch.Mask, result);
+                    progress?.Report(new WorkProgress(
+                        "training", stepper.Step * tokensPerStep, steps * tokensPerStep, "tokens",
+                        string.Create(
+                            CultureInfo.InvariantCulture,
+                            $"EV {curve.ExplainedVariance:f3}, loss {result.Loss.Total:g4}, {(stepper.Step - first) * tokensPerStep / clock.Elapsed.TotalSeconds:f0} tokens/s")));
+                    if (stepper.Step % options.CheckpointEvery == 0 || stepper.Step == steps)
+                    {
+                        Save();
+                    }
                 }
-
-                batches.MoveNext();
-                var batch = batches.Current;
-                var (x, y) = Normalized(batch, config.ModelWidth, start.InputNorm, start.OutputNorm);
-                var result = stepper.TakeStep(x, y, batch.Mask, batch.Sequences, batch.Length);
-                curve.Add(stepper.Pass, y, batch.Mask, result);
-                var seconds = clock.Elapsed.TotalSeconds;
-                var evaluate = options.EvaluateEvery > 0 && stepper.Step % options.EvaluateEvery == 0 && options.HeldOutSequences > 0;
-                if (stepper.Step % options.ReportEvery == 0 || evaluate || stepper.Step == steps)
-                {
-                    curve.Close(
-                        stepper.Step, stepper.Step * tokensPerStep, result,
-                        evaluate && stepper.Step < steps ? Evaluate(cancellationToken).ExplainedVariance : null, seconds);
-                }
-
-                progress?.Report(new WorkProgress(
-                    "training", stepper.Step * tokensPerStep, steps * tokensPerStep, "tokens",
-                    string.Create(
-                        CultureInfo.InvariantCulture,
-                        $"EV {curve.LastExplainedVariance:f3}, loss {result.Loss.Total:g4}, {(stepper.Step - first) * tokensPerStep / seconds:f0} tokens/s")));
-                if (stepper.Step % options.CheckpointEvery == 0 && stepper.Step < steps)
-                {
-                    Save();
-                }
+            }
+            catch (OperationCanceledException)
+            {
+                Save();
+                throw;
             }
 
             var rate = (stepper.Step - first) * tokensPerStep / Math.Max(clock.Elapsed.TotalSeconds, 1e-9);
-            Save();
-            var lorsa = Model(null);
-            var heldOut = options.HeldOutSequences > 0 ? Evaluate(cancellationToken) : null;
-            lorsa = Model(new LorsaTrainingReport(curve.Finish(heldOut?.ExplainedVariance), heldOut, rate));
+            var heldOut = source.HasHeldOut ? Evaluate(cancellationToken) : null;
+            var lorsa = Model(new LorsaTrainingReport(curve.Finish(heldOut?.ExplainedVariance), heldOut, rate));
             if (options.Folder is { } folder)
             {
                 AtomicFile.WriteText(Path.Combine(folder, "curve.csv"), lorsa.Training!.ToCsv());
@@ -261,6 +260,18 @@ public static class LorsaTrainer
             }
 
             return lorsa;
+        }
+
+        /// <summary>Makes a point of the curve where one is due; what a training that stopped before it came to that does first.</summary>
+        private void ClosePoint(Stopwatch clock, CancellationToken cancellationToken)
+        {
+            var (step, last) = (stepper.Step, stepper.Step == options.Steps);
+            var evaluate = options.EvaluateEvery > 0 && step % options.EvaluateEvery == 0 && source.HasHeldOut && !last;
+            if (curve.HasSteps && (step % options.ReportEvery == 0 || evaluate || last))
+            {
+                var heldOut = evaluate ? Evaluate(cancellationToken).ExplainedVariance : (double?)null;
+                curve.Close(step, step * tokensPerStep, heldOut, clock.Elapsed.TotalSeconds);
+            }
         }
 
         private LorsaEvaluation Evaluate(CancellationToken cancellationToken) =>
@@ -289,14 +300,17 @@ public static class LorsaTrainer
     /// <summary>Gathers the steps between two points of the curve.</summary>
     private sealed class CurveBuilder(LorsaConfig config, IReadOnlyList<LorsaTrainingPoint> points, double[] pending)
     {
-        // Of the pending numbers: steps, loss, squared error, squared deviation, tokens that counted, active heads; then the uses of each head.
-        private const int Sums = 6;
+        // The pending numbers: steps, loss, squared error, squared deviation, tokens that counted, active heads, the last learning rate and k;
+        // then the uses of each head.
+        private const int Sums = 8;
 
         public List<LorsaTrainingPoint> Points { get; } = [.. points];
 
         public double[] Pending => pending;
 
-        public double LastExplainedVariance { get; private set; }
+        public bool HasSteps => pending[0] > 0;
+
+        public double ExplainedVariance => 1 - (pending[2] / pending[3]);
 
         public static int Length(LorsaConfig config) => Sums + config.Heads;
 
@@ -340,13 +354,14 @@ public static class LorsaTrainer
             pending[2] += error;
             pending[3] += deviation;
             pending[4] += counted;
-            LastExplainedVariance = 1 - (pending[2] / pending[3]);
+            pending[6] = result.LearningRate;
+            pending[7] = result.TopK;
         }
 
-        public void Close(long step, long tokens, LorsaStepResult result, double? heldOut, double seconds)
+        public void Close(long step, long tokens, double? heldOut, double seconds)
         {
             Points.Add(new LorsaTrainingPoint(
-                step, tokens, result.LearningRate, result.TopK, pending[1] / pending[0], 1 - (pending[2] / pending[3]), pending[5] / pending[4],
+                step, tokens, pending[6], (int)pending[7], pending[1] / pending[0], ExplainedVariance, pending[5] / pending[4],
                 pending.AsSpan(Sums).Count(0.0), heldOut, seconds));
             Array.Clear(pending);
         }

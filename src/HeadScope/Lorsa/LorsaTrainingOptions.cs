@@ -93,7 +93,7 @@ public sealed record LorsaTrainingOptions
     /// <summary>Seeds the start and the order of the corpus.</summary>
     public int Seed { get; init; }
 
-    /// <summary>How many sequences are held out for evaluation; 0 for none.</summary>
+    /// <summary>How many sequences of a corpus are held out for evaluation; 0 for none.</summary>
     public int HeldOutSequences { get; init; } = 32;
 
     /// <summary>How many windows of a corpus are shuffled at a time.</summary>
@@ -114,9 +114,9 @@ public sealed record LorsaTrainingOptions
     internal long Steps => Tokens / ((long)BatchSequences * ContextLength);
 
     /// <summary>The options that the numbers of a training depend on, by name: what must not change when it is resumed.</summary>
-    internal SortedDictionary<string, string> Fingerprint()
+    internal SortedDictionary<string, string> Fingerprint(LorsaConfig config)
     {
-        string[] free = [nameof(ReportEvery), nameof(EvaluateEvery), nameof(Folder), nameof(CheckpointEvery), nameof(Objective), nameof(HeldOutSequences)];
+        string[] free = [nameof(ReportEvery), nameof(EvaluateEvery), nameof(Folder), nameof(CheckpointEvery), nameof(Objective)];
         var fields = new SortedDictionary<string, string>(StringComparer.Ordinal);
         foreach (var property in typeof(LorsaTrainingOptions).GetProperties(BindingFlags.Public | BindingFlags.Instance)
             .Where(property => !free.Contains(property.Name, StringComparer.Ordinal)))
@@ -129,8 +129,8 @@ public sealed record LorsaTrainingOptions
             fields[$"Objective.{property.Name}"] = Text(property.GetValue(Objective));
         }
 
-        // Held-out sequences are not learnt from, so their number shifts the data.
-        fields[nameof(HeldOutSequences)] = Text(HeldOutSequences);
+        fields[nameof(LorsaConfig.HookOut)] = config.HookOut;
+        fields[nameof(LorsaConfig.ModelWidth)] = Text(config.ModelWidth);
         return fields;
 
         static string Text(object? value) => Convert.ToString(value, CultureInfo.InvariantCulture) ?? "";

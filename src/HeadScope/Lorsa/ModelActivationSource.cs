@@ -18,6 +18,7 @@ public sealed class ModelActivationSource : ActivationSource
     private readonly int shuffleBuffer;
     private readonly int seed;
     private readonly Tokenizer? tokenizer;
+    private readonly string hookIn;
 
     /// <summary>Describes the source; nothing is read yet.</summary>
     /// <param name="model">The model.</param>
@@ -27,10 +28,11 @@ public sealed class ModelActivationSource : ActivationSource
     /// <param name="heldOutSequences">How many windows are held out.</param>
     /// <param name="shuffleBuffer">How many windows are shuffled at a time; 0 keeps the order, as a corpus of windows does anyway.</param>
     /// <param name="seed">The seed of the shuffling.</param>
+    /// <param name="hookIn">The activation to read; null for <c>blocks.L.ln1.hook_normalized</c>.</param>
     /// <exception cref="ArgumentException">The model has no such layer, or a shorter context.</exception>
     public ModelActivationSource(
         TransformerModel model, int layer, LorsaCorpus corpus, int contextLength, int heldOutSequences = 32, int shuffleBuffer = 1024,
-        int seed = 0)
+        int seed = 0, string? hookIn = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(corpus);
@@ -47,6 +49,7 @@ public sealed class ModelActivationSource : ActivationSource
 
         (this.model, this.layer, this.corpus, length, heldOut) = (model, layer, corpus, contextLength, heldOutSequences);
         (this.shuffleBuffer, this.seed) = (corpus.KeepsOrder ? 0 : shuffleBuffer, seed);
+        this.hookIn = hookIn ?? $"blocks.{layer}.ln1.hook_normalized";
         tokenizer = corpus.KeepsOrder ? null : model.Tokenizer;
         BeginsWithToken = corpus.KeepsOrder || (tokenizer!.BeginningOfText ?? tokenizer.EndOfText) is not null;
     }
@@ -56,6 +59,9 @@ public sealed class ModelActivationSource : ActivationSource
 
     /// <summary>Whether the first token of every window is one that begins a text, and so does not count.</summary>
     public bool BeginsWithToken { get; }
+
+    /// <inheritdoc/>
+    public override bool HasHeldOut => heldOut > 0;
 
     /// <inheritdoc/>
     public override IEnumerable<ActivationBatch> Batches(
@@ -72,7 +78,7 @@ public sealed class ModelActivationSource : ActivationSource
 
     private ActivationBatch Activations(int[][] windows, CancellationToken cancellationToken)
     {
-        var (hookIn, hookOut) = ($"blocks.{layer}.ln1.hook_normalized", $"blocks.{layer}.hook_attn_out");
+        var hookOut = $"blocks.{layer}.hook_attn_out";
         var pass = model.Run(
             windows, new RunOptions { Activations = [hookIn, hookOut], Logits = LogitsOf.None, StopAfterLayer = layer }, cancellationToken);
         var mask = new float[windows.Length * windows[0].Length];

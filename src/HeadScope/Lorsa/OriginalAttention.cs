@@ -4,8 +4,8 @@ using HeadScope.Transformers;
 namespace HeadScope.Lorsa;
 
 /// <summary>
-/// The heads of the attention layer that a Lorsa stands in for, with the gain and shift of the norm before it folded in, so that they act
-/// on <c>ln1.hook_normalized</c>.
+/// The heads of the attention layer that a Lorsa stands in for, as they act on what the Lorsa reads: for <c>ln1.hook_normalized</c> the gain and
+/// shift of the norm are folded in.
 /// </summary>
 internal sealed class OriginalAttention
 {
@@ -32,8 +32,17 @@ internal sealed class OriginalAttention
     public required int HeadWidth { get; init; }
 
     /// <summary>Reads a layer.</summary>
-    public static OriginalAttention Of(TransformerModel model, int layer)
+    public static OriginalAttention Of(TransformerModel model, LorsaConfig config)
     {
+        var layer = config.Layer;
+        if (layer < 0 || layer >= model.Config.LayerCount || model.Config.ModelWidth != config.ModelWidth)
+        {
+            throw new ArgumentException(
+                $"A Lorsa of {config.HookOut} and width {config.ModelWidth} does not belong to '{model.Name}' with {model.Config.LayerCount} layers of "
+                + $"width {model.Config.ModelWidth}.");
+        }
+
+        var norm = config.HookIn.EndsWith("hook_normalized", StringComparison.Ordinal) ? model.Blocks[layer].AttentionNorm : null;
         var (h, d, e) = (model.Config.HeadCount, model.Config.ModelWidth, model.Config.HeadWidth);
         var original = new OriginalAttention
         {
@@ -49,7 +58,6 @@ internal sealed class OriginalAttention
         for (var i = 0; i < h; i++)
         {
             var head = new Head(layer, i);
-            var norm = model.Blocks[layer].AttentionNorm;
             Fold(norm, model.QueryWeight(head), model.QueryBias(head), original.Query.AsSpan(i * d * e), original.QueryBias.AsSpan(i * e));
             Fold(norm, model.KeyWeight(head), model.KeyBias(head), original.Key.AsSpan(i * d * e), original.KeyBias.AsSpan(i * e));
             Fold(norm, model.ValueWeight(head), [], original.Value.AsSpan(i * d * e), new float[e]);
@@ -63,16 +71,18 @@ internal sealed class OriginalAttention
 
     public ReadOnlyMatrix OutputOf(int head, int d) => new(Output.AsSpan(head * d * HeadWidth), HeadWidth, d);
 
-    private static void Fold(Norm norm, ReadOnlyMatrix weight, ReadOnlySpan<float> bias, Span<float> folded, Span<float> foldedBias)
+    private static void Fold(Norm? norm, ReadOnlyMatrix weight, ReadOnlySpan<float> bias, Span<float> folded, Span<float> foldedBias)
     {
         bias.CopyTo(foldedBias);
+        var gain = norm is null ? [] : norm.Gain;
+        var shift = norm is null ? [] : norm.Shift;
         for (var row = 0; row < weight.Rows; row++)
         {
             for (var column = 0; column < weight.Columns; column++)
             {
                 var w = weight[row, column];
-                folded[(row * weight.Columns) + column] = norm.Gain.IsEmpty ? w : w * norm.Gain[row];
-                foldedBias[column] += norm.Shift.IsEmpty ? 0 : w * norm.Shift[row];
+                folded[(row * weight.Columns) + column] = gain.IsEmpty ? w : w * gain[row];
+                foldedBias[column] += shift.IsEmpty ? 0 : w * shift[row];
             }
         }
     }

@@ -162,6 +162,9 @@ public sealed class PlantedUnits : ActivationSource
     }
 
     /// <inheritdoc/>
+    public override bool HasHeldOut => false;
+
+    /// <inheritdoc/>
     public override IEnumerable<ActivationBatch> Batches(
         long firstSequence, int sequences, CancellationToken cancellationToken = default)
     {

@@ -62,6 +62,37 @@ public sealed class LorsaTrainerTests : IDisposable
     }
 
     [Fact]
+    public void A_training_cancelled_while_it_evaluates_loses_neither_steps_nor_points()
+    {
+        using var model = TransformerModel.Load("demo");
+        var random = new Random(1);
+        var windows = Enumerable.Range(0, 40).Select(_ => Enumerable.Range(0, 16).Select(_ => random.Next(2000)).ToArray()).ToArray();
+        LorsaTrainingOptions Options(string? where) => new()
+        {
+            Heads = 64, TopK = 4, ContextLength = 16, BatchSequences = 2, Tokens = 12 * 32, HeldOutSequences = 6, ReportEvery = 5, EvaluateEvery = 4,
+            CheckpointEvery = 100, Folder = where,
+        };
+        var whole = LorsaTrainer.Train(model, 1, LorsaCorpus.FromWindows(windows), Options(null), cancellationToken: TestContext.Current.CancellationToken);
+        using var stop = new CancellationTokenSource();
+        var stopping = new Callback(progress =>
+        {
+            // The eighth step is followed by an evaluation.
+            if (progress.Done == 8 * 32)
+            {
+                stop.Cancel();
+            }
+        });
+        Assert.ThrowsAny<OperationCanceledException>(() =>
+            LorsaTrainer.Train(model, 1, LorsaCorpus.FromWindows(windows), Options(folder), stopping, stop.Token));
+        var resumed = LorsaTrainer.Train(
+            model, 1, LorsaCorpus.FromWindows(windows), Options(folder), cancellationToken: TestContext.Current.CancellationToken);
+        Assert.Equal(Numbers(whole), Numbers(resumed));
+        Assert.Equal(
+            whole.Training!.Curve.Select(point => point with { Seconds = 0 }), resumed.Training!.Curve.Select(point => point with { Seconds = 0 }));
+        Assert.Equal([4, 5, 8, 10, 12], whole.Training.Curve.Select(point => point.Step));
+    }
+
+    [Fact]
     public void A_checkpoint_of_other_options_is_refused_by_name()
     {
         Train(Small with { Folder = folder });
