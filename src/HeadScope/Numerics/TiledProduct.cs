@@ -14,9 +14,13 @@ namespace HeadScope.Numerics;
 internal static unsafe class TiledProduct<TTile>
     where TTile : struct, IProductTile
 {
-    // Rows of A that are used together, and columns of B packed together: both blocks fit the second cache side by side.
-    private const int BlockRows = 144;
+    // Rows of A that are used together, and columns of B packed together: the latter fill about half of the second cache, and the
+    // former leave room beside them. Measured on Zen 3; 144 rows were 15 % slower on a busy machine.
+    private const int BlockRows = 48;
     private const int BlockColumns = 256;
+
+    // Fewer rows than this are not worth a thread's own packing of B.
+    private const int LeastRows = 144;
 
     // Rows that are asked for before they are packed.
     private const int Ahead = 4;
@@ -35,7 +39,7 @@ internal static unsafe class TiledProduct<TTile>
         var workers = operands.Flops < 1e6 ? 1 : Parallelism.WorkersFor(int.MaxValue);
         var wanted = workers == 1 ? 1 : workers * 4;
         var columnParts = Blocks(operands.N, BlockColumns);
-        var rowParts = Math.Clamp(Blocks(wanted, columnParts), 1, Blocks(operands.M, BlockRows));
+        var rowParts = Math.Clamp(Blocks(wanted, columnParts), 1, Blocks(operands.M, LeastRows));
         columnParts = Math.Max(columnParts, Math.Min(Blocks(wanted, rowParts), Blocks(operands.N, 2 * TTile.Columns)));
         var work = new Work
         {
