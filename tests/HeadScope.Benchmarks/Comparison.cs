@@ -54,7 +54,8 @@ internal sealed record Comparison(string What, double Ours, double Theirs)
         return Stopwatch.GetElapsedTime(start).TotalSeconds / repetitions;
     }
 
-    private static double ProcessorSeconds(Action work, int repetitions)
+    /// <summary>The processor seconds of one run of some work, over several, of all threads.</summary>
+    public static double ProcessorSeconds(Action work, int repetitions)
     {
         var start = Environment.CpuUsage.TotalTime;
         for (var i = 0; i < repetitions; i++)

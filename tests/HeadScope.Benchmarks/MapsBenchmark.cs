@@ -8,10 +8,13 @@ namespace HeadScope.Benchmarks;
 /// <summary>MAPS static scores: one relation on all heads of SmolLM2 against PyTorch, all relations there and on the demo model.</summary>
 internal static class MapsBenchmark
 {
-    /// <summary>Runs it; the argument is SmolLM2's GGUF file, by default the one of the reference data.</summary>
+    /// <summary>Runs it; arguments are SmolLM2's GGUF file, by default the one of the reference data, and processor for the processor
+    /// seconds of one thread, which a busy machine disturbs less.</summary>
     public static void Run(string[] arguments)
     {
-        var path = arguments is [var given] ? given : Path.Combine(
+        var processor = arguments.Contains("processor", StringComparer.Ordinal);
+        Parallelism.Threads = processor ? 1 : Parallelism.Threads;
+        var path = arguments.FirstOrDefault(a => a is not "processor") is { } given ? given : Path.Combine(
             Environment.GetEnvironmentVariable("HEADSCOPE_TEST_DATA")
                 ?? throw new ArgumentException("Name SmolLM2's model.gguf, or set HEADSCOPE_TEST_DATA to the folder of the reference data."),
             "models", "smollm2-135m-instruct", "model.gguf");
@@ -27,22 +30,23 @@ internal static class MapsBenchmark
         for (var block = 0; block < 3; block++)
         {
             // The peer's work takes long enough for one run each.
-            ours.Add(Comparison.Seconds(() => HeadMap.Score(smol, relation), 5));
-            theirs.Add(peer.Seconds(work, 1));
+            void Score() => HeadMap.Score(smol, relation);
+            ours.Add(processor ? Comparison.ProcessorSeconds(Score, 5) : Comparison.Seconds(Score, 5));
+            theirs.Add(peer.Seconds(work, 1, processor));
         }
 
         Console.WriteLine(new Comparison(
             string.Create(CultureInfo.InvariantCulture, $"SmolLM2, 270 heads: {relation.Name}, {scores.PairsUsed} pairs, k = {scores.K}"),
             ours.Order().ElementAt(1),
             theirs.Order().ElementAt(1)));
-        Alone("SmolLM2, 270 heads: all relations", () => HeadMap.Score(smol, Relations.All, new HeadMapOptions { MinimumPairs = 1 }), 3);
-        Alone("demo, 32 heads: all relations", () => HeadMap.Score(demo, Relations.All), 11);
+        Alone("SmolLM2, 270 heads: all relations", () => HeadMap.Score(smol, Relations.All, new HeadMapOptions { MinimumPairs = 1 }), 3, processor);
+        Alone("demo, 32 heads: all relations", () => HeadMap.Score(demo, Relations.All), 11, processor);
     }
 
-    private static void Alone(string what, Action work, int times)
+    private static void Alone(string what, Action work, int times, bool processor)
     {
         work();
-        var seconds = Enumerable.Range(0, times).Select(_ => Comparison.Seconds(work, 1)).Order().ElementAt(times / 2);
+        var seconds = Enumerable.Range(0, times).Select(_ => processor ? Comparison.ProcessorSeconds(work, 1) : Comparison.Seconds(work, 1)).Order().ElementAt(times / 2);
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {what} | {seconds:0.000} s | | |"));
     }
 }

@@ -17,10 +17,13 @@ internal static class SalientBenchmark
 
     private const int Blocks = 3;
 
-    /// <summary>Runs it; the argument is how many heads the peer does (4). The time of its loop over heads is scaled up to 144.</summary>
+    /// <summary>Runs it; arguments are how many heads the peer does (4), the time of its loop over heads being scaled up to 144, and
+    /// processor for the processor seconds of one thread, which a busy machine disturbs less.</summary>
     public static void Run(string[] arguments)
     {
-        var heads = arguments is [var given] ? int.Parse(given, CultureInfo.InvariantCulture) : 4;
+        var processor = arguments.Contains("processor", StringComparer.Ordinal);
+        Parallelism.Threads = processor ? 1 : Parallelism.Threads;
+        var heads = arguments.FirstOrDefault(a => a is not "processor") is { } given ? int.Parse(given, CultureInfo.InvariantCulture) : 4;
         var folder = Directory.CreateTempSubdirectory("headscope-salient-");
         try
         {
@@ -32,8 +35,9 @@ internal static class SalientBenchmark
             var (ours, official, hoisted) = (new double[Blocks], new double[Blocks], new double[Blocks]);
             for (var block = 0; block < Blocks; block++)
             {
-                double Peer(int count, int once) => peer.Seconds(string.Create(CultureInfo.InvariantCulture, $"salient gpt2 {count} {once}"), 1);
-                ours[block] = Comparison.Seconds(() => SalientOperations.Of(model, heads: null), 1);
+                double Peer(int count, int once) => peer.Seconds(string.Create(CultureInfo.InvariantCulture, $"salient gpt2 {count} {once}"), 1, processor);
+                void AllHeads() => SalientOperations.Of(model, heads: null);
+                ours[block] = processor ? Comparison.ProcessorSeconds(AllHeads, 1) : Comparison.Seconds(AllHeads, 1);
                 official[block] = Peer(heads, 0) * Layers * 12 / heads;
                 var firstMlp = Peer(0, 1);
                 hoisted[block] = firstMlp + ((Peer(heads, 1) - firstMlp) * Layers * 12 / heads);

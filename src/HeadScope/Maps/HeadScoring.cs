@@ -22,8 +22,8 @@ internal delegate void HeadValues(Head head, int firstPair, Matrix values);
 internal sealed class HeadScoring(TransformerModel model, IReadOnlyList<Head> heads, int pairs, HeadValues values, bool sharedInGroup)
 {
     // Bounds of the working memory: the projections of one batch, those that wait to be counted, and a thread's block.
-    private const long BatchBytes = 128L << 20;
-    private const long WaitingBytes = 64L << 20;
+    private const long BatchBytes = 64L << 20;
+    private const long WaitingBytes = 32L << 20;
     private const int BlockProjections = 384;
 
     private readonly List<HeadHit> hits = [];

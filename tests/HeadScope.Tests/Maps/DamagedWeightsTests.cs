@@ -1,0 +1,67 @@
+using HeadScope.Maps;
+using HeadScope.Transformers;
+using HeadScope.Transformers.Loading;
+
+namespace HeadScope.Tests.Maps;
+
+/// <summary>The demo model with one number missing: the error says which weight it is in.</summary>
+public sealed class DamagedWeightsTests : IDisposable
+{
+    private const int Width = 160, HeadWidth = 20;
+
+    private readonly string folder = Directory.CreateTempSubdirectory("headscope-test-").FullName;
+
+    public void Dispose() => Directory.Delete(folder, recursive: true);
+
+    [Theory]
+    [InlineData("h.2.attn.c_attn.weight", (5 * 3 * Width) + (2 * Width) + (3 * HeadWidth) + 1, "W_V of head 2.3")]
+    [InlineData("h.1.attn.c_proj.weight", ((4 * HeadWidth) + 1) * Width, "W_O of head 1.4")]
+    [InlineData("h.0.mlp.c_fc.weight", 7, "first MLP")]
+    public void A_missing_number_is_found_where_it_is(string tensor, int at, string where)
+    {
+        using var model = Damaged(tensor, at);
+        Assert.Contains(where, Error(() => HeadMap.Score(model, Relations.CountryToCapital)), StringComparison.Ordinal);
+        Assert.Contains(where[..3], Error(() => SalientOperations.Of(model, heads: null)), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_missing_number_of_an_embedding_names_the_token()
+    {
+        int token;
+        using (var demo = TransformerModel.Load("demo"))
+        {
+            token = demo.Tokenizer.Encode(" France")[0];
+        }
+
+        using var model = Damaged("wte.weight", (token * Width) + 3);
+        Assert.Contains($"of token {token}", Error(() => HeadMap.Score(model, Relations.CountryToCapital)), StringComparison.Ordinal);
+        Assert.Contains($"W_E of token {token}", Error(() => SalientOperations.Of(model, new Head(2, 1))), StringComparison.Ordinal);
+    }
+
+    private static string Error(Action action) => Assert.Throws<InvalidDataException>(action).Message;
+
+    private TransformerModel Damaged(string tensor, int at)
+    {
+        var demo = Path.Combine(TestData.Repository, "data", "models", "demo");
+        foreach (var file in Directory.GetFiles(demo).Where(f => Path.GetExtension(f) is ".json" or ".txt"))
+        {
+            File.Copy(file, Path.Combine(folder, Path.GetFileName(file)), overwrite: true);
+        }
+
+        using var source = SafetensorsFile.Open(Path.Combine(demo, "model.safetensors"));
+        var writer = new SafetensorsWriter();
+        foreach (var name in source.Tensors.Keys)
+        {
+            var values = source.Read(name);
+            if (name == tensor)
+            {
+                HeadScope.Numerics.TensorSpans.AsFlatSpan(values)[at] = float.NaN;
+            }
+
+            writer.Add(name, values);
+        }
+
+        writer.Save(Path.Combine(folder, "model.safetensors"));
+        return TransformerModel.Load(folder);
+    }
+}
