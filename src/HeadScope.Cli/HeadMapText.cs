@@ -17,7 +17,7 @@ internal static class HeadMapText
         var console = TerminalOutput.Create(output);
         console.WriteLine($"{map}{(map.Shard == Shard.Whole ? "" : $", part {map.Shard}")}");
         var table = new Table { Border = TableBorder.Simple };
-        table.AddColumns("relation", "pairs", "k", "strongest heads (relation score)", "strongest suppression");
+        table.AddColumns("relation", "pairs", "k", "strongest heads (relation score)", "strongest suppressor");
         table.Columns[1].RightAligned();
         table.Columns[2].RightAligned();
         foreach (var relation in map.Relations)
@@ -69,7 +69,9 @@ internal static class HeadMapText
         }
     }
 
-    private static string Heads(IReadOnlyList<HeadScore> scores) => scores.Count == 0 ? "-" : string.Join(", ", scores);
+    private static string Heads(IReadOnlyList<HeadScore> scores) => scores.Count == 0
+        ? "-"
+        : string.Join(", ", scores.Select(score => string.Create(CultureInfo.InvariantCulture, $"{score.Head} ({score.Score:0.00})")));
 
     private static string N(int value) => value.ToString(CultureInfo.InvariantCulture);
 }
