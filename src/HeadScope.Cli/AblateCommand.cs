@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using HeadScope.Maps;
+using HeadScope.Notebooks;
 using Spectre.Console;
 
 namespace HeadScope.Cli;
@@ -30,7 +31,7 @@ internal static class AblateCommand
         var controls = new Option<int>("--controls") { Description = "At most how many other tasks the heads are ablated in.", HelpName = "n", DefaultValueFactory = _ => 1 };
         var mean = new Option<bool>("--mean") { Description = "Replace a head's output by its mean over the prompts, not by zeros." };
         var seed = new Option<int>("--seed") { Description = "Draws random heads and control tasks.", HelpName = "n", DefaultValueFactory = _ => 0 };
-        var output = new Option<string?>("--output", "-o") { Description = "Where to write all accuracies: .json or .csv.", HelpName = "file" };
+        var output = new Option<string?>("--output", "-o") { Description = "Where to write all accuracies: .json or .csv, or the curves: .html, .svg, .pdf or .png.", HelpName = "file" };
         var verb = new Verb(
             "ablate",
             "Ablates the heads that implement a relation by their parameters, strongest first, and prints how many prompts the model still "
@@ -51,7 +52,7 @@ internal static class AblateCommand
         verb.Does((parsed, cancellation) =>
         {
             var path = parsed.GetValue(output);
-            ResultFiles.RequireKnown(path, ".json", ".csv");
+            ResultFiles.RequireKnown(path, [".json", ".csv", .. FigureFile.Endings]);
             var named = parsed.GetValue(relation)!;
             var chosen = MapCommand.Named(named);
             if (parsed.GetValue(template) is null && PromptTemplates.Ablation(chosen.Name) is null)
@@ -73,7 +74,7 @@ internal static class AblateCommand
             using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
             var result = TerminalProgress.Show(progress => HeadAblation.Run(loaded, chosen, options, progress, cancellation));
             Print(result, parsed.InvocationConfiguration.Output);
-            ResultFiles.Write(path, result.ToJson, result.ToCsv, parsed.InvocationConfiguration.Output);
+            ResultFiles.Write(path, result.ToJson, result.ToCsv, parsed.InvocationConfiguration.Output, () => Figures.Ablation(result), cancellation);
         });
         return verb;
     }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using HeadScope.Maps;
+using HeadScope.Notebooks;
 using Spectre.Console;
 
 namespace HeadScope.Cli;
@@ -20,7 +21,7 @@ internal static class CompareCommand
             HelpName = "0-1",
             DefaultValueFactory = _ => 0.3,
         };
-        var output = new Option<string?>("--output", "-o") { Description = "Where to write the table: .csv.", HelpName = "file" };
+        var output = new Option<string?>("--output", "-o") { Description = "Where to write the table: .csv, or a figure: .html, .svg, .pdf or .png.", HelpName = "file" };
         var verb = new Verb(
             "compare",
             "Compares how two models implement relations: their strongest heads, how many heads there are, and how deep they lie; and whether "
@@ -35,7 +36,7 @@ internal static class CompareCommand
         verb.Does((parsed, cancellation) =>
         {
             var path = parsed.GetValue(output);
-            ResultFiles.RequireKnown(path, ".csv");
+            ResultFiles.RequireKnown(path, [".csv", .. FigureFile.Endings]);
             HeadMap[] maps = [.. new[] { first, second }.Select(a => HeadMap.FromJson(File.ReadAllText(parsed.GetValue(a)!)))];
             cancellation.ThrowIfCancellationRequested();
             var limit = parsed.GetValue(threshold);
@@ -50,7 +51,7 @@ internal static class CompareCommand
                 }
             }
 
-            ResultFiles.Write(path, comparison.ToCsv, comparison.ToCsv, parsed.InvocationConfiguration.Output);
+            ResultFiles.Write(path, comparison.ToCsv, comparison.ToCsv, parsed.InvocationConfiguration.Output, () => Figures.Comparison(comparison), cancellation);
         });
         return verb;
     }

@@ -1,6 +1,8 @@
+using HeadScope.Notebooks;
+
 namespace HeadScope.Cli;
 
-/// <summary>Results that are written as JSON or CSV; the ending of the file's name says which.</summary>
+/// <summary>Results that are written as JSON, CSV or a figure; the ending of the file's name says which.</summary>
 internal static class ResultFiles
 {
     /// <summary>Checks a name before the work begins.</summary>
@@ -20,10 +22,20 @@ internal static class ResultFiles
     /// <param name="json">The result as JSON.</param>
     /// <param name="csv">The result as CSV; null when the verb writes none.</param>
     /// <param name="output">Where is said what was written.</param>
-    public static void Write(string? path, Func<string> json, Func<string>? csv, TextWriter output)
+    /// <param name="figure">The result as a figure; null when the verb draws none.</param>
+    /// <param name="cancellationToken">Stops the drawing.</param>
+    public static void Write(
+        string? path, Func<string> json, Func<string>? csv, TextWriter output, Func<Figure>? figure = null, CancellationToken cancellationToken = default)
     {
         if (path is null)
         {
+            return;
+        }
+
+        if (figure is not null && FigureFile.Endings.Contains(Path.GetExtension(path), StringComparer.OrdinalIgnoreCase))
+        {
+            FigureFile.Write(path, Path.GetFileNameWithoutExtension(path), offline: false, [figure()], cancellationToken);
+            output.WriteLine($"Wrote {path}");
             return;
         }
 

@@ -37,6 +37,8 @@ public static class HeadScopeFormatters
         Shows<RelationScores>(Figures.RelationScores);
         Shows<DynamicScores>(scores => Figures.DynamicStatic(scores));
         Shows<HeadAblation>(Figures.Ablation);
+        Shows<MapComparison>(Figures.Comparison);
+        Shows<InterventionResult>(result => Figures.Interventions(result));
         Shows<CircuitTrace>(trace => Figures.Circuit(trace));
         Shows<Omega>(omega => Figures.SingularValues(omega));
         Shows<Firing>(Figures.SignalContributions);

@@ -44,6 +44,9 @@ public class FigureTests(PlotlyBrowser plotly)
 
     private static readonly Lazy<CircuitTrace> Trace = new(() => CircuitTracer.Trace(Demo.Value, Sentences.Value));
 
+    private static readonly Lazy<InterventionResult> Intervened = new(() =>
+        Interventions.Run(Demo.Value, Sentences.Value, [.. Trace.Value.Top(2).Select(SignalEdge.Of)]));
+
     private static readonly Lazy<Firing> Fired = new(() => Trace.Value.Traces[0].Root);
 
     private static readonly Lazy<LorsaHead> Head = new(() => LorsaTrainer.Train(
@@ -92,6 +95,8 @@ public class FigureTests(PlotlyBrowser plotly)
                 new AblationRun([new Head(0, 5), new Head(0, 4)], [1, 0.6f, 0.2f]),
                 [new AblationRun([new Head(1, 5), new Head(3, 4)], [1, 0.95f, 0.9f]), new AblationRun([new Head(1, 2), new Head(2, 4)], [1, 0.99f, 0.97f])],
                 [new ControlTask(Attack, "x", 0, 0.9f, new AblationRun([new Head(0, 5), new Head(0, 4)], [0.9f, 0.85f, 0.88f])), new ControlTask("other", "y", 0.5f, float.NaN, null)])),
+            ["comparison of models"] = Notebooks.Figures.Comparison(HeadScope.Maps.HeadMap.Compare(Map.Value, Map.Value)),
+            ["interventions"] = Notebooks.Figures.Interventions(Intervened.Value),
             ["circuit"] = Notebooks.Figures.Circuit(Trace.Value),
             ["empty circuit"] = Notebooks.Figures.Circuit(Trace.Value with { Edges = [], EmptyReason = Attack }),
             ["singular values"] = Notebooks.Figures.SingularValues(Omega.Of(CircuitModel.Of(Demo.Value), Fired.Value.Head), Fired.Value.Signal),
