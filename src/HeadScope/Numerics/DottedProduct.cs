@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace HeadScope.Numerics;
 
@@ -140,6 +141,14 @@ internal static unsafe class DottedProduct
             var v0 = Read(y + p);
             var v1 = TMany.Value > 1 ? Read(y1 + p) : default;
             var v2 = TMany.Value > 1 ? Read(y2 + p) : default;
+            if (TFew.Value == 1 && Sse.IsSupported)
+            {
+                // One row passes the many once, at the speed of memory: ask for the next group while this one is dotted.
+                Sse.Prefetch0(y + (Group * yRow) + p);
+                Sse.Prefetch0(y1 + (Group * yRow) + p);
+                Sse.Prefetch0(y2 + (Group * yRow) + p);
+            }
+
             var u0 = Read(x + p);
             c00 = Vector.MultiplyAddEstimate(u0, v0, c00);
             if (TMany.Value > 1)
