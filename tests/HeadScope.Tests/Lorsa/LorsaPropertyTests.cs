@@ -1,0 +1,162 @@
+using System.Numerics.Tensors;
+using FsCheck;
+using FsCheck.Fluent;
+using HeadScope.Lorsa;
+using HeadScope.Numerics;
+
+namespace HeadScope.Tests.Lorsa;
+
+/// <summary>What holds for every Lorsa, on random shapes and parameters.</summary>
+public class LorsaPropertyTests
+{
+    [Fact]
+    public void Active_heads_follow_the_rule_of_their_activation() => ForAll(60, (lorsa, input) =>
+    {
+        var activations = lorsa.Encode(input);
+        var (n, k, norms) = (lorsa.Config.Heads, lorsa.Config.TopK, activations.Pass.OutputNorms);
+        var total = 0;
+        for (var b = 0; b < activations.Sequences; b++)
+        {
+            for (var t = 0; t < activations.Length; t++)
+            {
+                var active = activations.ActiveAt(b, t);
+                var scores = Enumerable.Range(0, n).Select(i => activations.PreActivations[b, t, i] * (lorsa.Config.ScoreByOutputNorm ? norms[i] : 1)).ToArray();
+                total += active.Count;
+                Assert.All(active, a => Assert.Equal(activations.PreActivations[b, t, a.Head], a.Activation));
+                Assert.Equal(active.Select(a => a.Head).Order(), active.Select(a => a.Head));
+                if (lorsa.Config.Activation == LorsaActivation.Relu)
+                {
+                    Assert.Equal(scores.Count(score => score > 0), active.Count);
+                }
+
+                if (lorsa.Config.Activation == LorsaActivation.TopK)
+                {
+                    Assert.Equal(Math.Min(k, scores.Count(score => score > 0)), active.Count);
+                    var silent = scores.Where((_, i) => active.All(a => a.Head != i)).DefaultIfEmpty(float.NegativeInfinity).Max();
+                    Assert.All(active, a => Assert.True(scores[a.Head] > 0 && scores[a.Head] >= silent));
+                }
+            }
+        }
+
+        if (lorsa.Config.Activation == LorsaActivation.BatchTopK)
+        {
+            Assert.InRange(total, 0, k * activations.Sequences * activations.Length);
+        }
+    });
+
+    [Fact]
+    public void Patterns_sum_to_one_and_z_patterns_to_z() => ForAll(40, (lorsa, input) =>
+    {
+        var activations = lorsa.Encode(input);
+        var random = new Random(1);
+        for (var trial = 0; trial < 10; trial++)
+        {
+            var (b, t, head) = (random.Next(activations.Sequences), random.Next(activations.Length), random.Next(lorsa.Config.Heads));
+            Assert.Equal(1, TensorPrimitives.Sum(activations.PatternAt(lorsa.Config.QkHeadOf(head), b, t)), 1e-5);
+            Assert.Equal(activations.PreActivations[b, t, head], activations.ZPatternAt(head, b, t).Sum(), 1e-4);
+        }
+    });
+
+    [Fact]
+    public void No_output_depends_on_a_later_token() => ForAll(40, (lorsa, input) =>
+    {
+        if (lorsa.Config.Activation == LorsaActivation.BatchTopK)
+        {
+            // Here tokens compete for the active heads.
+            return;
+        }
+
+        var before = lorsa.Reconstruct(input);
+        var changed = Tensor.Create(input.AsFlatSpan().ToArray(), input.Lengths.ToArray());
+        var (length, d) = ((int)input.Lengths[1], (int)input.Lengths[2]);
+        changed.AsFlatSpan().Slice((length - 1) * d, d).Fill(3);
+        var after = lorsa.Reconstruct(changed);
+        Assert.Equal(before.AsFlatSpan()[..((length - 1) * d)], after.AsFlatSpan()[..((length - 1) * d)]);
+    });
+
+    [Fact]
+    public void Folding_and_unit_norms_keep_the_output() => ForAll(40, (lorsa, input) =>
+    {
+        // Heads at the edge of the choice may change places by rounding, so only what does not choose is compared exactly.
+        if (lorsa.Config.Activation is LorsaActivation.Relu or LorsaActivation.Dense)
+        {
+            var output = lorsa.Reconstruct(input).AsFlatSpan().ToArray();
+            LorsaReference.AssertClose(output, lorsa.FoldNormalization().Reconstruct(input).AsFlatSpan(), 2e-5, "Folded, the output");
+            if (lorsa.Config.ScoreByOutputNorm)
+            {
+                LorsaReference.AssertClose(output, lorsa.WithUnitOutputNorms().Reconstruct(input).AsFlatSpan(), 2e-5, "With unit norms, the output");
+            }
+        }
+    });
+
+    [Fact]
+    public void What_is_saved_is_read_back_exactly() => ForAll(20, (lorsa, input) =>
+    {
+        if (lorsa.Config.Activation is LorsaActivation.Dense or LorsaActivation.TopKMagnitude)
+        {
+            return;
+        }
+
+        var folder = Directory.CreateTempSubdirectory("headscope-lorsa-").FullName;
+        try
+        {
+            lorsa.Save(folder);
+            var read = LorsaModel.Load(folder);
+            Assert.Equal(lorsa.Config with { AttentionScale = read.Config.AttentionScale }, read.Config);
+            foreach (var (name, tensor) in lorsa.Tensors)
+            {
+                Assert.Equal(tensor.AsFlatSpan(), read.Tensors[name].AsFlatSpan());
+            }
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    });
+
+    private static void ForAll(int tests, Action<LorsaModel, Tensor<float>> property)
+    {
+        var cases =
+            from seed in Gen.Choose(0, int.MaxValue)
+            from groups in Gen.Choose(1, 4)
+            from perGroup in Gen.Choose(1, 20)
+            from pairs in Gen.Choose(1, 4)
+            from d in Gen.Choose(1, 24)
+            from length in Gen.Choose(2, 80)
+            from batch in Gen.Choose(1, 3)
+            from activation in Gen.Elements(Enum.GetValues<LorsaActivation>().Where(a => a != LorsaActivation.JumpRelu))
+            from byNorm in Gen.Elements(true, false)
+            from rotary in Gen.Elements(true, false)
+            select (seed, groups, perGroup, pairs, d, length, batch, activation, byNorm, rotary);
+        Check.One(Config.QuickThrowOnFailure.WithMaxTest(tests), Prop.ForAll(cases.ToArbitrary(), given =>
+        {
+            var random = new Random(given.seed);
+            var config = new LorsaConfig
+            {
+                ModelWidth = given.d, Heads = given.groups * given.perGroup, QkHeads = given.groups, QkWidth = 2 * given.pairs,
+                ContextLength = given.length, TopK = 1 + random.Next(given.groups * given.perGroup), Activation = given.activation,
+                ScoreByOutputNorm = given.byNorm, HasOutputBias = random.Next(2) == 0,
+                Rotary = given.rotary ? new() { Dimensions = 2 * given.pairs, AdjacentPairs = random.Next(2) == 0 } : null,
+            };
+            var p = new LorsaParameters(config);
+            foreach (var tensor in p.All)
+            {
+                Fill(tensor.Values);
+            }
+
+            var input = new float[given.batch * given.length * given.d];
+            Fill(input);
+            property(
+                new LorsaModel(config, p, LorsaNormalization.Dataset, 1.5, 0.25),
+                Tensor.Create(input, [given.batch, given.length, given.d]));
+
+            void Fill(float[] values)
+            {
+                for (var i = 0; i < values.Length; i++)
+                {
+                    values[i] = (random.NextSingle() * 2) - 1;
+                }
+            }
+        }));
+    }
+}
