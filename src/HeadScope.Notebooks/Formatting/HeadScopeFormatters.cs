@@ -20,6 +20,8 @@ public static class HeadScopeFormatters
 
     private const string Html = "text/html";
 
+    private const string Drawing = "image/svg+xml";
+
     private const string Plain = "text/plain";
 
     private static int registered;
@@ -74,9 +76,9 @@ public static class HeadScopeFormatters
     {
         Formatter.Register<T>(value => figure(value).ToJson(), PlotlyMimeType);
         Formatter.Register<T>(value => HtmlPage.Fragment(figure(value)), Html);
-        Formatter.Register<T>(value => StaticFigure.Draw(figure(value)), "image/svg+xml");
+        Formatter.Register<T>(value => StaticFigure.Draw(figure(value)), Drawing);
         Formatter.Register<T>(value => figure(value).Caption, Plain);
-        Formatter.SetPreferredMimeTypesFor(typeof(T), PlotlyMimeType, Html);
+        Formatter.SetPreferredMimeTypesFor(typeof(T), PlotlyMimeType, Html, Drawing);
     }
 
     /// <summary>A result that shows itself as text.</summary>

@@ -87,13 +87,28 @@ public sealed class NotebookFile
         }
     }
 
-    /// <summary>Writes the notebook, whole or not at all.</summary>
+    /// <summary>
+    /// Writes the notebook, whole or not at all. Of a figure it keeps the data for viewers that have Plotly and the drawing for all others;
+    /// the page with both, which viewers of stored notebooks show without its scripts or not at all, is left out.
+    /// </summary>
     /// <param name="path">The file.</param>
     /// <exception cref="IOException">It cannot be written.</exception>
-    public void Write(string path) => AtomicFile.WriteText(path, ToString());
+    public void Write(string path)
+    {
+        var stored = (JsonObject)Root.DeepClone();
+        foreach (var output in ((JsonArray)stored["cells"]!).SelectMany(cell => cell!["outputs"] as JsonArray ?? []))
+        {
+            if (output!["data"] is JsonObject data && data.ContainsKey(HeadScopeFormatters.PlotlyMimeType) && data.ContainsKey("image/svg+xml"))
+            {
+                data.Remove("text/html");
+            }
+        }
 
-    /// <summary>The notebook as it is written.</summary>
-    public override string ToString() => Root.ToJsonString(Form) + "\n";
+        AtomicFile.WriteText(path, Text(stored));
+    }
+
+    /// <summary>The notebook with everything that its cells showed.</summary>
+    public override string ToString() => Text(Root);
 
     /// <summary>Text that the format may hold as one string or as a list of lines.</summary>
     /// <param name="text">Either.</param>
@@ -114,6 +129,8 @@ public sealed class NotebookFile
 
         return lines;
     }
+
+    private static string Text(JsonObject root) => root.ToJsonString(Form) + "\n";
 
     /// <summary>Whether a cell has a tag.</summary>
     internal static bool HasTag(JsonObject cell, string tag) =>

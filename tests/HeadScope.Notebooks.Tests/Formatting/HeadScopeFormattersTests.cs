@@ -4,6 +4,7 @@ using System.Text.Json;
 using System.Text.RegularExpressions;
 using HeadScope.Maps;
 using HeadScope.Notebooks;
+using HeadScope.Notebooks.Running;
 using HeadScope.Notebooks.Tests.Export;
 using HeadScope.Transformers;
 using Microsoft.DotNet.Interactive.Formatting;
@@ -28,12 +29,32 @@ public class HeadScopeFormattersTests
     {
         using var model = TransformerModel.Load("demo");
         var map = HeadMap.Score(model, Relations.CountryToCapital);
-        Assert.Equal([HeadScopeFormatters.PlotlyMimeType, "text/html"], Formatter.GetPreferredMimeTypesFor(typeof(HeadMap)));
+        Assert.Equal([HeadScopeFormatters.PlotlyMimeType, "text/html", "image/svg+xml"], Formatter.GetPreferredMimeTypesFor(typeof(HeadMap)));
         using var json = JsonDocument.Parse(map.ToDisplayString(HeadScopeFormatters.PlotlyMimeType));
         Assert.Equal("heatmap", json.RootElement.GetProperty("data")[0].GetProperty("type").GetString());
         Assert.Contains("<svg", map.ToDisplayString("text/html"), StringComparison.Ordinal);
         Assert.StartsWith("<svg", map.ToDisplayString("image/svg+xml"), StringComparison.Ordinal);
         Assert.Contains("demo", map.ToDisplayString("text/plain"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_stored_notebook_keeps_data_and_drawing_of_a_figure_and_other_pages()
+    {
+        var notebook = NotebookFile.Parse(
+            """
+            {"nbformat":4,"nbformat_minor":5,"metadata":{},"cells":[{"cell_type":"code","source":"","outputs":[
+              {"output_type":"display_data","data":{"application/vnd.plotly.v1+json":{},"text/html":"<i>a</i>","image/svg+xml":"<svg/>"}},
+              {"output_type":"display_data","data":{"text/html":"<b>b</b>","text/plain":"b"}}]}]}
+            """u8,
+            "x");
+        var path = Path.Combine(Path.GetTempPath(), $"headscope-{Guid.NewGuid():N}.ipynb");
+        notebook.Write(path);
+        var stored = File.ReadAllText(path);
+        File.Delete(path);
+        Assert.DoesNotContain("<i>", stored, StringComparison.Ordinal);
+        Assert.Contains("<svg/>", stored, StringComparison.Ordinal);
+        Assert.Contains("<b>b</b>", stored, StringComparison.Ordinal);
+        Assert.Contains("<i>", notebook.ToString(), StringComparison.Ordinal);
     }
 
     [Fact]
