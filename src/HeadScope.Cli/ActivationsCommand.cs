@@ -15,9 +15,10 @@ internal static class ActivationsCommand
         var input = new InputOptions();
         var names = new Option<string[]>("--names", "-n")
         {
-            Description = "Names as TransformerLens has them, * for any part: blocks.*.attn.hook_pattern. Several with commas, or the option several times.",
+            Description = "Names as TransformerLens has them, * for any part: blocks.*.attn.hook_pattern. Several with commas or spaces between them.",
             HelpName = "names",
             Required = true,
+            AllowMultipleArgumentsPerToken = true,
         };
         var path = new Option<string>("--output", "-o")
         {

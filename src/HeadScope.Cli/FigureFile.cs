@@ -8,16 +8,19 @@ internal static class FigureFile
     /// <summary>The endings of files that hold figures.</summary>
     public static readonly string[] Endings = [".html", ".svg", ".pdf", ".png"];
 
-    /// <summary>Checks a name before the work begins.</summary>
+    /// <summary>Checks a file before the work begins.</summary>
     /// <param name="path">The file.</param>
     /// <param name="known">The endings that the verb can write.</param>
     /// <exception cref="UsageException">The ending is another.</exception>
+    /// <exception cref="IOException">The file cannot be written.</exception>
     public static void Require(string path, params IReadOnlyCollection<string> known)
     {
         if (!known.Contains(Path.GetExtension(path), StringComparer.OrdinalIgnoreCase))
         {
             throw new UsageException($"--output {path}: expected a name that ends in one of {string.Join(' ', known)}.");
         }
+
+        AtomicFile.RequireWritable(path);
     }
 
     /// <summary>Writes figures: all of them on a page, the first as a picture.</summary>

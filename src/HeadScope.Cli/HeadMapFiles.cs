@@ -6,10 +6,11 @@ namespace HeadScope.Cli;
 /// <summary>The files that a head map is written to; the ending of the name says which kind.</summary>
 internal static class HeadMapFiles
 {
-    /// <summary>Checks a name before the work begins.</summary>
+    /// <summary>Checks a file before the work begins.</summary>
     /// <param name="path">The file.</param>
     /// <exception cref="UsageException">Its ending is of no known kind.</exception>
-    public static void RequireKnown(string path) => FigureFile.Require(path, [".json", ".csv", .. FigureFile.Endings]);
+    /// <exception cref="IOException">It cannot be written.</exception>
+    public static void Require(string path) => FigureFile.Require(path, [".json", ".csv", .. FigureFile.Endings]);
 
     /// <summary>Writes a map.</summary>
     /// <param name="map">The map.</param>

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Help;
+using System.CommandLine.Parsing;
 using HeadScope.Numerics;
 
 namespace HeadScope.Cli;
@@ -73,7 +74,7 @@ internal static class Headscope
         {
             if (parsed.Errors.Count > 0)
             {
-                throw new UsageException(string.Join(" ", parsed.Errors.Select(e => e.Message)));
+                throw new UsageException(string.Join(" ", parsed.Errors.Select(Message)));
             }
 
             verbose = parsed.GetValue(Verbose);
@@ -123,6 +124,12 @@ internal static class Headscope
     /// <summary>The words that lead to a command: <c>headscope models pull</c>.</summary>
     internal static string CommandPath(Command command) =>
         command.Parents.OfType<Command>().FirstOrDefault() is { } parent ? $"{CommandPath(parent)} {command.Name}" : "headscope";
+
+    /// <summary>What is wrong with the command line, without the names of .NET types.</summary>
+    private static string Message(ParseError error) =>
+        error.Message.IndexOf(" as expected type 'System.", StringComparison.Ordinal) is >= 0 and var end
+            ? $"{error.Message[..end]}; expected a {(error.Message.Contains("Int", StringComparison.Ordinal) ? "whole " : "")}number."
+            : error.Message;
 
     /// <summary>The message in one line, without the name of a parameter of the library, which says nothing here.</summary>
     private static string Message(Exception exception)

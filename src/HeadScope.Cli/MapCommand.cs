@@ -63,6 +63,9 @@ internal static class MapCommand
 
         verb.Does((parsed, cancellation) =>
         {
+            RequireAtLeast(1, k, parsed.GetValue(k));
+            RequireAtLeast(0, top, parsed.GetValue(top));
+            RequireAtLeast(1, minimum, parsed.GetValue(minimum));
             var options = new HeadMapOptions
             {
                 K = parsed.GetValue(k),
@@ -73,7 +76,7 @@ internal static class MapCommand
             Relation[] chosen = asked.Length == 0 ? [.. Relations.All] : [.. asked.Select(Named)];
             options = options with { MinimumPairs = parsed.GetValue(minimum) ?? (asked.Any(File.Exists) ? 1 : options.MinimumPairs) };
             string[] paths = parsed.GetValue(output) is { Length: > 0 } given ? given : ["head-map.html"];
-            Array.ForEach(paths, HeadMapFiles.RequireKnown);
+            Array.ForEach(paths, HeadMapFiles.Require);
 
             if (parsed.GetValue(dynamic) && options is not { FirstMlp: true, Shard.Count: 1 })
             {
@@ -121,6 +124,14 @@ internal static class MapCommand
         }
     }
 
+    private static void RequireAtLeast(int least, Option option, int? value)
+    {
+        if (value < least)
+        {
+            throw new UsageException($"{option.Name} {value} is not possible: expected {least} or more.");
+        }
+    }
+
     /// <summary>The relation that an option names: a shipped one, or a CSV file.</summary>
     internal static Relation Named(string nameOrPath)
     {
@@ -129,7 +140,9 @@ internal static class MapCommand
             return shipped;
         }
 
-        return File.Exists(nameOrPath)
+        var isPath = File.Exists(nameOrPath) || nameOrPath.Contains('/', StringComparison.Ordinal)
+            || nameOrPath.EndsWith(".csv", StringComparison.OrdinalIgnoreCase);
+        return isPath
             ? Relations.FromCsv(nameOrPath)
             : throw new UsageException(
                 $"--relation {nameOrPath}: there is no such file, and no relation of that name. There are: {string.Join(", ", Relations.All.Select(r => r.Name))}.");

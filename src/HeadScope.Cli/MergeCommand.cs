@@ -32,7 +32,7 @@ internal static class MergeCommand
         verb.Does((parsed, cancellation) =>
         {
             var paths = parsed.GetValue(output)!;
-            Array.ForEach(paths, HeadMapFiles.RequireKnown);
+            Array.ForEach(paths, HeadMapFiles.Require);
             var map = HeadMap.Merge(parsed.GetValue(parts)!.Select(Read));
             HeadMapText.Print(map, top: 3, parsed.InvocationConfiguration.Output);
             HeadMapFiles.Write(map, paths, parsed.GetValue(offline), parsed.InvocationConfiguration.Output, cancellation);

@@ -14,6 +14,16 @@ internal static class ModelOption
             + "EleutherAI/pythia-160m or microsoft/phi-2@main.",
         HelpName = "model",
         DefaultValueFactory = _ => "demo",
+        Validators =
+        {
+            result =>
+            {
+                if (string.IsNullOrWhiteSpace(result.GetValueOrDefault<string>()))
+                {
+                    result.AddError("--model is empty: expected demo, a folder, a .gguf file or a hub id.");
+                }
+            },
+        },
     };
 
     /// <summary>Loads a model, with a progress bar where it has to be downloaded.</summary>

@@ -33,6 +33,31 @@ public static class AtomicFile
         }
     }
 
+    /// <summary>Makes sure that a file can be written, before work begins whose result it shall take.</summary>
+    /// <param name="path">The file; what it holds is left as it is, and its folder is made when missing.</param>
+    /// <exception cref="IOException">The folder or the file cannot be written; the message says why.</exception>
+    public static void RequireWritable(string path)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        var full = Path.GetFullPath(path);
+        if (Directory.Exists(full))
+        {
+            throw new IOException($"'{path}' is a folder; expected the path of a file.");
+        }
+
+        var folder = Path.GetDirectoryName(full)!;
+        var probe = Path.Combine(folder, $".{Path.GetFileName(full)}.{Path.GetRandomFileName()}");
+        try
+        {
+            Directory.CreateDirectory(folder);
+            using var stream = new FileStream(probe, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1, FileOptions.DeleteOnClose);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new IOException($"'{path}' cannot be written: its folder '{folder}' cannot be made, or takes no files.", error);
+        }
+    }
+
     /// <summary>Writes text as UTF-8 without a byte order mark, whole or not at all.</summary>
     /// <param name="path">The file to write.</param>
     /// <param name="text">Its content.</param>

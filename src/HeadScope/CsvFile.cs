@@ -45,11 +45,18 @@ internal sealed class CsvFile : IDisposable
     }
 
     /// <summary>The values of the columns, line by line.</summary>
-    /// <exception cref="InvalidDataException">A value is missing, or a quote is not closed.</exception>
+    /// <exception cref="InvalidDataException">A value is missing, a line has more values than the header, or a quote is not closed.</exception>
     public IEnumerable<string[]> Rows()
     {
         while (Guarded(csv.Read))
         {
+            if (csv.FieldCount > csv.Headers.Count)
+            {
+                throw new InvalidDataException(
+                    $"{name}, line {csv.LineNumber}: '{Encoding.UTF8.GetString(csv.RawRecord)}' has {csv.FieldCount} values for "
+                    + $"{csv.Headers.Count} columns. Put a value that holds a comma between quotes.");
+            }
+
             yield return [.. indices.Select((index, i) => csv.GetString(index) is { Length: > 0 } value
                 ? value
                 : throw new InvalidDataException(

@@ -58,7 +58,8 @@ internal sealed class ForwardRun
         if (keyCount > config.ContextLength)
         {
             throw new ArgumentException(
-                $"A sequence has {keyCount} tokens; the model takes at most {config.ContextLength}. Shorten the text.");
+                $"A sequence has {keyCount} tokens; the model takes at most {config.ContextLength}"
+                + $"{(config.SlidingWindow is null ? "" : ", the length of its 'sliding_window'")}. Shorten the text.");
         }
 
         (lastLayer, finish) = FindSites();

@@ -37,6 +37,7 @@ internal static class GgufConfig
             throw new InvalidDataException($"'{file.Path}' has no tensor 'token_embd.weight' of rank 2.");
         }
 
+        var window = keys.CountOrNull("attention.sliding_window") is { } length && length < context ? length : (int?)null;
         return new()
         {
             Architecture = architecture == "phi2" ? "phi" : architecture,
@@ -47,7 +48,8 @@ internal static class GgufConfig
             HeadWidth = headWidth,
             MlpWidth = keys.Count("feed_forward_length"),
             VocabularySize = checked((int)embedding.Shape[0]),
-            ContextLength = Math.Min(context, keys.CountOrNull("attention.sliding_window") ?? context),
+            ContextLength = window ?? context,
+            SlidingWindow = window,
             Norm = rms ? NormKind.RmsNorm : NormKind.LayerNorm,
             NormEpsilon = keys.Number(rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon"),
             Rotary = architecture == "gpt2" ? null : Rotary(file, keys, headWidth),

@@ -151,10 +151,7 @@ internal static class HuggingFaceConfig
 
         // Within its window a sliding-window model attends as any other: so the window bounds the context instead of being refused.
         var windowed = family != "qwen2" || file.Flag("use_sliding_window", missing: false);
-        if (windowed && file.CountOrNull("sliding_window") is { } window)
-        {
-            context = Math.Min(context, window);
-        }
+        var window = windowed && file.CountOrNull("sliding_window") is { } length && length < context ? length : (int?)null;
 
         return new()
         {
@@ -166,7 +163,8 @@ internal static class HuggingFaceConfig
             HeadWidth = headWidth,
             MlpWidth = file.Count("intermediate_size"),
             VocabularySize = file.Count("vocab_size"),
-            ContextLength = context,
+            ContextLength = window ?? context,
+            SlidingWindow = window,
             Norm = NormKind.RmsNorm,
             NormEpsilon = file.NumberOrNull("rms_norm_eps") ?? 1e-6,
             Rotary = Rotary(file, headWidth, share: 1),

@@ -35,6 +35,9 @@ public sealed record TransformerConfig
     /// the window never matters.</summary>
     public required int ContextLength { get; init; }
 
+    /// <summary>The sliding window that bounds <see cref="ContextLength"/>, in tokens; null where none does.</summary>
+    public int? SlidingWindow { get; init; }
+
     /// <summary>How the residual stream is normalised.</summary>
     public required NormKind Norm { get; init; }
 

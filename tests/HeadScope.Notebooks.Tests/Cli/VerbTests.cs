@@ -103,6 +103,10 @@ public sealed class VerbTests : IDisposable
     [InlineData("map", "--shard", "half")]
     [InlineData("map", "--output", "map.gif")]
     [InlineData("map", "--k", "ten")]
+    [InlineData("map", "--k", "0")]
+    [InlineData("map", "--top", "-1")]
+    [InlineData("map", "--minimum-pairs", "0")]
+    [InlineData("map", "--model", "")]
     [InlineData("merge")]
     [InlineData("models")]
     public async Task Wrong_usage_ends_with_2_before_any_work(params string[] arguments)
@@ -111,11 +115,14 @@ public sealed class VerbTests : IDisposable
         Assert.Equal(ExitCode.WrongUsage, code);
         Assert.Equal("", output);
         Assert.Contains("--help", error, StringComparison.Ordinal);
+        Assert.DoesNotContain("System.", error, StringComparison.Ordinal);
     }
 
     [Theory]
     [InlineData("models", "show", "/no/such/folder")]
     [InlineData("merge", "/no/such/part.json", "--output", "x.json")]
+    [InlineData("map", "--relation", "no-such.csv")]
+    [InlineData("map", "--output", "/dev/null/x.json")]
     [InlineData("activations", "--ids", "1", "--names", "blocks.*.nothing", "--output", "x.safetensors")]
     public async Task Work_that_fails_ends_with_1_and_one_line(params string[] arguments)
     {

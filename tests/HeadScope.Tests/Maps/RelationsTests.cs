@@ -62,6 +62,7 @@ public class RelationsTests
     [InlineData("country,capital\nFrance,Paris\n", "no column 'source'; the header reads 'country,capital'")]
     [InlineData("source,target\nFrance,Paris\nItaly\n", "line 3: the target is missing in 'Italy'")]
     [InlineData("source,target\n,Paris\n", "line 2: the source is missing")]
+    [InlineData("source,target\nFrance,Paris,Lyon\n", "line 2: 'France,Paris,Lyon' has 3 values for 2 columns")]
     [InlineData("source,target\nFra\"nce,Paris\n", "line 2: a quote")]
     public void FromCsv_says_what_is_wrong_and_where(string text, string message)
     {

@@ -87,7 +87,9 @@ public class LoadingModelsTests
         var mistral = JsonNode.Parse(Llama)!.AsObject();
         mistral["model_type"] = "mistral";
         Assert.Equal(16, Read(mistral.ToJsonString(), "sliding_window", "16").ContextLength);
+        Assert.Equal(16, Read(mistral.ToJsonString(), "sliding_window", "16").SlidingWindow);
         Assert.Equal(64, Read(mistral.ToJsonString(), "sliding_window", "null").ContextLength);
+        Assert.Null(Read(mistral.ToJsonString(), "sliding_window", "64").SlidingWindow);
         mistral["model_type"] = "qwen2";
         mistral["use_sliding_window"] = false;
         Assert.Equal(64, Read(mistral.ToJsonString(), "sliding_window", "16").ContextLength);
