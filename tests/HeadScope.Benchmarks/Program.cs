@@ -9,7 +9,9 @@ var benchmarks = new SortedDictionary<string, Action<string[]>>(StringComparer.O
     ["maps"] = MapsBenchmark.Run,
     ["matmul"] = MatrixProductBenchmark.Run,
     ["salient"] = SalientBenchmark.Run,
+    ["omega"] = OmegaBenchmark.Run,
     ["tokenize"] = TokenizeBenchmark.Run,
+    ["trace"] = TraceBenchmark.Run,
 };
 
 if (args is [var name, .. var rest] && benchmarks.TryGetValue(name, out var run))

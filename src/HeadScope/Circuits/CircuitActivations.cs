@@ -7,21 +7,40 @@ namespace HeadScope.Circuits;
 /// <summary>What tracing needs of a forward pass over some prompts; every reader names layer, prompt and position.</summary>
 internal sealed class CircuitActivations
 {
-    private readonly ForwardPass pass;
     private readonly TransformerConfig config;
     private readonly int length;
+    private readonly Tensor<float>[] normalized;
+    private readonly Tensor<float>[] scales;
+    private readonly Tensor<float>[] patterns;
+    private readonly Tensor<float>[] mixed;
+    private readonly Tensor<float>[] values;
+    private readonly Tensor<float>[] mlps;
+    private readonly Tensor<float> embedding;
+    private readonly Tensor<float>? positions;
 
     private CircuitActivations(TransformerConfig config, IReadOnlyList<CircuitPrompt> prompts, int firstPrompt, ForwardPass pass)
     {
         this.config = config;
-        this.pass = pass;
+        normalized = OfLayers("ln1.hook_normalized");
+        scales = OfLayers("ln1.hook_scale");
+        patterns = OfLayers("attn.hook_pattern");
+        mixed = OfLayers("attn.hook_z");
+        values = OfLayers("attn.hook_v");
+        mlps = OfLayers("hook_mlp_out");
+        embedding = pass["hook_embed"];
+        positions = config.LearnedPositions ? pass["hook_pos_embed"] : null;
         Prompts = prompts;
         FirstPrompt = firstPrompt;
         length = prompts.Max(p => p.Tokens.Count);
+
+        Tensor<float>[] OfLayers(string name) => [.. Enumerable.Range(0, config.LayerCount).Select(layer => pass[$"blocks.{layer}.{name}"])];
     }
 
     /// <summary>The prompts of this part.</summary>
     public IReadOnlyList<CircuitPrompt> Prompts { get; }
+
+    /// <summary>d.</summary>
+    public int ModelWidth => config.ModelWidth;
 
     /// <summary>The length that all prompts are padded to.</summary>
     public int Length => length;
@@ -50,37 +69,37 @@ internal sealed class CircuitActivations
 
     /// <summary>The normalised residual that attention of a layer reads, [d].</summary>
     public ReadOnlySpan<float> Normalized(int layer, int prompt, int position) =>
-        Row(pass[$"blocks.{layer}.ln1.hook_normalized"], prompt, position, config.ModelWidth);
+        Row(normalized[layer], prompt, position, config.ModelWidth);
 
     /// <summary>What the residual was divided by.</summary>
-    public float Scale(int layer, int prompt, int position) => Row(pass[$"blocks.{layer}.ln1.hook_scale"], prompt, position, 1)[0];
+    public float Scale(int layer, int prompt, int position) => Row(scales[layer], prompt, position, 1)[0];
 
     /// <summary>The attention of one query over all keys, [position].</summary>
     public ReadOnlySpan<float> Pattern(Head head, int prompt, int destination) =>
-        pass[$"blocks.{head.Layer}.attn.hook_pattern"].AsFlatSpan()
+        patterns[head.Layer].AsFlatSpan()
             .Slice(((((prompt * config.HeadCount) + head.Index) * length) + destination) * length, length);
 
     /// <summary>The mixed values (z) of one head at all tokens of all prompts, [prompt × <see cref="Length"/>, d_head].</summary>
     public ReadOnlyMatrix MixedValues(Head head) =>
         new ReadOnlyMatrix(
-            pass[$"blocks.{head.Layer}.attn.hook_z"].AsFlatSpan(), Prompts.Count * length, config.HeadCount * config.HeadWidth)
+            mixed[head.Layer].AsFlatSpan(), Prompts.Count * length, config.HeadCount * config.HeadWidth)
             .SliceColumns(head.Index * config.HeadWidth, config.HeadWidth);
 
     /// <summary>The value of a head (of its key/value head) at a token, [d_head].</summary>
     public ReadOnlySpan<float> Value(Head head, int prompt, int position) =>
-        Row(pass[$"blocks.{head.Layer}.attn.hook_v"], prompt, position, config.KeyValueHeadCount * config.HeadWidth)
+        Row(values[head.Layer], prompt, position, config.KeyValueHeadCount * config.HeadWidth)
             .Slice(head.Index / config.GroupSize * config.HeadWidth, config.HeadWidth);
 
     /// <summary>What the MLP of a layer wrote, [d].</summary>
     public ReadOnlySpan<float> MlpOutput(int layer, int prompt, int position) =>
-        Row(pass[$"blocks.{layer}.hook_mlp_out"], prompt, position, config.ModelWidth);
+        Row(mlps[layer], prompt, position, config.ModelWidth);
 
     /// <summary>The token's embedding, [d].</summary>
-    public ReadOnlySpan<float> Embedding(int prompt, int position) => Row(pass["hook_embed"], prompt, position, config.ModelWidth);
+    public ReadOnlySpan<float> Embedding(int prompt, int position) => Row(embedding, prompt, position, config.ModelWidth);
 
     /// <summary>The position's embedding, [d]; empty for models without learned positions.</summary>
     public ReadOnlySpan<float> PositionEmbedding(int prompt, int position) =>
-        config.LearnedPositions ? Row(pass["hook_pos_embed"], prompt, position, config.ModelWidth) : [];
+        positions is null ? [] : Row(positions, prompt, position, config.ModelWidth);
 
     private ReadOnlySpan<float> Row(Tensor<float> tensor, int prompt, int position, int width) =>
         tensor.AsFlatSpan().Slice(((prompt * length) + position) * width, width);

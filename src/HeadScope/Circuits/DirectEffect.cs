@@ -26,7 +26,7 @@ public static class DirectEffect
         var read = new float[config.HeadWidth];
         foreach (var batch in prompts.Prompts.Chunk(batchSize))
         {
-            var options = new RunOptions { Activations = ["blocks.*.attn.hook_z", "ln_final.hook_scale"], Logits = LogitsOf.LastPosition };
+            var options = new RunOptions { Activations = ["blocks.*.attn.hook_z", "ln_final.hook_scale"], Logits = LogitsOf.None };
             var pass = model.Run([.. batch.Select(p => p.Tokens.ToArray())], options, cancellationToken);
             var length = (int)pass["ln_final.hook_scale"].Lengths[1];
             for (var p = 0; p < batch.Length; p++)

@@ -1,4 +1,3 @@
-using System.Numerics.Tensors;
 using HeadScope.Numerics;
 using HeadScope.Transformers;
 
@@ -22,83 +21,80 @@ internal static class FiringFinder
         return [.. found.SelectMany(f => f).OrderBy(f => f.Prompt).ThenBy(f => f.Head).ThenBy(f => f.Destination).ThenBy(f => f.Source)];
     }
 
-    /// <summary>c_k = s_k (u_k · x̃_i)(v_k · x̃_j) for every direction k, with the factor (u_k · x̃_i) of each.</summary>
-    public static (double[] Contributions, double[] Destination) Contributions(
-        Omega omega, ReadOnlySpan<float> destination, ReadOnlySpan<float> source)
-    {
-        var a = Project(omega.Left, omega, Widen(destination));
-        var b = Project(omega.Right, omega, Widen(source));
-        var s = omega.SingularValues.AsFlatSpan();
-        var contributions = new double[omega.Rank];
-        for (var k = 0; k < contributions.Length; k++)
-        {
-            contributions[k] = s[k] * a[k] * b[k];
-        }
-
-        return (contributions, a);
-    }
-
     private static List<Firing> OfHead(Head head, CircuitActivations activations, OmegaCache omegas, SignalOptions options)
     {
-        var firings = new List<Firing>();
+        var pairs = Attended(head, activations, options);
+        if (pairs.Count == 0)
+        {
+            return [];
+        }
+
+        var factors = omegas.FactorsOf(head);
+        var destinations = Tokens(SignalSide.Destination, pairs.Select(p => (p.Prompt, p.Destination)));
+        var sources = Tokens(SignalSide.Source, pairs.Select(p => (p.Prompt, p.Source)));
+        var firings = new List<Firing>(pairs.Count);
+        foreach (var (prompt, destination, source) in pairs)
+        {
+            var core = omegas.Between(head, destination, source);
+            var (contributions, a) = core.Contributions(destinations((prompt, destination)), sources((prompt, source)));
+            var signal = SparseSet.Of(contributions);
+            // A negative score can still win a softmax, but there is no signal to follow.
+            if (signal.Score >= 0)
+            {
+                firings.Add(new Firing(
+                    activations.FirstPrompt + prompt,
+                    head,
+                    destination,
+                    source,
+                    activations.Pattern(head, prompt, destination)[source],
+                    signal,
+                    [.. signal.Directions.Select(k => Math.Sign(a[k]))],
+                    [.. signal.Directions.Select(k => Math.Sqrt(core.SingularValues[k]))]));
+            }
+        }
+
+        return firings;
+
+        // Each token once, in the basis of the side.
+        Func<(int Prompt, int Position), ArraySegment<float>> Tokens(SignalSide side, IEnumerable<(int Prompt, int Position)> tokens)
+        {
+            var rows = new Dictionary<(int Prompt, int Position), int>();
+            foreach (var token in tokens)
+            {
+                rows.TryAdd(token, rows.Count);
+            }
+
+            var d = activations.ModelWidth;
+            var normalized = new float[rows.Count * d];
+            foreach (var ((prompt, position), row) in rows)
+            {
+                activations.Normalized(head.Layer, prompt, position).CopyTo(normalized.AsSpan(row * d));
+            }
+
+            var inBasis = factors.ToBasis(side, new ReadOnlyMatrix(normalized, rows.Count, d));
+            var width = inBasis.Length / rows.Count;
+            return token => new(inBasis, rows[token] * width, width);
+        }
+    }
+
+    private static List<(int Prompt, int Destination, int Source)> Attended(Head head, CircuitActivations activations, SignalOptions options)
+    {
+        var pairs = new List<(int Prompt, int Destination, int Source)>();
         for (var p = 0; p < activations.Prompts.Count; p++)
         {
-            var length = activations.Prompts[p].Tokens.Count;
-            for (var i = 1; i < length; i++)
+            for (var i = 1; i < activations.Prompts[p].Tokens.Count; i++)
             {
                 var pattern = activations.Pattern(head, p, i);
                 for (var j = 1; j <= i; j++)
                 {
-                    if (pattern[j] >= options.PatternThreshold && Signal(head, p, i, j, activations, omegas) is { } firing)
+                    if (pattern[j] >= options.PatternThreshold)
                     {
-                        firings.Add(firing);
+                        pairs.Add((p, i, j));
                     }
                 }
             }
         }
 
-        return firings;
-    }
-
-    // Null when the score is negative: such a score can still win a softmax, but there is no signal to follow.
-    private static Firing? Signal(Head head, int prompt, int destination, int source, CircuitActivations activations, OmegaCache omegas)
-    {
-        var omega = omegas.Between(head, destination, source);
-        var (contributions, a) = Contributions(
-            omega,
-            activations.Normalized(head.Layer, prompt, destination),
-            activations.Normalized(head.Layer, prompt, source));
-        var signal = SparseSet.Of(contributions);
-        return signal.Score < 0
-            ? null
-            : new Firing(
-                activations.FirstPrompt + prompt,
-                head,
-                destination,
-                source,
-                activations.Pattern(head, prompt, destination)[source],
-                signal,
-                [.. signal.Directions.Select(k => Math.Sign(a[k]))],
-                [.. signal.Directions.Select(k => Math.Sqrt(omega.SingularValues[k]))]);
-    }
-
-    private static double[] Widen(ReadOnlySpan<float> x)
-    {
-        var wide = new double[x.Length];
-        TensorPrimitives.ConvertTruncating(x, wide);
-        return wide;
-    }
-
-    private static double[] Project(Tensor<double> directions, Omega omega, double[] x)
-    {
-        var rows = directions.AsFlatSpan();
-        var projections = new double[omega.Rank];
-        for (var k = 0; k < projections.Length; k++)
-        {
-            var direction = rows.Slice(k * omega.Width, omega.Width);
-            projections[k] = TensorPrimitives.Dot<double>(direction[..x.Length], x) + (omega.HasConstant ? direction[^1] : 0);
-        }
-
-        return projections;
+        return pairs;
     }
 }

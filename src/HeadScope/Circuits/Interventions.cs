@@ -112,7 +112,7 @@ public static class Interventions
                     continue;
                 }
 
-                var omega = omegas.Between(edge.Receiver, destination, source);
+                var omega = omegas.Whole(edge.Receiver, destination, source);
                 var position = edge.Side == SignalSide.Destination ? destination : source;
                 var written = Written(model, activations, edge, p, position);
                 var own = Project(omega, firing.Signal.Directions, edge.Side, written, options.WithConstant);

@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using HeadScope.Numerics;
 using HeadScope.Transformers;
 
 namespace HeadScope.Circuits;
@@ -30,4 +31,38 @@ public sealed record Omega(
     /// <exception cref="ArgumentException">There is no such head, or the norms are not folded.</exception>
     public static Omega Of(TransformerModel model, Head head, int relativePosition = 0) =>
         OmegaFactors.Of(model, head).Decompose(relativePosition);
+
+    /// <summary>What each direction contributes to the score between two tokens.</summary>
+    /// <param name="destination">x̂_i, the normalised residual at the destination, [d].</param>
+    /// <param name="source">x̂_j, the normalised residual at the source, [d].</param>
+    /// <returns>c_k = s_k (u_k · x̃_i)(v_k · x̃_j), [d_head]; they add up to the attention score before the division by √d_head.</returns>
+    /// <exception cref="ArgumentException">A vector has another length than d.</exception>
+    public double[] Contributions(ReadOnlySpan<float> destination, ReadOnlySpan<float> source)
+    {
+        var d = Width - (HasConstant ? 1 : 0);
+        if (destination.Length != d || source.Length != d)
+        {
+            throw new ArgumentException($"The residuals have {destination.Length} and {source.Length} channels; expected {d}.");
+        }
+
+        var contributions = new double[Rank];
+        for (var k = 0; k < Rank; k++)
+        {
+            contributions[k] = SingularValues[k] * Along(Left, k, destination) * Along(Right, k, source);
+        }
+
+        return contributions;
+    }
+
+    private double Along(Tensor<double> directions, int k, ReadOnlySpan<float> x)
+    {
+        var direction = directions.AsFlatSpan().Slice(k * Width, Width);
+        var sum = HasConstant ? direction[^1] : 0;
+        for (var i = 0; i < x.Length; i++)
+        {
+            sum += direction[i] * x[i];
+        }
+
+        return sum;
+    }
 }

@@ -7,14 +7,19 @@ namespace HeadScope.Circuits;
 internal sealed class OmegaCache(TransformerModel model)
 {
     private readonly ConcurrentDictionary<Head, Lazy<OmegaFactors>> factors = new();
-    private readonly ConcurrentDictionary<(Head Head, int RelativePosition), Lazy<Omega>> omegas = new();
+    private readonly ConcurrentDictionary<(Head Head, int RelativePosition), Lazy<OmegaCore>> cores = new();
 
-    /// <summary>The decomposition of a head between two positions.</summary>
-    public Omega Between(Head head, int destination, int source)
+    /// <summary>The factors of a head.</summary>
+    public OmegaFactors FactorsOf(Head head) => factors.GetOrAdd(head, h => new(() => OmegaFactors.Of(model, h))).Value;
+
+    /// <summary>The decomposition of a head between two positions, within the bases of its factors.</summary>
+    public OmegaCore Between(Head head, int destination, int source)
     {
         var relative = model.Config.Rotary is null ? 0 : destination - source;
-        return omegas.GetOrAdd((head, relative), key => new(() => FactorsOf(key.Head).Decompose(key.RelativePosition))).Value;
+        return cores.GetOrAdd((head, relative), key => new(() => FactorsOf(key.Head).Core(key.RelativePosition))).Value;
     }
 
-    private OmegaFactors FactorsOf(Head head) => factors.GetOrAdd(head, h => new(() => OmegaFactors.Of(model, h))).Value;
+    /// <summary>The same with directions in the residual stream; made anew each time.</summary>
+    public Omega Whole(Head head, int destination, int source) =>
+        FactorsOf(head).Expand(Between(head, destination, source), model.Config.Rotary is null ? 0 : destination - source);
 }

@@ -13,6 +13,8 @@ public sealed class OmegaFactors
 {
     private readonly ThinQr query;
     private readonly ThinQr key;
+    private readonly Lazy<(float[] Basis, int Rank)> queryBasis;
+    private readonly Lazy<(float[] Basis, int Rank)> keyBasis;
     private readonly RotaryEmbedding? rotary;
     private readonly int headWidth;
 
@@ -24,6 +26,8 @@ public sealed class OmegaFactors
         this.query = query;
         this.key = key;
         this.rotary = rotary;
+        queryBasis = Narrow(query);
+        keyBasis = Narrow(key);
     }
 
     /// <summary>The head.</summary>
@@ -62,7 +66,10 @@ public sealed class OmegaFactors
     /// <summary>The singular value decomposition of Ω at a relative position.</summary>
     /// <param name="relativePosition">Δ = destination - source; matters for rotary models only.</param>
     /// <returns>The decomposition.</returns>
-    public Omega Decompose(int relativePosition = 0)
+    public Omega Decompose(int relativePosition = 0) => Expand(Core(relativePosition), rotary is null ? 0 : relativePosition);
+
+    /// <summary>The decomposition within the two bases: all that depends on the relative position, and d_head wide.</summary>
+    internal OmegaCore Core(int relativePosition)
     {
         var e = headWidth;
         var left = Rotated(query.R, relativePosition);
@@ -77,16 +84,54 @@ public sealed class OmegaFactors
             }
         }
 
-        var svd = SmallSvd.Of(core, leftRank, rightRank);
-        var rank = (int)svd.SingularValues.Lengths[0];
-        return new Omega(
-            Head,
-            rotary is null ? 0 : relativePosition,
-            HasConstant,
-            svd.SingularValues,
-            Directions(query.Q, rank, k => row => svd.U[row, k]),
-            Directions(key.Q, rank, k => row => svd.VTransposed[k, row]));
+        return OmegaCore.Of(SmallSvd.Of(core, leftRank, rightRank));
     }
+
+    /// <summary>The rows x̃ in the basis of one side, Q_basisᵀ x̃: what all firings at these tokens share.</summary>
+    /// <param name="side">The side.</param>
+    /// <param name="normalized">x̂, [n, d]; the constant 1 is thought behind each row where there is one.</param>
+    /// <returns>[n, rank of the basis].</returns>
+    internal float[] ToBasis(SignalSide side, ReadOnlyMatrix normalized)
+    {
+        var (basis, rank) = side == SignalSide.Destination ? queryBasis.Value : keyBasis.Value;
+        var rows = new float[normalized.Rows * rank];
+        MatrixProduct.Multiply(
+            normalized, new ReadOnlyMatrix(basis, normalized.Columns, rank), new Matrix(rows, normalized.Rows, rank));
+        if (HasConstant)
+        {
+            var constant = basis.AsSpan(normalized.Columns * rank, rank);
+            for (var row = 0; row < normalized.Rows; row++)
+            {
+                var x = rows.AsSpan(row * rank, rank);
+                TensorPrimitives.Add(x, constant, x);
+            }
+        }
+
+        return rows;
+    }
+
+    /// <summary>A vector of the basis of one side in the residual stream, [d or d + 1].</summary>
+    internal double[] FromBasis(SignalSide side, ReadOnlySpan<double> vector)
+    {
+        var q = (side == SignalSide.Destination ? query : key).Q;
+        var from = q.AsFlatSpan();
+        var sum = new double[(int)q.Lengths[0]];
+        for (var i = 0; i < sum.Length; i++)
+        {
+            sum[i] = TensorPrimitives.Dot(from.Slice(i * vector.Length, vector.Length), vector);
+        }
+
+        return sum;
+    }
+
+    /// <summary>The whole decomposition, with directions in the residual stream.</summary>
+    internal Omega Expand(OmegaCore core, int relativePosition) => new(
+        Head,
+        relativePosition,
+        HasConstant,
+        Tensor.Create<double>([.. core.SingularValues]),
+        Directions(SignalSide.Destination, core),
+        Directions(SignalSide.Source, core));
 
     private static ThinQr Factor(ReadOnlyMatrix weight, ReadOnlySpan<float> bias, bool hasConstant)
     {
@@ -132,28 +177,22 @@ public sealed class OmegaFactors
         return rows;
     }
 
-    // Row k: Q times the k-th singular vector of the core.
-    private static Tensor<double> Directions(Tensor<double> q, int rank, Func<int, Func<int, double>> vector)
+    private Tensor<double> Directions(SignalSide side, OmegaCore core)
     {
-        var (width, inner) = ((int)q.Lengths[0], (int)q.Lengths[1]);
-        var directions = Tensor.CreateFromShape<double>([rank, width]);
-        var from = q.AsFlatSpan();
-        var to = directions.AsFlatSpan();
-        var coefficients = new double[inner];
-        for (var k = 0; k < rank; k++)
+        var width = (int)(side == SignalSide.Destination ? query : key).Q.Lengths[0];
+        var directions = new double[core.Rank * width];
+        for (var k = 0; k < core.Rank; k++)
         {
-            var core = vector(k);
-            for (var row = 0; row < inner; row++)
-            {
-                coefficients[row] = core(row);
-            }
-
-            for (var i = 0; i < width; i++)
-            {
-                to[(k * width) + i] = TensorPrimitives.Dot<double>(from.Slice(i * inner, inner), coefficients);
-            }
+            FromBasis(side, core.Direction(side, k)).CopyTo(directions, k * width);
         }
 
-        return directions;
+        return Tensor.Create(directions, [core.Rank, width]);
     }
+
+    private static Lazy<(float[] Basis, int Rank)> Narrow(ThinQr qr) => new(() =>
+    {
+        var basis = new float[qr.Q.FlattenedLength];
+        TensorPrimitives.ConvertTruncating<double, float>(qr.Q.AsFlatSpan(), basis);
+        return (basis, (int)qr.Q.Lengths[1]);
+    });
 }

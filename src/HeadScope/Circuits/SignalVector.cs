@@ -1,5 +1,4 @@
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
 
 namespace HeadScope.Circuits;
 
@@ -7,16 +6,15 @@ namespace HeadScope.Circuits;
 internal static class SignalVector
 {
     /// <summary>U_S = Σ_{k in S} sign(a_k) √s_k u_k, or V_S with v_k on the source side; [d or d + 1].</summary>
-    public static double[] Of(Omega omega, Firing firing, SignalSide side)
+    public static double[] Of(OmegaCache omegas, Firing firing, SignalSide side)
     {
-        var directions = (side == SignalSide.Destination ? omega.Left : omega.Right).AsFlatSpan();
-        var sum = new double[omega.Width];
+        var core = omegas.Between(firing.Head, firing.Destination, firing.Source);
+        var sum = new double[core.Direction(side, 0).Length];
         for (var n = 0; n < firing.Signal.Directions.Count; n++)
         {
-            var direction = directions.Slice(firing.Signal.Directions[n] * omega.Width, omega.Width);
-            TensorPrimitives.MultiplyAdd<double>(direction, firing.Signs[n] * firing.Magnitudes[n], sum, sum);
+            TensorPrimitives.MultiplyAdd(core.Direction(side, firing.Signal.Directions[n]), firing.Signs[n] * firing.Magnitudes[n], sum, sum);
         }
 
-        return sum;
+        return omegas.FactorsOf(firing.Head).FromBasis(side, sum);
     }
 }

@@ -91,17 +91,7 @@ internal sealed class SignalWalk
 
     private List<KeyValuePair<Component, double>> LeadingHeads(Firing firing, SignalSide side)
     {
-        var heads = upstream.Heads(firing, side);
-        var constant = upstream.Constant(firing, side) / upstream.Scale(firing, side);
-        var parts = new List<KeyValuePair<Component, double>>(heads.Length);
-        for (var m = 0; m < heads.GetLength(0); m++)
-        {
-            for (var n = 0; n < heads.GetLength(1); n++)
-            {
-                parts.Add(new(new Head(m, n), heads[m, n] + constant));
-            }
-        }
-
+        var parts = upstream.HeadsWithConstant(firing, side);
         return Leading(parts, parts.Sum(p => p.Value));
     }
 

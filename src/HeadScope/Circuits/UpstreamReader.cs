@@ -37,28 +37,23 @@ internal sealed class UpstreamReader
             cancellationToken);
     }
 
-    /// <summary>What every head below the firing's layer adds to the signal on one side, [layer, head], without the constant.</summary>
-    public double[,] Heads(Firing firing, SignalSide side)
+    /// <summary>What every head below the firing's layer adds to the signal on one side, by layer and head, each with the whole constant
+    /// on top, divided by the scale: the numbers of the authors' code.</summary>
+    public List<KeyValuePair<Component, double>> HeadsWithConstant(Firing firing, SignalSide side)
     {
-        var (weights, _, position) = Project(firing, side);
-        var parts = new double[firing.Head.Layer, model.Config.HeadCount];
+        var (weights, constant, position) = Project(firing, side);
+        var share = constant / Scale(firing, side);
+        var parts = new List<KeyValuePair<Component, double>>(firing.Head.Layer * model.Config.HeadCount);
         for (var m = 0; m < firing.Head.Layer; m++)
         {
             for (var n = 0; n < model.Config.HeadCount; n++)
             {
-                parts[m, n] = TensorPrimitives.Dot(HeadOutput(new(m, n), firing, position), weights);
+                parts.Add(new(new Head(m, n), TensorPrimitives.Dot(HeadOutput(new(m, n), firing, position), weights) + share));
             }
         }
 
         return parts;
     }
-
-    /// <summary>The share of the constant in the signal: U_S[d], not divided by the scale; 0 without biases.</summary>
-    public double Constant(Firing firing, SignalSide side) => Project(firing, side).Constant;
-
-    /// <summary>What the residual was divided by on one side.</summary>
-    public float Scale(Firing firing, SignalSide side) =>
-        activations.Scale(firing.Head.Layer, firing.Prompt - activations.FirstPrompt, PositionOf(firing, side));
 
     /// <summary>The parts of all components on one side.</summary>
     public List<KeyValuePair<Component, double>> Parts(Firing firing, SignalSide side)
@@ -124,6 +119,10 @@ internal sealed class UpstreamReader
         return new Upstream(side, position, Scale(firing, side), Parts(firing, side), perSource);
     }
 
+    // What the residual was divided by on one side.
+    private float Scale(Firing firing, SignalSide side) =>
+        activations.Scale(firing.Head.Layer, firing.Prompt - activations.FirstPrompt, PositionOf(firing, side));
+
     private static int PositionOf(Firing firing, SignalSide side) =>
         side == SignalSide.Destination ? firing.Destination : firing.Source;
 
@@ -138,7 +137,7 @@ internal sealed class UpstreamReader
     private (float[] Weights, double Constant, int Position) Project(Firing firing, SignalSide side)
     {
         var position = PositionOf(firing, side);
-        var signal = SignalVector.Of(omegas.Between(firing.Head, firing.Destination, firing.Source), firing, side);
+        var signal = SignalVector.Of(omegas, firing, side);
         var scale = Scale(firing, side);
         var weights = new float[model.Config.ModelWidth];
         for (var i = 0; i < weights.Length; i++)

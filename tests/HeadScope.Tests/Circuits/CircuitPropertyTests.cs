@@ -49,7 +49,7 @@ public class CircuitPropertyTests
         return SignalUpstream.Of(model, prompts, [.. firings.Take(20)]).All(upstream => new[] { upstream.Source, upstream.Destination }.All(side =>
         {
             var firing = upstream.Firing;
-            var signal = SignalVector.Of(omegas.Between(firing.Head, firing.Destination, firing.Source), firing, side.Side);
+            var signal = SignalVector.Of(omegas, firing, side.Side);
             var residual = activations.Normalized(firing.Head.Layer, firing.Prompt, side.Position);
             var projection = signal.Length > residual.Length ? signal[^1] : 0;
             for (var i = 0; i < residual.Length; i++)

@@ -22,14 +22,19 @@ public class UpstreamReferenceTests
         var activations = CircuitActivations.Of(folded, reference.Prompts.Prompts, 0, reference.Prompts.Count, default);
         var reader = new UpstreamReader(folded, activations, omegas, default);
         var heads = folded.Config.LayerCount * folded.Config.HeadCount;
+        var wholes = new Dictionary<Head, Omega>();
         for (var f = 0; f < firings.Count; f++)
         {
             var firing = firings[f];
             var where = $"{firing.Head} {firing.Destination} {firing.Source} in {firing.Prompt}";
-            var ours = FiringFinder.Contributions(
-                omegas.Between(firing.Head, firing.Destination, firing.Source),
+            if (!wholes.TryGetValue(firing.Head, out var omega))
+            {
+                wholes[firing.Head] = omega = Omega.Of(folded, firing.Head);
+            }
+
+            var ours = omega.Contributions(
                 activations.Normalized(firing.Head.Layer, firing.Prompt, firing.Destination),
-                activations.Normalized(firing.Head.Layer, firing.Prompt, firing.Source)).Contributions;
+                activations.Normalized(firing.Head.Layer, firing.Prompt, firing.Source));
             var rank = ours.Length;
             for (var k = 0; k < rank; k++)
             {
@@ -90,21 +95,16 @@ public class UpstreamReferenceTests
 
     internal static void AssertHeads(UpstreamReader reader, Firing firing, SignalSide side, ReadOnlySpan<float> expected, string where)
     {
-        var heads = reader.Heads(firing, side);
-        var constant = reader.Constant(firing, side) / reader.Scale(firing, side);
+        var heads = reader.HeadsWithConstant(firing, side);
         var largest = 0.0;
         foreach (var value in expected)
         {
             largest = Math.Max(largest, Math.Abs(value));
         }
 
-        for (var m = 0; m < heads.GetLength(0); m++)
+        for (var n = 0; n < heads.Count; n++)
         {
-            for (var n = 0; n < heads.GetLength(1); n++)
-            {
-                var value = expected[(m * heads.GetLength(1)) + n];
-                Assert.True(Math.Abs(value - heads[m, n] - constant) <= 1e-4 * largest, $"{where}, {side}, {m}.{n}: {heads[m, n] + constant}, not {value}");
-            }
+            Assert.True(Math.Abs(expected[n] - heads[n].Value) <= 1e-4 * largest, $"{where}, {side}, {heads[n].Key}: {heads[n].Value}, not {expected[n]}");
         }
     }
 

@@ -1,0 +1,33 @@
+using System.Globalization;
+using HeadScope.Circuits;
+using HeadScope.Numerics;
+
+namespace HeadScope.Benchmarks;
+
+/// <summary>
+/// The decomposition of all 144 heads of GPT-2 small's shape: thin QR of both factors, SVD of the core, directions; against PyTorch's SVD of
+/// the (769 × 769) matrices, as the authors' code has it. PyTorch decomposes some heads and the time is scaled to all.
+/// </summary>
+internal static class OmegaBenchmark
+{
+    private const int PeerHeads = 2;
+
+    /// <summary>Runs it.</summary>
+    public static void Run(string[] arguments)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(arguments.Length, 0, nameof(arguments));
+        using var random = RandomGpt2.Load();
+        var model = CircuitModel.Of(random);
+        var heads = model.Heads;
+        using var peer = Peer.Start("circuits.py");
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Parallelism.Threads} threads; peer: {peer.Description}\n"));
+        Console.WriteLine(Comparison.TableHead("PyTorch"));
+        var measured = Comparison.Measure(
+            $"Omega of all {heads.Count} heads, 769 × 769 of rank 64",
+            () => Parallelism.For(heads.Count, i => OmegaFactors.Of(model, heads[i]).Decompose()),
+            peer,
+            $"svd {PeerHeads}",
+            blocks: 5);
+        Console.WriteLine(measured with { Theirs = measured.Theirs * heads.Count / PeerHeads });
+    }
+}
