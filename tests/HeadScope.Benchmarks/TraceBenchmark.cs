@@ -51,11 +51,13 @@ internal static class TraceBenchmark
         GC.Collect();
         ResetPeak();
         var start = Stopwatch.GetTimestamp();
+        var processor = Process.GetCurrentProcess().TotalProcessorTime;
         var result = trace();
+        var processorSeconds = (Process.GetCurrentProcess().TotalProcessorTime - processor).TotalSeconds;
         var seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{what}: {seconds:0.00} s, peak {Peak():0.00} GB, {result.PromptCount} prompts, {result.Firings.Values.Sum()} firings, "
+            $"{what}: {seconds:0.00} s ({processorSeconds:0.0} s of processors), peak {Peak():0.00} GB, {result.PromptCount} prompts, {result.Firings.Values.Sum()} firings, "
             + $"{Followed(result)} of them followed, {result.Edges.Count} edges"));
         return (seconds, result);
     }
