@@ -32,17 +32,17 @@ internal sealed class OmegaCore
     public static OmegaCore Of(SmallSvd svd)
     {
         var (rows, rank) = ((int)svd.U.Lengths[0], (int)svd.U.Lengths[1]);
-        var left = new double[rank * rows];
+        var columns = new double[rank * rows];
         var u = svd.U.AsFlatSpan();
         for (var k = 0; k < rank; k++)
         {
             for (var row = 0; row < rows; row++)
             {
-                left[(k * rows) + row] = u[(row * rank) + k];
+                columns[(k * rows) + row] = u[(row * rank) + k];
             }
         }
 
-        return new(svd.SingularValues.AsFlatSpan().ToArray(), left, rows, svd.VTransposed.AsFlatSpan().ToArray(), (int)svd.VTransposed.Lengths[1]);
+        return new(svd.SingularValues.AsFlatSpan().ToArray(), columns, rows, svd.VTransposed.AsFlatSpan().ToArray(), (int)svd.VTransposed.Lengths[1]);
     }
 
     /// <summary>û_k, or v̂_k on the source side.</summary>
