@@ -14,6 +14,10 @@ public sealed class FigureExportTests(PlotlyBrowser plotly) : IDisposable
         new Layout { Title = "A map", Axes = new Dictionary<string, Axis>(StringComparer.Ordinal) { ["x"] = new() { Title = "head" }, ["y"] = new() { AutoRange = "reversed" } } },
         "A map of six cells.");
 
+    /// <summary>Waits until plotly.js has taken the place of every drawing; gives up after half a minute.</summary>
+    private const string Drawn =
+        "(async () => { for (let i = 0; i < 300 && document.querySelector('svg[role=img]'); i++) await new Promise(r => setTimeout(r, 100)); })()";
+
     private readonly string folder = Directory.CreateTempSubdirectory("headscope-test-").FullName;
 
     public void Dispose() => Directory.Delete(folder, recursive: true);
@@ -118,16 +122,40 @@ public sealed class FigureExportTests(PlotlyBrowser plotly) : IDisposable
         await File.WriteAllTextAsync(without, HtmlPage.Of("A map", [Map]).Replace(PlotlyScript.Address, "file:///nowhere.js", StringComparison.Ordinal), TestContext.Current.CancellationToken);
         await using var own = await HeadlessBrowser.StartAsync(TestContext.Current.CancellationToken);
         await own.OpenAsync(with, TestContext.Current.CancellationToken);
-        const string Settle = "new Promise(r => setTimeout(r, 500))";
-        await own.EvaluateAsync(Settle, TestContext.Current.CancellationToken);
+        await own.EvaluateAsync(Drawn, TestContext.Current.CancellationToken);
         var plots = await own.EvaluateAsync("document.querySelectorAll('.js-plotly-plot').length", TestContext.Current.CancellationToken);
         Assert.Equal(2, plots!.GetValue<int>());
         var stills = await own.EvaluateAsync("document.querySelectorAll('svg[role=img]').length", TestContext.Current.CancellationToken);
         Assert.Equal(0, stills!.GetValue<int>());
         await own.OpenAsync(without, TestContext.Current.CancellationToken);
-        await own.EvaluateAsync(Settle, TestContext.Current.CancellationToken);
+        await own.EvaluateAsync("new Promise(r => setTimeout(r, 500))", TestContext.Current.CancellationToken);
         stills = await own.EvaluateAsync("document.querySelectorAll('svg[role=img]').length", TestContext.Current.CancellationToken);
         Assert.Equal(1, stills!.GetValue<int>());
         Assert.NotNull(browser);
+    }
+
+    [Fact]
+    public async Task The_list_on_a_page_chooses_the_view_with_and_without_plotly()
+    {
+        plotly.Get();
+        var three = Map with
+        {
+            Traces = [Map.Traces[0], Map.Traces[0], Map.Traces[0]],
+            Choices = [new Choice("a", [true, false, false]), new Choice("b", [false, true, false]), new Choice("c", [false, false, true])],
+        };
+        var (with, without) = (Path.Combine(folder, "with.html"), Path.Combine(folder, "without.html"));
+        await File.WriteAllTextAsync(with, HtmlPage.Of("x", [three], PlotlyScript.Find()), TestContext.Current.CancellationToken);
+        await File.WriteAllTextAsync(without, HtmlPage.Of("x", [three]).Replace(PlotlyScript.Address, "file:///nowhere.js", StringComparison.Ordinal), TestContext.Current.CancellationToken);
+        await using var own = await HeadlessBrowser.StartAsync(TestContext.Current.CancellationToken);
+        const string ChooseLast = "(() => { const s = document.querySelector('select'); s.selectedIndex = 2; s.dispatchEvent(new Event('change')); })()";
+        await own.OpenAsync(with, TestContext.Current.CancellationToken);
+        await own.EvaluateAsync(Drawn, TestContext.Current.CancellationToken);
+        await own.EvaluateAsync(ChooseLast, TestContext.Current.CancellationToken);
+        var visible = await own.EvaluateAsync("document.querySelector('.js-plotly-plot').data.map(t => t.visible === true)", TestContext.Current.CancellationToken);
+        Assert.Equal("[false,false,true]", visible!.ToJsonString());
+        await own.OpenAsync(without, TestContext.Current.CancellationToken);
+        await own.EvaluateAsync(ChooseLast, TestContext.Current.CancellationToken);
+        var hidden = await own.EvaluateAsync("[...document.querySelectorAll('[data-choice]')].map(d => d.hidden)", TestContext.Current.CancellationToken);
+        Assert.Equal("[true,true,false]", hidden!.ToJsonString());
     }
 }
