@@ -8,13 +8,13 @@ namespace HeadScope.Benchmarks;
 /// <summary>MAPS static scores: one relation on all heads of SmolLM2 against PyTorch, all relations there and on the demo model.</summary>
 internal static class MapsBenchmark
 {
-    /// <summary>Runs it; arguments are SmolLM2's GGUF file, by default the one of the reference data, and processor for the processor
-    /// seconds of one thread, which a busy machine disturbs less.</summary>
+    /// <summary>Runs it; arguments are SmolLM2's GGUF file, by default the one of the reference data, and --cpu for the processor seconds
+    /// of one thread, which a busy machine disturbs less.</summary>
     public static void Run(string[] arguments)
     {
-        var processor = arguments.Contains("processor", StringComparer.Ordinal);
+        var processor = arguments.Contains("--cpu", StringComparer.Ordinal);
         Parallelism.Threads = processor ? 1 : Parallelism.Threads;
-        var path = arguments.FirstOrDefault(a => a is not "processor") is { } given ? given : Path.Combine(
+        var path = arguments.FirstOrDefault(a => a is not "--cpu") is { } given ? given : Path.Combine(
             Environment.GetEnvironmentVariable("HEADSCOPE_TEST_DATA")
                 ?? throw new ArgumentException("Name SmolLM2's model.gguf, or set HEADSCOPE_TEST_DATA to the folder of the reference data."),
             "models", "smollm2-135m-instruct", "model.gguf");

@@ -15,15 +15,13 @@ internal static class SalientBenchmark
 {
     private const int Layers = 12, Width = 768, Mlp = 3072, Vocabulary = 50257;
 
-    private const int Blocks = 3;
-
     /// <summary>Runs it; arguments are how many heads the peer does (4), the time of its loop over heads being scaled up to 144, and
-    /// processor for the processor seconds of one thread, which a busy machine disturbs less.</summary>
+    /// --cpu for the processor seconds of one thread, which a busy machine disturbs less.</summary>
     public static void Run(string[] arguments)
     {
-        var processor = arguments.Contains("processor", StringComparer.Ordinal);
+        var processor = arguments.Contains("--cpu", StringComparer.Ordinal);
         Parallelism.Threads = processor ? 1 : Parallelism.Threads;
-        var heads = arguments.FirstOrDefault(a => a is not "processor") is { } given ? int.Parse(given, CultureInfo.InvariantCulture) : 4;
+        var heads = arguments.FirstOrDefault(a => a is not "--cpu") is { } given ? int.Parse(given, CultureInfo.InvariantCulture) : 4;
         var folder = Directory.CreateTempSubdirectory("headscope-salient-");
         try
         {
@@ -32,8 +30,9 @@ internal static class SalientBenchmark
             using var peer = Peer.Start("maps.py");
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Parallelism.Threads} threads; peer: {peer.Description}\n"));
             Console.WriteLine(Comparison.TableHead("PyTorch"));
-            var (ours, official, hoisted) = (new double[Blocks], new double[Blocks], new double[Blocks]);
-            for (var block = 0; block < Blocks; block++)
+            var blocks = processor ? 1 : 3;
+            var (ours, official, hoisted) = (new double[blocks], new double[blocks], new double[blocks]);
+            for (var block = 0; block < blocks; block++)
             {
                 double Peer(int count, int once) => peer.Seconds(string.Create(CultureInfo.InvariantCulture, $"salient gpt2 {count} {once}"), 1, processor);
                 void AllHeads() => SalientOperations.Of(model, heads: null);
@@ -45,8 +44,8 @@ internal static class SalientBenchmark
 
             Array.ForEach([ours, official, hoisted], Array.Sort);
             Console.WriteLine(new Comparison(
-                string.Create(CultureInfo.InvariantCulture, $"shape of GPT-2 small, 144 heads (PyTorch: {heads}, scaled up)"), ours[Blocks / 2], official[Blocks / 2]));
-            Console.WriteLine(new Comparison("the same, first MLP once for all heads in PyTorch too", ours[Blocks / 2], hoisted[Blocks / 2]));
+                string.Create(CultureInfo.InvariantCulture, $"shape of GPT-2 small, 144 heads (PyTorch: {heads}, scaled up)"), ours[blocks / 2], official[blocks / 2]));
+            Console.WriteLine(new Comparison("the same, first MLP once for all heads in PyTorch too", ours[blocks / 2], hoisted[blocks / 2]));
         }
         finally
         {

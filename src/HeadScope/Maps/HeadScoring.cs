@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using HeadScope.Numerics;
 using HeadScope.Transformers;
 
@@ -27,6 +28,9 @@ internal sealed class HeadScoring(TransformerModel model, IReadOnlyList<Head> he
     private const int BlockProjections = 384;
 
     private readonly List<HeadHit> hits = [];
+
+    // Room for a block's projections, of which few remain undecided.
+    private readonly ConcurrentBag<ProjectionRows> unused = [];
 
     private int Width => model.Config.ModelWidth;
 
@@ -103,7 +107,11 @@ internal sealed class HeadScoring(TransformerModel model, IReadOnlyList<Head> he
     private ProjectionRows Project(Item item, TargetRanking ranking)
     {
         var z = new float[item.Pairs * model.Config.HeadWidth];
-        var result = new ProjectionRows(Width);
+        if (!unused.TryTake(out var result))
+        {
+            result = new ProjectionRows(Width);
+        }
+
         for (var i = 0; i < item.Heads; i++)
         {
             var head = heads[item.FirstHead + i];
@@ -127,7 +135,11 @@ internal sealed class HeadScoring(TransformerModel model, IReadOnlyList<Head> he
         }
 
         ranking.Screen(result);
-        return result;
+        var undecided = new ProjectionRows(Width);
+        undecided.Append(result);
+        result.Clear();
+        unused.Add(result);
+        return undecided;
     }
 
     private void Count(ProjectionRows waiting, TargetRanking ranking, IProgress<WorkProgress>? progress, CancellationToken cancellationToken)
