@@ -23,7 +23,11 @@ internal static class LorsaTrainCommand
         };
         var heads = Number("--heads", "The number of one-dimensional heads.", defaults.Heads);
         var k = Number("--k", "How many heads are active at a token.", defaults.TopK);
-        var context = Number("--context", "The length of the sequences, in tokens.", defaults.ContextLength);
+        var context = new Option<int>("--context")
+        {
+            Description = "The length of the sequences, in tokens; 256, or the model's context where that is shorter, when not given.",
+            HelpName = "n",
+        };
         var batch = Number("--batch", "How many sequences make a batch.", defaults.BatchSequences);
         var tokens = new Option<long>("--tokens") { Description = "How many tokens to train on.", HelpName = "n", DefaultValueFactory = _ => defaults.Tokens };
         var rate = new Option<double>("--learning-rate") { Description = "The largest learning rate.", HelpName = "x", DefaultValueFactory = _ => defaults.LearningRate };

@@ -33,7 +33,7 @@ public static class LorsaTrainer
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(model);
-        options ??= new();
+        options = (options ?? new()).For(model);
         var source = new ModelActivationSource(
             model, layer, corpus, options.ContextLength, options.HeldOutSequences, options.ShuffleBuffer, options.Seed);
         var config = ConfigFor(model, layer, options);
@@ -83,6 +83,7 @@ public static class LorsaTrainer
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(options);
+        options = options.For(model);
         var rotary = model.Config.Rotary;
         return new LorsaConfig
         {

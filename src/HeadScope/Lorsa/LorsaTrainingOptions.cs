@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Reflection;
+using HeadScope.Transformers;
 
 namespace HeadScope.Lorsa;
 
@@ -18,8 +19,8 @@ public sealed record LorsaTrainingOptions
     /// <summary>Which heads are active.</summary>
     public LorsaActivation Activation { get; init; } = LorsaActivation.TopK;
 
-    /// <summary>T, the length of the sequences.</summary>
-    public int ContextLength { get; init; } = 256;
+    /// <summary>T, the length of the sequences; 0 for 256, or the model's context where that is shorter.</summary>
+    public int ContextLength { get; init; }
 
     /// <summary>How many sequences make a batch.</summary>
     public int BatchSequences { get; init; } = 4;
@@ -112,6 +113,10 @@ public sealed record LorsaTrainingOptions
     public int CheckpointEvery { get; init; } = 200;
 
     internal long Steps => Tokens / ((long)BatchSequences * ContextLength);
+
+    /// <summary>The same with the length of the sequences that a model suits, where none is given.</summary>
+    internal LorsaTrainingOptions For(TransformerModel model) =>
+        ContextLength == 0 ? this with { ContextLength = Math.Min(256, model.Config.ContextLength) } : this;
 
     /// <summary>The options that the numbers of a training depend on, by name: what must not change when it is resumed.</summary>
     internal SortedDictionary<string, string> Fingerprint(LorsaConfig config)

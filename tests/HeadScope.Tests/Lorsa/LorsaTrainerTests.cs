@@ -140,8 +140,9 @@ public sealed class LorsaTrainerTests : IDisposable
     public void A_corpus_that_is_too_short_is_refused()
     {
         using var model = TransformerModel.Load("demo");
+        Assert.Equal(128, LorsaTrainer.ConfigFor(model, 1, new()).ContextLength);
         var error = Assert.Throws<InvalidDataException>(() => LorsaTrainer.Train(
-            model, 1, new[] { "Too short." }, new() { Heads = 64, TopK = 4, ContextLength = 64 }, cancellationToken: TestContext.Current.CancellationToken));
+            model, 1, new[] { "Too short." }, new() { Heads = 64, TopK = 4 }, cancellationToken: TestContext.Current.CancellationToken));
         Assert.Contains("too short", error.Message, StringComparison.Ordinal);
     }
 
