@@ -25,6 +25,9 @@ internal sealed class HelpWithExamples(HelpAction usual) : SynchronousCommandLin
           NO_COLOR            no colours in the terminal
         """;
 
+    /// <summary>True: who asks for help has not given the required options yet.</summary>
+    public override bool ClearsParseErrors => true;
+
     /// <inheritdoc/>
     public override int Invoke(ParseResult parseResult)
     {

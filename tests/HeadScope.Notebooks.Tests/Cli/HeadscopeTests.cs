@@ -48,6 +48,19 @@ public class HeadscopeTests
     }
 
     [Fact]
+    public async Task Every_verb_has_help_also_without_its_required_options()
+    {
+        foreach (var verb in Verbs(Headscope.CreateRoot()))
+        {
+            var words = Headscope.CommandPath(verb).Split(' ')[1..];
+            var (code, output, error) = await CommandLine.RunAsync([.. words, "--help"]);
+            Assert.Equal((ExitCode.Done, ""), (code, error));
+            Assert.Contains("Examples:", output, StringComparison.Ordinal);
+            Assert.Contains("Exit codes:", output, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
     public void Every_verb_and_option_is_described()
     {
         foreach (var command in Headscope.CreateRoot().Subcommands.SelectMany(WithSubcommands))
