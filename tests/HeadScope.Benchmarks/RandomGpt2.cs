@@ -6,7 +6,7 @@ namespace HeadScope.Benchmarks;
 
 /// <summary>
 /// A model with the shapes of GPT-2 small and random weights, written once to a temporary folder (0.5 GB). Queries and keys are scaled so
-/// that heads fire about as often as those of trained models: a logit of the softmax has a standard deviation near 1.5.
+/// that heads fire about as often as those of trained models: a logit of the softmax has a standard deviation near 2.
 /// </summary>
 internal static class RandomGpt2
 {
@@ -45,7 +45,7 @@ internal static class RandomGpt2
         for (var layer = 0; layer < Layers; layer++)
         {
             var start = $"h.{layer}.";
-            var attention = Normal(0.044, Width, 3 * Width);
+            var attention = Normal(0.05, Width, 3 * Width);
             tensors[start + "ln_1.weight"] = Constant(1, Width);
             tensors[start + "ln_1.bias"] = Constant(0, Width);
             tensors[start + "attn.c_attn.weight"] = attention;

@@ -31,9 +31,9 @@ internal static class TraceBenchmark
         Report("demo model, 16 prompts, default", () => CircuitTracer.Trace(demo, small));
 
         // The demo model's tokens are tokens of the larger vocabulary too. Random heads do not look for the indirect object, so whatever
-        // the roots fire on is followed.
+        // the roots fire on is followed, and all heads of the last three layers are roots.
         var prompts = Ioi.Prompts(count).For(demo) with { RootSource = null };
-        Head[] roots = [new(9, 6), new(9, 9), new(10, 0)];
+        Head[] roots = [.. random.Heads.Where(h => h.Layer >= 9)];
         Report("GPT-2 small's shape, default", () => CircuitTracer.Trace(random, prompts, new() { Roots = roots }));
         var (seconds, trace) = Report(
             "GPT-2 small's shape, published", () => CircuitTracer.Trace(random, prompts, Circuits.TraceOptions.Published with { Roots = roots }));
