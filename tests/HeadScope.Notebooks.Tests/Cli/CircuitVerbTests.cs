@@ -1,0 +1,50 @@
+using HeadScope.Circuits;
+using HeadScope.Cli;
+
+namespace HeadScope.Notebooks.Tests.Cli;
+
+public sealed class CircuitVerbTests : IDisposable
+{
+    private readonly string folder = Directory.CreateTempSubdirectory("headscope-test-").FullName;
+
+    public void Dispose() => Directory.Delete(folder, recursive: true);
+
+    [Fact]
+    public async Task Trace_prints_the_circuit_and_writes_it()
+    {
+        var (graph, json, csv) = (Path.Combine(folder, "g.graphml"), Path.Combine(folder, "g.json"), Path.Combine(folder, "g.csv"));
+        var (code, printed, error) = await CommandLine.RunAsync(
+            "trace", "--prompts", "ioi:4", "--seed", "2", "--roots", "3.0,3.1", "--min-count", "2", "--output", graph, "--output", json, "--output", csv);
+        Assert.Equal((ExitCode.Done, ""), (code, error));
+        Assert.Contains("roots 3.0, 3.1", printed, StringComparison.Ordinal);
+        var trace = CircuitTrace.FromJson(await File.ReadAllTextAsync(json, TestContext.Current.CancellationToken));
+        Assert.Equal([new(3, 0), new(3, 1)], trace.Roots);
+        Assert.NotEmpty(trace.Edges);
+        Assert.All(trace.Edges, edge => Assert.True(edge.Count >= 2));
+        Assert.Equal(trace.ToGraphMl(), await File.ReadAllTextAsync(graph, TestContext.Current.CancellationToken));
+        Assert.Equal(trace.ToCsv(), await File.ReadAllTextAsync(csv, TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
+    public async Task Signals_prints_heads_and_writes_firings()
+    {
+        var csv = Path.Combine(folder, "f.csv");
+        var (code, printed, error) = await CommandLine.RunAsync("signals", "--prompts", "induction:2", "--output", csv);
+        Assert.Equal((ExitCode.Done, ""), (code, error));
+        Assert.Contains("firings of", printed, StringComparison.Ordinal);
+        Assert.StartsWith("prompt,head,destination,source", await File.ReadAllTextAsync(csv, TestContext.Current.CancellationToken), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("trace", "--prompts", "iou:4")]
+    [InlineData("trace", "--prompts", "ioi:none")]
+    [InlineData("trace", "--roots", "nine")]
+    [InlineData("trace", "--output", "graph.xyz")]
+    [InlineData("signals", "--output", "signals.html")]
+    public async Task What_cannot_be_meant_is_wrong_usage(params string[] arguments)
+    {
+        var (code, _, error) = await CommandLine.RunAsync(arguments);
+        Assert.Equal(ExitCode.WrongUsage, code);
+        Assert.StartsWith("headscope: ", error, StringComparison.Ordinal);
+    }
+}
