@@ -4,10 +4,15 @@ using HeadScope.Notebooks.Kernel;
 
 namespace HeadScope.Notebooks.Tests.Kernel;
 
+/// <summary>The tests that use <see cref="PythonClient"/> run one after another, so that their times mean something.</summary>
+[CollectionDefinition(nameof(PythonClient))]
+public sealed class PythonClientTests : ICollectionFixture<PythonClient>;
+
 /// <summary>Runs the scripts in clients/ with a Python that has jupyter_client, against the kernel installed in a folder of its own.</summary>
 public sealed class PythonClient : IDisposable
 {
     private static readonly TimeSpan Longest = TimeSpan.FromMinutes(15);
+    private readonly Lazy<IReadOnlyDictionary<string, (bool Ok, string Detail)>>? checks;
     private readonly string data = Directory.CreateTempSubdirectory("headscope-jupyter-").FullName;
 
     public PythonClient()
@@ -20,14 +25,14 @@ public sealed class PythonClient : IDisposable
 
         var program = Path.Combine(AppContext.BaseDirectory, "HeadScope.Cli.dll");
         KernelSpecification.Install(data, [DotnetHost(), program, "kernel", "start", "-f", "{connection_file}"]);
-        Checks = RunChecks();
+        checks = new Lazy<IReadOnlyDictionary<string, (bool Ok, string Detail)>>(RunChecks);
     }
 
     /// <summary>The interpreter; null when there is none with jupyter_client.</summary>
     public string? Python { get; }
 
     /// <summary>What each check of kernel_checks.py came to.</summary>
-    public IReadOnlyDictionary<string, (bool Ok, string Detail)> Checks { get; } = new Dictionary<string, (bool, string)>(StringComparer.Ordinal);
+    public IReadOnlyDictionary<string, (bool Ok, string Detail)> Checks => checks!.Value;
 
     public void Dispose() => Directory.Delete(data, recursive: true);
 

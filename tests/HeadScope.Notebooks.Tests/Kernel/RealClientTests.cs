@@ -4,7 +4,8 @@ namespace HeadScope.Notebooks.Tests.Kernel;
 
 /// <summary>The kernel as the clients see it that people use: jupyter_client, and nbconvert on top of it.</summary>
 /// <param name="client">Python with these clients.</param>
-public class RealClientTests(PythonClient client) : IClassFixture<PythonClient>
+[Collection(nameof(PythonClient))]
+public class RealClientTests(PythonClient client)
 {
     [Theory]
     [InlineData("kernel_info")]

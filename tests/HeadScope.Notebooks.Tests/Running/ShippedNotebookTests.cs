@@ -1,0 +1,88 @@
+using System.Text.Json.Nodes;
+using HeadScope.Notebooks.Running;
+using HeadScope.Notebooks.Tests.Kernel;
+
+namespace HeadScope.Notebooks.Tests.Running;
+
+/// <summary>The notebooks in notebooks/: they run from top to bottom, and are kept with the outputs of such a run.</summary>
+/// <param name="client">Python with nbconvert, for the run through the installed kernel.</param>
+[Collection(nameof(PythonClient))]
+public class ShippedNotebookTests(PythonClient client)
+{
+    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
+
+    public static TheoryData<string> Notebooks =>
+        [.. Directory.EnumerateFiles(Folder, "*.ipynb").Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
+
+    private static string Folder => Path.Combine(TestData.Repository, "notebooks");
+
+    [Fact]
+    public void All_five_are_there() =>
+        Assert.Equal(
+            ["01-head-map.ipynb", "02-salient-operations.ipynb", "03-ioi-circuit.ipynb", "04-lorsa.ipynb", "05-z-patterns.ipynb"],
+            Notebooks.Select(row => row.Data));
+
+    [Theory]
+    [MemberData(nameof(Notebooks))]
+    public async Task A_notebook_runs_headless(string name)
+    {
+        var notebook = NotebookFile.Read(Path.Combine(Folder, name));
+        var options = new NotebookRunOptions { Parameters = [.. Smaller(notebook)] };
+        var run = await NotebookRunner.RunAsync(notebook, options, cancellationToken: Cancelled);
+        Assert.True(run.Succeeded, run.Error is null ? "" : $"{run.Source}\n{AnsiText.Plain(string.Join('\n', run.Error.Traceback))}");
+        Assert.Contains("<svg", NotebookPage.Of(notebook, name), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [MemberData(nameof(Notebooks))]
+    public void A_notebook_runs_through_its_kernel(string name)
+    {
+        client.Require();
+        Assert.SkipWhen(client.Run("-c", "import nbconvert").Code != 0, "nbconvert is not installed; on Debian: apt-get install python3-nbconvert.");
+        var folder = Directory.CreateTempSubdirectory().FullName;
+        try
+        {
+            var notebook = NotebookFile.Read(Path.Combine(Folder, name));
+            foreach (var (parameter, value) in Smaller(notebook))
+            {
+                var cell = notebook.Cells.OfType<JsonObject>().Single(c => NotebookFile.HasTag(c, "parameters"));
+                cell["source"] = NotebookFile.Joined(cell["source"]) + $"\n{parameter} = {value};";
+            }
+
+            var path = Path.Combine(folder, name);
+            notebook.Write(path);
+            var (code, _, error) = client.Run("-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", "--ExecutePreprocessor.timeout=600", path);
+            Assert.True(code == 0, error);
+            Assert.All(Outputs(NotebookFile.Read(path)), output => Assert.NotEqual("error", (string?)output["output_type"]));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Notebooks))]
+    public void A_notebook_is_kept_with_its_outputs(string name)
+    {
+        var notebook = NotebookFile.Read(Path.Combine(Folder, name));
+        var code = notebook.Cells.OfType<JsonObject>().Where(c => (string?)c["cell_type"] == "code").ToList();
+        Assert.Equal(Enumerable.Range(1, code.Count), code.Select(c => (int?)c["execution_count"] ?? 0));
+        Assert.All(Outputs(notebook), output => Assert.NotEqual("error", (string?)output["output_type"]));
+        Assert.Contains(Outputs(notebook), output => output["data"]?["application/vnd.plotly.v1+json"] is not null);
+        Assert.Equal("headscope", (string?)notebook.Root["metadata"]?["kernelspec"]?["name"]);
+
+        // Nothing of the machine that ran it.
+        var text = notebook.ToString();
+        Assert.DoesNotContain(Path.GetTempPath(), text, StringComparison.Ordinal);
+        Assert.DoesNotContain("/root/", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("/home/", text, StringComparison.Ordinal);
+    }
+
+    private static IEnumerable<JsonObject> Outputs(NotebookFile notebook) =>
+        notebook.Cells.OfType<JsonObject>().SelectMany(c => (c["outputs"] as JsonArray ?? []).OfType<JsonObject>());
+
+    /// <summary>Shorter trainings, so that the tests take seconds; whoever runs the notebook gets the longer ones.</summary>
+    private static IEnumerable<KeyValuePair<string, string>> Smaller(NotebookFile notebook) =>
+        notebook.ToString().Contains("var tokens = ", StringComparison.Ordinal) ? [new("tokens", "30000")] : [];
+}
