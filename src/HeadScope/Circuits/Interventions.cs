@@ -33,6 +33,7 @@ public static class Interventions
         IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
+        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(model);
         options ??= new();
         var random = new Random(options.Seed);

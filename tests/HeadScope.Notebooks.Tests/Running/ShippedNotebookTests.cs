@@ -75,7 +75,7 @@ public class ShippedNotebookTests(PythonClient client)
         // Nothing of the machine that ran it.
         var text = notebook.ToString();
         Assert.DoesNotContain(Path.GetTempPath(), text, StringComparison.Ordinal);
-        Assert.DoesNotContain("/root/", text, StringComparison.Ordinal);
+        Assert.DoesNotContain(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile) + Path.DirectorySeparatorChar, text, StringComparison.Ordinal);
         Assert.DoesNotContain("/home/", text, StringComparison.Ordinal);
     }
 
