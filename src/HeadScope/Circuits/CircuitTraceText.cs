@@ -175,17 +175,7 @@ public sealed partial record CircuitTrace
         {
             using var document = JsonDocument.Parse(json);
             var root = document.RootElement;
-            if (root.ValueKind != JsonValueKind.Object
-                || !root.TryGetProperty("format", out var format)
-                || !string.Equals(format.ToString(), FormatName, StringComparison.Ordinal))
-            {
-                throw new InvalidDataException($"This JSON is no circuit: expected an object with \"format\": \"{FormatName}\".");
-            }
-
-            if (root.GetProperty("version").GetInt32() is not 1 and var version)
-            {
-                throw new InvalidDataException($"The circuit has version {version}; this HeadScope reads version 1.");
-            }
+            ResultJson.RequireVersionOne(root, FormatName, "circuit");
 
             var options = root.GetProperty("options");
             Head[] roots = [.. root.GetProperty("roots").EnumerateArray().Select(r => new Head(r[0].GetInt32(), r[1].GetInt32()))];

@@ -89,17 +89,7 @@ public sealed partial record HeadMap
         {
             using var document = JsonDocument.Parse(json);
             var root = document.RootElement;
-            if (root.ValueKind != JsonValueKind.Object
-                || !root.TryGetProperty("format", out var format)
-                || !string.Equals(format.ToString(), FormatName, StringComparison.Ordinal))
-            {
-                throw new InvalidDataException($"This JSON is no head map: expected an object with \"format\": \"{FormatName}\".");
-            }
-
-            if (root.GetProperty("version").GetInt32() is not 1 and var version)
-            {
-                throw new InvalidDataException($"The head map has version {version}; this HeadScope reads version 1.");
-            }
+            ResultJson.RequireVersionOne(root, FormatName, "head map");
 
             var layers = root.GetProperty("layers").GetInt32();
             var heads = root.GetProperty("heads").GetInt32();

@@ -1,0 +1,28 @@
+using System.Text.Json;
+
+namespace HeadScope;
+
+/// <summary>The envelope of results kept as JSON: an object that names its format and version.</summary>
+internal static class ResultJson
+{
+    /// <summary>Refuses JSON that is not a result of the expected kind in version 1.</summary>
+    /// <param name="root">The JSON.</param>
+    /// <param name="format">The name of the format.</param>
+    /// <param name="kind">What the result is called in messages, such as <c>head map</c>.</param>
+    /// <exception cref="InvalidDataException">It is something else, or of another version.</exception>
+    /// <exception cref="KeyNotFoundException">It has no version.</exception>
+    public static void RequireVersionOne(JsonElement root, string format, string kind)
+    {
+        if (root.ValueKind != JsonValueKind.Object
+            || !root.TryGetProperty("format", out var found)
+            || !string.Equals(found.ToString(), format, StringComparison.Ordinal))
+        {
+            throw new InvalidDataException($"This JSON is no {kind}: expected an object with \"format\": \"{format}\".");
+        }
+
+        if (root.GetProperty("version").GetInt32() is not 1 and var version)
+        {
+            throw new InvalidDataException($"The {kind} has version {version}; this HeadScope reads version 1.");
+        }
+    }
+}
