@@ -4,6 +4,7 @@ var benchmarks = new SortedDictionary<string, Action<string[]>>(StringComparer.O
 {
     ["decode"] = DecodeBenchmark.Run,
     ["forward"] = ForwardBenchmark.Run,
+    ["kernel"] = KernelBenchmark.Run,
     ["lorsa"] = LorsaBenchmark.Run,
     ["lorsa-quality"] = LorsaQualityBenchmark.Run,
     ["maps"] = MapsBenchmark.Run,

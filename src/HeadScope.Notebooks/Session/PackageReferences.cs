@@ -25,6 +25,7 @@ internal sealed partial class PackageReferences(InteractiveAssemblyLoader loader
     private readonly Dictionary<string, string?> versions = new(StringComparer.OrdinalIgnoreCase);
     private readonly HashSet<string> loaded = new(StringComparer.OrdinalIgnoreCase);
     private readonly Dictionary<string, string> native = new(StringComparer.OrdinalIgnoreCase);
+    private readonly HashSet<string> running = new(StringComparer.OrdinalIgnoreCase);
     private bool resolving;
 
     /// <summary>The cell with its package lines blanked out, at the same length, since the compiler does not know them.</summary>
@@ -80,7 +81,7 @@ internal sealed partial class PackageReferences(InteractiveAssemblyLoader loader
         var fresh = wanted.Where(w => !IsRunning(w.Id)).ToList();
         foreach (var (id, _) in wanted.Except(fresh))
         {
-            output.Write(OutputStream.Out, $"{id}: the running version is used.\n");
+            output.Write(OutputStream.Out, Running(id));
         }
 
         if (fresh.Count == 0)
@@ -104,11 +105,14 @@ internal sealed partial class PackageReferences(InteractiveAssemblyLoader loader
         var references = Load(document.RootElement);
         foreach (var (id, _) in fresh)
         {
-            output.Write(OutputStream.Out, $"Installed {id}, {VersionOf(document.RootElement, id)}\n");
+            var version = VersionOf(document.RootElement, id);
+            output.Write(OutputStream.Out, version.Length == 0 || running.Contains(id) ? Running(id) : $"Installed {id}, {version}\n");
         }
 
         return references;
     }
+
+    private static string Running(string id) => $"{id}: the running version is used.\n";
 
     private static bool IsRunning(string id) =>
         id.Equals("HeadScope", StringComparison.OrdinalIgnoreCase) || id.Equals("HeadScope.Notebooks", StringComparison.OrdinalIgnoreCase);
@@ -217,11 +221,16 @@ internal sealed partial class PackageReferences(InteractiveAssemblyLoader loader
     private IReadOnlyList<MetadataReference> Load(JsonElement assets)
     {
         var host = SessionDefaults.HostAssemblies().Select(Path.GetFileName).ToHashSet(StringComparer.OrdinalIgnoreCase);
+        static bool IsAssembly(string file) => file.EndsWith(".dll", StringComparison.OrdinalIgnoreCase);
+        bool IsOfHost(string file) => host.Contains(Path.GetFileName(file));
         var folders = assets.GetProperty("packageFolders").EnumerateObject().Select(f => f.Name).ToList();
         var libraries = assets.GetProperty("libraries");
         var target = assets.GetProperty("targets").EnumerateObject()
             .OrderByDescending(t => t.Name.Contains('/', StringComparison.Ordinal)).First();
-        var references = new List<MetadataReference>();
+
+        // Packages may be made for what the host has and cells do not see; the restore leaves such dependencies out.
+        var references = SessionDefaults.HostAssemblies().Where(path => !SessionDefaults.IsReferenced(path) && loaded.Add(path))
+            .Select(SessionDefaults.Reference).ToList();
         var managed = new List<string>();
         foreach (var package in target.Value.EnumerateObject())
         {
@@ -246,12 +255,14 @@ internal sealed partial class PackageReferences(InteractiveAssemblyLoader loader
             }
 
             // What the program itself runs on cannot be there twice.
-            bool IsAssembly(string file) =>
-                file.EndsWith(".dll", StringComparison.OrdinalIgnoreCase) && !host.Contains(Path.GetFileName(file));
+            var assemblies = Files("compile").Where(IsAssembly).ToList();
+            if (assemblies.Exists(IsOfHost))
+            {
+                running.Add(package.Name.Split('/')[0]);
+            }
 
-            references.AddRange(Files("compile").Where(IsAssembly).Where(f => loaded.Add(f))
-                .Select(f => MetadataReference.CreateFromFile(f, documentation: XmlDocumentation.Of(f))));
-            managed.AddRange(Files("runtime").Where(IsAssembly));
+            references.AddRange(assemblies.Where(f => !IsOfHost(f) && loaded.Add(f)).Select(SessionDefaults.Reference));
+            managed.AddRange(Files("runtime").Where(f => IsAssembly(f) && !IsOfHost(f)));
         }
 
         foreach (var file in managed.Where(f => loaded.Add("runtime:" + f)))

@@ -1,3 +1,4 @@
+using System.Reflection.PortableExecutable;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
 using Microsoft.CodeAnalysis.CSharp.Scripting;
@@ -28,7 +29,19 @@ internal static class SessionDefaults
 
     public static CSharpParseOptions Parsing { get; } = new(LanguageVersion.Latest, kind: SourceCodeKind.Script);
 
-    public static ScriptOptions Options() => ScriptOptions.Default
+    // All sessions of a process share the references, and with them what the compiler has read of their assemblies.
+    private static readonly Lazy<ScriptOptions> Shared = new(Make);
+
+    /// <summary>The options of a session's first script.</summary>
+    public static ScriptOptions Options() => Shared.Value;
+
+    /// <summary>An assembly for the compiler. Only its metadata is read: the code would be five times as much.</summary>
+    /// <param name="path">The assembly's file.</param>
+    public static MetadataReference Reference(string path) =>
+        AssemblyMetadata.CreateFromStream(File.OpenRead(path), PEStreamOptions.PrefetchMetadata)
+            .GetReference(XmlDocumentation.Of(path), filePath: path);
+
+    private static ScriptOptions Make() => ScriptOptions.Default
         .WithLanguageVersion(LanguageVersion.Latest)
         .WithOptimizationLevel(OptimizationLevel.Release)
         .WithEmitDebugInformation(true)
@@ -45,17 +58,21 @@ internal static class SessionDefaults
             .Distinct(StringComparer.Ordinal)
             .Order(StringComparer.Ordinal);
 
-    // A cell needs no #r for what the program itself runs on. The web server's assemblies would only slow the start; the compiler still
-    // finds those when another assembly asks for them.
-    private static IEnumerable<MetadataReference> HostReferences() =>
-        HostAssemblies()
-            .Where(path => !Path.GetFileName(path).StartsWith("Microsoft.AspNetCore.", StringComparison.Ordinal)
-                || Path.GetFileName(path).StartsWith("Microsoft.AspNetCore.Html", StringComparison.Ordinal))
-            .Select(path => MetadataReference.CreateFromFile(path, documentation: XmlDocumentation.Of(path)));
+    private static IEnumerable<MetadataReference> HostReferences() => HostAssemblies().Where(IsReferenced).Select(Reference);
+
+    /// <summary>
+    /// Whether cells see an assembly of the host without a <c>#r</c>: what the program itself runs on, but not the web server and its
+    /// extensions, which would only slow the start.
+    /// </summary>
+    /// <param name="path">One of <see cref="HostAssemblies"/>.</param>
+    public static bool IsReferenced(string path) =>
+        !path.Contains("Microsoft.AspNetCore.App", StringComparison.Ordinal)
+        || Path.GetFileName(path).StartsWith("Microsoft.AspNetCore.Html", StringComparison.Ordinal);
 
     /// <summary>The paths of everything that the running program can load.</summary>
     public static IEnumerable<string> HostAssemblies() =>
         ((string?)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES") ?? "")
             .Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
-            .Where(path => path.EndsWith(".dll", StringComparison.OrdinalIgnoreCase));
+            .Where(path => path.EndsWith(".dll", StringComparison.OrdinalIgnoreCase))
+            .DistinctBy(path => Path.GetFileName(path), StringComparer.OrdinalIgnoreCase);
 }

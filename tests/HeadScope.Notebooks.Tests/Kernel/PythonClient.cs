@@ -43,6 +43,9 @@ public sealed class PythonClient : IDisposable
     /// <summary>Runs Python.</summary>
     public (int Code, string Output, string Error) Run(params IReadOnlyList<string> arguments) => Run(Python!, arguments, data);
 
+    /// <summary>The Jupyter folder in which the kernel is installed, for <c>JUPYTER_PATH</c>.</summary>
+    public string Data => data;
+
     /// <summary>The folder of the scripts.</summary>
     public static string Scripts => Path.Combine(TestData.Repository, "tests", "HeadScope.Notebooks.Tests", "clients");
 

@@ -1,0 +1,178 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using System.Text.Json.Nodes;
+using HeadScope.Notebooks.Tests.Export;
+
+namespace HeadScope.Notebooks.Tests.Kernel;
+
+/// <summary>The kernel as a person meets it: Jupyter's own page in a real browser, its Run button, and the figure under the cell.</summary>
+/// <param name="client">Python with Jupyter, and the installed kernel.</param>
+[Collection(nameof(PythonClient))]
+public sealed class NotebookPageTests(PythonClient client) : IAsyncDisposable
+{
+    private const string Token = "for-this-test";
+    private const int Width = 1200;
+    private const int Height = 900;
+    private static readonly TimeSpan Longest = TimeSpan.FromSeconds(120);
+
+    private readonly string folder = Directory.CreateTempSubdirectory("headscope-page-").FullName;
+    private Process? server;
+
+    public async ValueTask DisposeAsync()
+    {
+        if (server is not null)
+        {
+            server.Kill(entireProcessTree: true);
+            await server.WaitForExitAsync();
+            server.Dispose();
+        }
+
+        Directory.Delete(folder, recursive: true);
+    }
+
+    [Fact]
+    public async Task A_figure_is_drawn_under_the_cell_that_made_it()
+    {
+        client.Require();
+        Assert.SkipWhen(client.Run("-c", "import notebook.notebookapp").Code != 0, "Jupyter's notebook page is not installed; on Debian: apt-get install jupyter-notebook.");
+        Assert.SkipWhen(HeadlessBrowser.Find() is null, $"No Chromium, Chrome or Edge is installed, and {HeadlessBrowser.Variable} names none.");
+        await File.WriteAllTextAsync(Path.Combine(folder, "a.ipynb"), """
+            {"cells": [
+              {"cell_type": "markdown", "metadata": {}, "source": "# Which heads know capitals?\nRun with the button."},
+              {"cell_type": "code", "metadata": {}, "source": "var model = TransformerModel.Load(\"demo\");\nvar map = HeadMap.Score(model, [Relations.CountryToCapital]);\nmap", "outputs": [], "execution_count": null},
+              {"cell_type": "code", "metadata": {}, "source": "map[\"country_to_capital\"].Top(3).Select(top => top.Head)", "outputs": [], "execution_count": null}],
+             "metadata": {"kernelspec": {"name": "headscope", "display_name": "C# (HeadScope)", "language": "C#"}}, "nbformat": 4, "nbformat_minor": 4}
+            """, TestContext.Current.CancellationToken);
+        var address = await ServeAsync();
+        await using var browser = await HeadlessBrowser.StartAsync(TestContext.Current.CancellationToken);
+        await browser.PngAsync(Width, Height, cancellationToken: TestContext.Current.CancellationToken); // sets the size of the page
+        await browser.EvaluateAsync($"location.href = '{address}'", TestContext.Current.CancellationToken);
+        await WaitAsync(browser, "window.Jupyter && Jupyter.notebook && Jupyter.notebook.kernel && Jupyter.notebook.kernel.is_connected()", "the kernel's connection");
+        Assert.Equal("C# (HeadScope)", await TextAsync(browser, "document.querySelector('.kernel_indicator_name').textContent"));
+
+        // Without plotly.js in the page there is the drawing, and the cell after the figure works as well.
+        const string Output = "document.querySelectorAll('.code_cell')[0].querySelector('.output_area')";
+        await RunAsync(browser, cell: 1);
+        await WaitAsync(browser, $"{Output} && {Output}.querySelector('svg text')", "the drawing");
+        await RunAsync(browser, cell: 2);
+        await WaitAsync(browser, "document.querySelectorAll('.code_cell')[1].querySelector('.output_result')", "the second cell's value");
+        Assert.Equal("[1]:|[2]:", await TextAsync(
+            browser, "[...document.querySelectorAll('.code_cell .input_prompt')].slice(0, 2).map(p => p.textContent.replace(/In\\s*/, '').trim()).join('|')"));
+        Assert.Contains("country to capital", await TextAsync(browser, $"{Output}.textContent"), StringComparison.Ordinal);
+        Assert.True(await InkAsync(browser, $"{Output}.querySelector('svg')", "notebook-page-drawing.png") > 0.02, "The drawing is blank.");
+
+        // With it, the figure becomes interactive.
+        if (PlotlyScript.Find() is { } plotly)
+        {
+            File.Copy(plotly, Path.Combine(folder, "plotly.min.js"));
+            await browser.EvaluateAsync(
+                "new Promise((done, fail) => { const s = document.createElement('script'); s.src = '/files/plotly.min.js'; s.onload = () => done(); s.onerror = fail; document.head.append(s); })",
+                TestContext.Current.CancellationToken);
+            await RunAsync(browser, cell: 1);
+            await WaitAsync(browser, $"{Output} && {Output}.querySelector('svg.main-svg .heatmaplayer image')", "plotly.js's figure");
+            Assert.True(await InkAsync(browser, $"{Output}.querySelector('svg.main-svg')", "notebook-page.png") > 0.02, "The figure is blank.");
+        }
+    }
+
+    /// <summary>Starts Jupyter with settings of its own; gives the address of the notebook.</summary>
+    private async Task<string> ServeAsync()
+    {
+        int port;
+        using (var free = new TcpListener(IPAddress.Loopback, 0))
+        {
+            free.Start();
+            port = ((IPEndPoint)free.LocalEndpoint).Port;
+        }
+
+        var start = new ProcessStartInfo(
+            client.Python!,
+            [
+                "-m", "notebook", "--no-browser", "--allow-root", "--ip=127.0.0.1", $"--port={port}", $"--NotebookApp.token={Token}",
+                $"--notebook-dir={folder}", "--NotebookApp.port_retries=0",
+            ])
+        { RedirectStandardError = true, RedirectStandardOutput = true, UseShellExecute = false };
+        foreach (var (name, value) in new[] { ("JUPYTER_PATH", client.Data), ("JUPYTER_CONFIG_DIR", folder), ("JUPYTER_RUNTIME_DIR", Path.Combine(folder, "runtime")) })
+        {
+            start.Environment[name] = value;
+        }
+
+        server = Process.Start(start)!;
+        var said = server.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        _ = server.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        using var http = new HttpClient();
+        for (var waited = Stopwatch.StartNew(); waited.Elapsed < Longest; await Task.Delay(100, TestContext.Current.CancellationToken))
+        {
+            Assert.False(server.HasExited, server.HasExited ? await said : "");
+            try
+            {
+                using var answer = await http.GetAsync(
+                    $"http://127.0.0.1:{port}/api/kernelspecs?token={Token}", TestContext.Current.CancellationToken);
+                Assert.Contains("C# (HeadScope)", await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
+                return $"http://127.0.0.1:{port}/notebooks/a.ipynb?token={Token}";
+            }
+            catch (HttpRequestException)
+            {
+                // It does not listen yet.
+            }
+        }
+
+        throw new TimeoutException("Jupyter did not start to listen.");
+    }
+
+    /// <summary>Clicks a cell and the Run button, as a person does.</summary>
+    private static async Task RunAsync(HeadlessBrowser browser, int cell) => await browser.EvaluateAsync(
+        $"Jupyter.notebook.select({cell}); document.querySelector('[data-jupyter-action=\"jupyter-notebook:run-cell-and-select-next\"]').click()",
+        TestContext.Current.CancellationToken);
+
+    private static async Task WaitAsync(HeadlessBrowser browser, string condition, string what)
+    {
+        for (var waited = Stopwatch.StartNew(); waited.Elapsed < Longest; await Task.Delay(100, TestContext.Current.CancellationToken))
+        {
+            if ((await browser.EvaluateAsync($"!!({condition})", TestContext.Current.CancellationToken))!.GetValue<bool>())
+            {
+                return;
+            }
+        }
+
+        Assert.Fail($"Waited in vain for {what}; the page says: {await TextAsync(browser, "document.body.innerText")}");
+    }
+
+    private static async Task<string> TextAsync(HeadlessBrowser browser, string expression) =>
+        (await browser.EvaluateAsync(expression, TestContext.Current.CancellationToken))!.GetValue<string>();
+
+    /// <summary>
+    /// Takes a picture of the page, keeps it beside the tests for people to look at, and gives the share of an element's pixels that
+    /// differ from the paper.
+    /// </summary>
+    private static async Task<double> InkAsync(HeadlessBrowser browser, string element, string file)
+    {
+        await browser.EvaluateAsync($"{element}.scrollIntoView({{ block: 'center' }})", TestContext.Current.CancellationToken);
+        var picture = await browser.PngAsync(Width, Height, cancellationToken: TestContext.Current.CancellationToken);
+        await File.WriteAllBytesAsync(Path.Combine(AppContext.BaseDirectory, file), picture, TestContext.Current.CancellationToken);
+        var ink = await browser.EvaluateAsync(
+            $$"""
+            new Promise((done, fail) => {
+              const picture = new Image();
+              picture.onerror = () => fail(new Error('not a picture'));
+              picture.onload = () => {
+                const place = {{element}}.getBoundingClientRect();
+                const canvas = document.createElement('canvas');
+                canvas.width = place.width;
+                canvas.height = place.height;
+                const drawing = canvas.getContext('2d');
+                drawing.drawImage(picture, -place.left, -place.top);
+                const pixels = drawing.getImageData(0, 0, canvas.width, canvas.height).data;
+                let ink = 0;
+                for (let i = 0; i < pixels.length; i += 4) {
+                  if (pixels[i + 3] > 0 && Math.min(pixels[i], pixels[i + 1], pixels[i + 2]) < 200) { ink++; }
+                }
+                done(4 * ink / pixels.length);
+              };
+              picture.src = 'data:image/png;base64,{{Convert.ToBase64String(picture)}}';
+            })
+            """,
+            TestContext.Current.CancellationToken);
+        return ink!.GetValue<double>();
+    }
+}

@@ -1,0 +1,104 @@
+using System.IO.Compression;
+using HeadScope.Notebooks.Session;
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CSharp;
+
+namespace HeadScope.Notebooks.Tests.Session;
+
+/// <summary><c>#r "nuget: …"</c> with packages made here, in a folder that the restore takes as one more source.</summary>
+public sealed class PackageReferencesTests : IDisposable
+{
+    // What MSBuild and NuGet read from the environment; the packages must not stay in the user's cache.
+    private const string Sources = "RestoreAdditionalProjectSources";
+    private const string Cache = "NUGET_PACKAGES";
+
+    private readonly string folder = Directory.CreateTempSubdirectory("headscope-packages-").FullName;
+    private readonly CSharpSession session = new();
+    private readonly RecordedOutput output = new();
+    private readonly string? sources = Environment.GetEnvironmentVariable(Sources);
+    private readonly string? cache = Environment.GetEnvironmentVariable(Cache);
+
+    public PackageReferencesTests()
+    {
+        Environment.SetEnvironmentVariable(Sources, folder);
+        Environment.SetEnvironmentVariable(Cache, Path.Combine(folder, "cache"));
+    }
+
+    public void Dispose()
+    {
+        Environment.SetEnvironmentVariable(Sources, sources);
+        Environment.SetEnvironmentVariable(Cache, cache);
+        session.Dispose();
+        Directory.Delete(folder, recursive: true);
+    }
+
+    [Fact]
+    public async Task A_package_and_what_it_depends_on_are_installed_and_used()
+    {
+        var inner = Pack("HeadScope.Test.Inner", "1.2.0", "public static class Inner { public static int Six => 6; }");
+        Pack("HeadScope.Test.Outer", "2.0.1", "public static class Outer { public static int Answer => 7 * Inner.Six; }", ("HeadScope.Test.Inner", "1.2.0"), inner);
+        Assert.Equal(42, (await Run("#r \"nuget: HeadScope.Test.Outer, 2.0.1\"\nOuter.Answer")).Value);
+        Assert.Contains("Installed HeadScope.Test.Outer, 2.0.1", output.Text, StringComparison.Ordinal);
+        Assert.Equal(6, (await Run("Inner.Six")).Value);
+    }
+
+    [Fact]
+    public async Task An_assembly_that_the_program_has_but_cells_do_not_see_is_the_programs_own()
+    {
+        // The package's file has the name of one that the web server's framework brings, and nothing of use in it.
+        Assert.False((await session.RunAsync("typeof(Microsoft.Extensions.Options.Options)", output)).Succeeded);
+        Pack("HeadScope.Test.Hidden", "1.0.0", "public class Empty { }", file: "Microsoft.Extensions.Options");
+        await Run("#r \"nuget: HeadScope.Test.Hidden, 1.0.0\"");
+        Assert.Contains("HeadScope.Test.Hidden: the running version is used.", output.Text, StringComparison.Ordinal);
+        Assert.Equal(3, (await Run("Microsoft.Extensions.Options.Options.Create(\"abc\").Value.Length")).Value);
+    }
+
+    [Fact]
+    public async Task A_culture_that_a_package_asks_for_is_there()
+    {
+        Pack("HeadScope.Test.Culture", "1.0.0", "public static class Culture { public static string Name => new System.Globalization.CultureInfo(\"de-DE\").Name; }");
+        Assert.Equal("de-DE", (await Run("#r \"nuget: HeadScope.Test.Culture, 1.0.0\"\nCulture.Name")).Value);
+    }
+
+    [Fact]
+    public async Task A_package_that_is_nowhere_is_named()
+    {
+        var result = await session.RunAsync("#r \"nuget: HeadScope.Test.Nowhere, 1.0.0\"", output);
+        Assert.Contains("HeadScope.Test.Nowhere", result.Error!.Message, StringComparison.Ordinal);
+        Assert.Equal(2, (await Run("1 + 1")).Value);
+    }
+
+    private async Task<CellResult> Run(string code)
+    {
+        var result = await session.RunAsync(code, output);
+        var message = result.Error?.Message ?? "";
+        Assert.SkipWhen(
+            message.Contains("NU1301", StringComparison.Ordinal) || message.Contains(".NET SDK", StringComparison.Ordinal),
+            "dotnet restore cannot reach its sources here, or there is no .NET SDK.");
+        Assert.True(result.Succeeded, message);
+        return result;
+    }
+
+    /// <summary>Compiles a library and packs it; gives the assembly's path.</summary>
+    private string Pack(string id, string version, string code, (string Id, string Version)? dependency = null, string? reference = null, string? file = null)
+    {
+        var dll = Path.Combine(folder, $"{file ?? id}.dll");
+        string?[] references = [typeof(object).Assembly.Location, Path.Combine(Path.GetDirectoryName(typeof(object).Assembly.Location)!, "System.Runtime.dll"), reference];
+        var compiled = CSharpCompilation.Create(
+            file ?? id,
+            [CSharpSyntaxTree.ParseText(code, cancellationToken: TestContext.Current.CancellationToken)],
+            references.OfType<string>().Select(path => MetadataReference.CreateFromFile(path)),
+            new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary)).Emit(dll, cancellationToken: TestContext.Current.CancellationToken);
+        Assert.True(compiled.Success, string.Join('\n', compiled.Diagnostics));
+
+        using var package = ZipFile.Open(Path.Combine(folder, $"{id}.{version}.nupkg"), ZipArchiveMode.Create);
+        package.CreateEntryFromFile(dll, $"lib/net8.0/{Path.GetFileName(dll)}");
+        using var description = new StreamWriter(package.CreateEntry($"{id}.nuspec").Open());
+        description.Write($"""
+            <package><metadata><id>{id}</id><version>{version}</version><authors>test</authors><description>For a test.</description>
+            <dependencies><group targetFramework="net8.0">{(dependency is { } d ? $"<dependency id=\"{d.Id}\" version=\"{d.Version}\" />" : "")}</group></dependencies>
+            </metadata></package>
+            """);
+        return dll;
+    }
+}
