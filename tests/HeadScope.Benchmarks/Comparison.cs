@@ -6,12 +6,14 @@ namespace HeadScope.Benchmarks;
 /// <summary>The median seconds of the same work here and in a peer, measured in turns in one run.</summary>
 internal sealed record Comparison(string What, double Ours, double Theirs)
 {
+    private const int PauseMilliseconds = 250;
+
     /// <summary>How many times as fast as the peer.</summary>
     public double Ratio => Theirs / Ours;
 
     /// <summary>
     /// Measures both in alternating blocks, so that whatever else the machine does falls on both. Between blocks is a pause in which
-    /// waiting threads of either side go to sleep.
+    /// waiting threads of either side go to sleep: OpenBLAS's keep a processor busy for over 100 ms after their last product.
     /// </summary>
     /// <param name="what">What is measured, for the table.</param>
     /// <param name="ours">The work here.</param>
@@ -32,9 +34,9 @@ internal sealed record Comparison(string What, double Ours, double Theirs)
         for (var i = 0; i < blocks; i++)
         {
             ourTimes[i] = processorTime ? ProcessorSeconds(ours, ourRepetitions) : Seconds(ours, ourRepetitions);
-            Thread.Sleep(60);
+            Thread.Sleep(PauseMilliseconds);
             theirTimes[i] = peer.Seconds(work, theirRepetitions, processorTime);
-            Thread.Sleep(60);
+            Thread.Sleep(PauseMilliseconds);
         }
 
         return new Comparison(what, Median(ourTimes), Median(theirTimes));

@@ -15,8 +15,8 @@ internal unsafe interface IProductTile
     /// <summary>The most steps before a sum goes back to C: a strip of B that deep stays in the first cache (the second for 512 bits).</summary>
     static abstract int Depth { get; }
 
-    /// <summary>c[r, j] = (or +=) Σ over p below depth of a[r · aRow + p · aStep] b[p · bStep + j].</summary>
+    /// <summary>c[r, j] = (or +=) Σ over p below depth of a[r · aRow + p] b[p · bStep + j].</summary>
     static abstract void Multiply<TRows>(
-        int depth, float* a, nint aRow, nint aStep, float* b, nint bStep, float* c, nint cRow, bool accumulate)
+        int depth, float* a, nint aRow, float* b, nint bStep, float* c, nint cRow, bool accumulate)
         where TRows : struct, ICount;
 }

@@ -75,10 +75,10 @@ public static class Parallelism
     internal static int WorkersFor(int count) => insideBody ? 1 : Math.Clamp(count, 1, threads);
 
     /// <summary>
-    /// One loop shared by the calling thread and helpers from the thread pool. Everyone takes the next index until none is left;
-    /// the caller then waits only for helpers that are inside a body, so a busy pool delays nothing.
+    /// One loop shared by the calling thread and helpers. Everyone takes the next index until none is left; the caller then waits only
+    /// for helpers that are inside a body, so helpers that are busy with another caller's loop delay nothing.
     /// </summary>
-    private sealed unsafe class Loop : IThreadPoolWorkItem
+    private sealed unsafe class Loop
     {
         private static readonly ConcurrentQueue<Loop> Unused = new();
 
@@ -129,10 +129,7 @@ public static class Parallelism
             Volatile.Write(ref next, 0);
             try
             {
-                for (var i = 0; i < helpers; i++)
-                {
-                    ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
-                }
+                Helpers.Ask(this, helpers);
 
                 Work();
             }
@@ -193,6 +190,56 @@ public static class Parallelism
                 cancellationToken = default;
                 exception = null;
                 Unused.Enqueue(this);
+            }
+        }
+    }
+
+    /// <summary>
+    /// The threads that help with loops, as many as some loop has wanted. The thread pool's would do the same work, but it wakes more of
+    /// them than there are processors, and those that find nothing to do spin on the processors that a matrix product needs.
+    /// </summary>
+    private static class Helpers
+    {
+        private static readonly ConcurrentQueue<Loop> Wanted = new();
+        private static readonly SemaphoreSlim Waiting = new(0);
+        private static readonly Lock Creation = new();
+        private static int created;
+
+        public static void Ask(Loop loop, int count)
+        {
+            if (created < count)
+            {
+                Create(count);
+            }
+
+            for (var i = 0; i < count; i++)
+            {
+                Wanted.Enqueue(loop);
+            }
+
+            Waiting.Release(count);
+        }
+
+        private static void Create(int count)
+        {
+            lock (Creation)
+            {
+                for (; created < count; created++)
+                {
+                    new Thread(Help) { IsBackground = true, Name = $"HeadScope {created + 1}" }.UnsafeStart();
+                }
+            }
+        }
+
+        private static void Help()
+        {
+            while (true)
+            {
+                Waiting.Wait();
+                if (Wanted.TryDequeue(out var loop))
+                {
+                    loop.Execute();
+                }
             }
         }
     }

@@ -14,7 +14,7 @@ internal readonly unsafe struct Tile512 : IProductTile
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Multiply<TRows>(
-        int depth, float* a, nint aRow, nint aStep, float* b, nint bStep, float* c, nint cRow, bool accumulate)
+        int depth, float* a, nint aRow, float* b, nint bStep, float* c, nint cRow, bool accumulate)
         where TRows : struct, ICount
     {
         Vector512<float> c0x0 = default, c0x1 = default;
@@ -118,10 +118,10 @@ internal readonly unsafe struct Tile512 : IProductTile
                 c11x1 = Vector512.FusedMultiplyAdd(x, b1, c11x1);
             }
 
-            a += aStep;
-            a3 += aStep;
-            a6 += aStep;
-            a9 += aStep;
+            a++;
+            a3++;
+            a6++;
+            a9++;
             b += bStep;
         }
 

@@ -14,7 +14,7 @@ internal readonly unsafe struct TilePortable : IProductTile
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Multiply<TRows>(
-        int depth, float* a, nint aRow, nint aStep, float* b, nint bStep, float* c, nint cRow, bool accumulate)
+        int depth, float* a, nint aRow, float* b, nint bStep, float* c, nint cRow, bool accumulate)
         where TRows : struct, ICount
     {
         Vector<float> c0x0 = default, c0x1 = default;
@@ -68,8 +68,8 @@ internal readonly unsafe struct TilePortable : IProductTile
                 c5x1 = Vector.MultiplyAddEstimate(x, b1, c5x1);
             }
 
-            a += aStep;
-            a3 += aStep;
+            a++;
+            a3++;
             b += bStep;
         }
 

@@ -48,18 +48,22 @@ internal static unsafe class TiledProduct<TTile>
             Columns = BlockSize(operands.N, columnParts, TTile.Columns),
         };
         work.RowBlocks = Blocks(operands.M, work.Rows);
-        var columnBlocks = Blocks(operands.N, work.Columns);
+        work.ColumnBlocks = Blocks(operands.N, work.Columns);
+
+        // A thread takes neighbouring blocks together, but enough times that both end at nearly the same time.
+        work.Together = workers == 1 ? work.ColumnBlocks : Math.Clamp(work.ColumnBlocks * work.RowBlocks / (8 * workers), 1, work.ColumnBlocks);
+        var turns = work.RowBlocks * Blocks(work.ColumnBlocks, work.Together);
         if (workers == 1)
         {
-            for (var i = 0; i < columnBlocks * work.RowBlocks; i++)
+            for (var i = 0; i < turns; i++)
             {
-                MultiplyBlock(&work, i);
+                TakeTurn(&work, i);
             }
 
             return;
         }
 
-        Parallelism.For(columnBlocks * work.RowBlocks, &MultiplyBlock, &work);
+        Parallelism.For(turns, &TakeTurn, &work);
     }
 
     private static int Blocks(int size, int block) => (size + block - 1) / block;
@@ -68,74 +72,95 @@ internal static unsafe class TiledProduct<TTile>
     private static int BlockSize(int size, int parts, int unit) => Blocks(Blocks(size, parts), unit) * unit;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void MultiplyBlock(void* state, int index)
+    private static void TakeTurn(void* state, int index)
     {
         ref readonly var work = ref *(Work*)state;
         ref readonly var o = ref work.Operands;
         var i0 = index % work.RowBlocks * work.Rows;
-        var j0 = index / work.RowBlocks * work.Columns;
+        var firstColumn = index / work.RowBlocks * work.Together * work.Columns;
+        var endColumn = (int)Math.Min(firstColumn + ((long)work.Together * work.Columns), o.N);
         var rows = Math.Min(work.Rows, o.M - i0);
-        var columns = Math.Min(work.Columns, o.N - j0);
 
         var depthBlock = Blocks(o.K, Blocks(o.K, TTile.Depth));
-        var strips = Blocks(columns, TTile.Columns);
         var direct = o.BColumn == 1 && rows <= DirectRows && o.BRow < PageLength;
-        var firstPacked = direct ? columns / TTile.Columns : 0;
         var copyA = !IsReadable(o);
         var rowBlock = Math.Min(rows, BlockRows);
+        var rowTiles = Blocks(rows, TTile.Rows);
 
-        var bLength = (strips - firstPacked) * TTile.Columns * depthBlock;
-        var aLength = copyA ? Blocks(rowBlock, TTile.Rows) * TTile.Rows * (depthBlock + RowGap) : 0;
-        var buffer = bLength + aLength > 0 ? ArrayPool<float>.Shared.Rent(bLength + aLength + 32) : null;
+        var bLength = work.Columns * depthBlock;
+        var aLength = copyA ? rowBlock * (depthBlock + RowGap) : 0;
+        var buffer = ArrayPool<float>.Shared.Rent(bLength + aLength + 32);
         var scratch = stackalloc float[TTile.Rows * TTile.Columns];
         fixed (float* start = buffer)
         {
             var packedB = (float*)(((nuint)start + 63) & ~(nuint)63);
             var packedA = packedB + ((bLength + 15) & ~15);
-            for (var p0 = 0; p0 < o.K; p0 += depthBlock)
+            for (var j0 = firstColumn; j0 < endColumn; j0 += work.Columns)
             {
-                var depth = Math.Min(depthBlock, o.K - p0);
-                var accumulate = o.Accumulate || p0 > 0;
-                var b = o.B + (p0 * o.BRow) + (j0 * o.BColumn);
-                if (firstPacked < strips)
+                var columns = Math.Min(work.Columns, endColumn - j0);
+                var strips = Blocks(columns, TTile.Columns);
+                var firstPacked = direct ? columns / TTile.Columns : 0;
+                for (var p0 = 0; p0 < o.K; p0 += depthBlock)
                 {
-                    var first = firstPacked * TTile.Columns;
-                    PackB(b + (first * o.BColumn), o.BRow, o.BColumn, depth, columns - first, packedB);
-                }
-
-                for (var i = 0; i < rows; i += rowBlock)
-                {
-                    var blockRows = Math.Min(rowBlock, rows - i);
-                    var a = o.A + ((i0 + i) * o.ARow) + (p0 * o.AColumn);
-                    var (aRow, aStep) = (o.ARow, o.AColumn);
-                    if (copyA)
+                    var depth = Math.Min(depthBlock, o.K - p0);
+                    var accumulate = o.Accumulate || p0 > 0;
+                    var b = o.B + (p0 * o.BRow) + (j0 * o.BColumn);
+                    if (firstPacked < strips)
                     {
-                        PackA(a, o.ARow, o.AColumn, depth, blockRows, packedA);
-                        a = packedA;
-                        (aRow, aStep) = o.AColumn == 1 ? (depth + RowGap, 1) : (1, TTile.Rows);
+                        var first = firstPacked * TTile.Columns;
+                        PackB(b + (first * o.BColumn), o.BRow, o.BColumn, depth, columns - first, packedB);
                     }
 
-                    var aTile = aRow == 1 && aStep == TTile.Rows ? depth : aRow;
+                    var isLastDepth = p0 + depthBlock >= o.K;
+                    var nextB = direct || (isLastDepth && j0 + work.Columns >= endColumn)
+                        ? default
+                        : BAhead(
+                            o, isLastDepth ? 0 : p0 + depthBlock, depthBlock, isLastDepth ? j0 + work.Columns : j0, work.Columns,
+                            strips * rowTiles);
 
-                    for (var s = 0; s < strips; s++)
+                    for (var i = 0; i < rows; i += rowBlock)
                     {
-                        var strip = s < firstPacked ? b + (s * TTile.Columns) : packedB + ((s - firstPacked) * TTile.Columns * (nint)depth);
-                        var stripStep = s < firstPacked ? o.BRow : TTile.Columns;
-                        var width = Math.Min(TTile.Columns, columns - (s * TTile.Columns));
-                        for (var r = 0; r < blockRows; r += TTile.Rows)
+                        var blockRows = Math.Min(rowBlock, rows - i);
+                        var a = o.A + ((i0 + i) * o.ARow) + (p0 * o.AColumn);
+                        var aRow = o.ARow;
+                        if (copyA)
                         {
-                            var height = Math.Min(TTile.Rows, blockRows - r);
-                            var tileA = a + (r * aTile);
-                            var c = o.C + ((i0 + i + r) * o.CRow) + j0 + (s * TTile.Columns);
-                            Prefetch(c, height, width, o.CRow);
-                            if (width == TTile.Columns)
+                            aRow = depth + RowGap;
+                            PackA(a, o.ARow, o.AColumn, depth, blockRows, packedA);
+                            a = packedA;
+                        }
+
+                        var isLastRow = i + rowBlock >= rows;
+                        var nextA = isLastRow && isLastDepth
+                            ? default
+                            : AAhead(
+                                o, i0 + (isLastRow ? 0 : i + rowBlock), rowBlock, isLastRow ? p0 + depthBlock : p0, depthBlock,
+                                strips * Blocks(blockRows, TTile.Rows));
+
+                        for (var s = 0; s < strips; s++)
+                        {
+                            var strip = s < firstPacked
+                                ? b + (s * TTile.Columns)
+                                : packedB + ((s - firstPacked) * TTile.Columns * (nint)depth);
+                            var stripStep = s < firstPacked ? o.BRow : TTile.Columns;
+                            var width = Math.Min(TTile.Columns, columns - (s * TTile.Columns));
+                            for (var r = 0; r < blockRows; r += TTile.Rows)
                             {
-                                Tile(height, depth, tileA, aRow, aStep, strip, stripStep, c, o.CRow, accumulate);
-                            }
-                            else
-                            {
-                                Tile(height, depth, tileA, aRow, aStep, strip, stripStep, scratch, TTile.Columns, accumulate: false);
-                                Put(scratch, height, width, c, o.CRow, accumulate);
+                                var height = Math.Min(TTile.Rows, blockRows - r);
+                                var tileA = a + (r * aRow);
+                                var c = o.C + ((i0 + i + r) * o.CRow) + j0 + (s * TTile.Columns);
+                                nextB.Ask();
+                                nextA.Ask();
+                                Prefetch(c, height, width, o.CRow);
+                                if (width == TTile.Columns)
+                                {
+                                    Tile(height, depth, tileA, aRow, strip, stripStep, c, o.CRow, accumulate);
+                                }
+                                else
+                                {
+                                    Tile(height, depth, tileA, aRow, strip, stripStep, scratch, TTile.Columns, accumulate: false);
+                                    Put(scratch, height, width, c, o.CRow, accumulate);
+                                }
                             }
                         }
                     }
@@ -143,10 +168,23 @@ internal static unsafe class TiledProduct<TTile>
             }
         }
 
-        if (buffer is not null)
-        {
-            ArrayPool<float>.Shared.Return(buffer);
-        }
+        ArrayPool<float>.Shared.Return(buffer);
+    }
+
+    private static LinesAhead BAhead(in ProductOperands o, int p0, int depth, int j0, int columns, int calls)
+    {
+        var start = o.B + (p0 * o.BRow) + (j0 * o.BColumn);
+        depth = Math.Min(depth, o.K - p0);
+        columns = Math.Min(columns, o.N - j0);
+        return o.BColumn == 1 ? new(start, o.BRow, depth, columns, calls) : new(start, o.BColumn, columns, depth, calls);
+    }
+
+    private static LinesAhead AAhead(in ProductOperands o, int i0, int rows, int p0, int depth, int calls)
+    {
+        var start = o.A + (i0 * o.ARow) + (p0 * o.AColumn);
+        rows = Math.Min(rows, o.M - i0);
+        depth = Math.Min(depth, o.K - p0);
+        return o.AColumn == 1 ? new(start, o.ARow, rows, depth, calls) : new(start, o.AColumn, depth, rows, calls);
     }
 
     // Rows read in step must not fall onto the same few lines of the first cache, which happens when they lie near a multiple of
@@ -178,7 +216,7 @@ internal static unsafe class TiledProduct<TTile>
         {
             for (var j = 0; j < whole; j += width)
             {
-                Transpose(b + (j * bColumn), bColumn, width, depth, packed + (j * (nint)depth));
+                Transpose(b + (j * bColumn), bColumn, width, depth, packed + (j * (nint)depth), width);
             }
         }
 
@@ -197,90 +235,84 @@ internal static unsafe class TiledProduct<TTile>
         }
     }
 
-    // packed[p * rows + r] = stored[r * stride + p], eight by eight numbers at a time where there are so many.
+    // packed[p * packedRow + r] = stored[r * stride + p] for so many rows and columns as stored, eight by eight numbers at a time.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Transpose(float* stored, nint stride, int rows, int depth, float* packed)
+    private static void Transpose(float* stored, nint stride, int rows, int columns, float* packed, nint packedRow)
     {
-        var wholeDepth = Avx.IsSupported && rows % 8 == 0 ? depth & ~7 : 0;
-        for (var r = 0; r < rows && wholeDepth > 0; r += 8)
+        var wholeRows = Avx.IsSupported ? rows & ~7 : 0;
+        var wholeColumns = Avx.IsSupported ? columns & ~7 : 0;
+        for (var r = 0; r < wholeRows; r += 8)
         {
-            var from = stored + (r * stride);
-            var to = packed + r;
-            for (var p = 0; p < wholeDepth; p += 8, from += 8, to += 8 * rows)
+            for (var p = 0; p < wholeColumns; p += 8)
             {
-                var half = from + (4 * stride);
-                var r0 = Vector256.Load(from);
-                var r1 = Vector256.Load(from + stride);
-                var r2 = Vector256.Load(from + (2 * stride));
-                var r3 = Vector256.Load(from + (3 * stride));
-                var r4 = Vector256.Load(half);
-                var r5 = Vector256.Load(half + stride);
-                var r6 = Vector256.Load(half + (2 * stride));
-                var r7 = Vector256.Load(half + (3 * stride));
-                var t0 = Avx.UnpackLow(r0, r1);
-                var t1 = Avx.UnpackHigh(r0, r1);
-                var t2 = Avx.UnpackLow(r2, r3);
-                var t3 = Avx.UnpackHigh(r2, r3);
-                var t4 = Avx.UnpackLow(r4, r5);
-                var t5 = Avx.UnpackHigh(r4, r5);
-                var t6 = Avx.UnpackLow(r6, r7);
-                var t7 = Avx.UnpackHigh(r6, r7);
-                r0 = Avx.Shuffle(t0, t2, 0x44);
-                r1 = Avx.Shuffle(t0, t2, 0xEE);
-                r2 = Avx.Shuffle(t1, t3, 0x44);
-                r3 = Avx.Shuffle(t1, t3, 0xEE);
-                r4 = Avx.Shuffle(t4, t6, 0x44);
-                r5 = Avx.Shuffle(t4, t6, 0xEE);
-                r6 = Avx.Shuffle(t5, t7, 0x44);
-                r7 = Avx.Shuffle(t5, t7, 0xEE);
-                Avx.Permute2x128(r0, r4, 0x20).Store(to);
-                Avx.Permute2x128(r1, r5, 0x20).Store(to + rows);
-                Avx.Permute2x128(r2, r6, 0x20).Store(to + (2 * rows));
-                Avx.Permute2x128(r3, r7, 0x20).Store(to + (3 * rows));
-                Avx.Permute2x128(r0, r4, 0x31).Store(to + (4 * rows));
-                Avx.Permute2x128(r1, r5, 0x31).Store(to + (5 * rows));
-                Avx.Permute2x128(r2, r6, 0x31).Store(to + (6 * rows));
-                Avx.Permute2x128(r3, r7, 0x31).Store(to + (7 * rows));
+                Transpose8x8(stored + (r * stride) + p, stride, packed + (p * packedRow) + r, packedRow);
             }
         }
 
         for (var r = 0; r < rows; r++)
         {
-            for (var p = wholeDepth; p < depth; p++)
+            for (var p = r < wholeRows ? wholeColumns : 0; p < columns; p++)
             {
-                packed[(p * rows) + r] = stored[(r * stride) + p];
+                packed[(p * packedRow) + r] = stored[(r * stride) + p];
             }
         }
     }
 
-    // As stored, so that nothing is transposed: rows of A as rows a little apart, columns of A in groups of TTile.Rows numbers.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Transpose8x8(float* from, nint stride, float* to, nint toRow)
+    {
+        var half = from + (4 * stride);
+        var r0 = Vector256.Load(from);
+        var r1 = Vector256.Load(from + stride);
+        var r2 = Vector256.Load(from + (2 * stride));
+        var r3 = Vector256.Load(from + (3 * stride));
+        var r4 = Vector256.Load(half);
+        var r5 = Vector256.Load(half + stride);
+        var r6 = Vector256.Load(half + (2 * stride));
+        var r7 = Vector256.Load(half + (3 * stride));
+        var t0 = Avx.UnpackLow(r0, r1);
+        var t1 = Avx.UnpackHigh(r0, r1);
+        var t2 = Avx.UnpackLow(r2, r3);
+        var t3 = Avx.UnpackHigh(r2, r3);
+        var t4 = Avx.UnpackLow(r4, r5);
+        var t5 = Avx.UnpackHigh(r4, r5);
+        var t6 = Avx.UnpackLow(r6, r7);
+        var t7 = Avx.UnpackHigh(r6, r7);
+        r0 = Avx.Shuffle(t0, t2, 0x44);
+        r1 = Avx.Shuffle(t0, t2, 0xEE);
+        r2 = Avx.Shuffle(t1, t3, 0x44);
+        r3 = Avx.Shuffle(t1, t3, 0xEE);
+        r4 = Avx.Shuffle(t4, t6, 0x44);
+        r5 = Avx.Shuffle(t4, t6, 0xEE);
+        r6 = Avx.Shuffle(t5, t7, 0x44);
+        r7 = Avx.Shuffle(t5, t7, 0xEE);
+        Avx.Permute2x128(r0, r4, 0x20).Store(to);
+        Avx.Permute2x128(r1, r5, 0x20).Store(to + toRow);
+        Avx.Permute2x128(r2, r6, 0x20).Store(to + (2 * toRow));
+        Avx.Permute2x128(r3, r7, 0x20).Store(to + (3 * toRow));
+        to += 4 * toRow;
+        Avx.Permute2x128(r0, r4, 0x31).Store(to);
+        Avx.Permute2x128(r1, r5, 0x31).Store(to + toRow);
+        Avx.Permute2x128(r2, r6, 0x31).Store(to + (2 * toRow));
+        Avx.Permute2x128(r3, r7, 0x31).Store(to + (3 * toRow));
+    }
+
+    // Rows a little farther apart than they are long.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void PackA(float* a, nint aRow, nint aColumn, int depth, int rows, float* packed)
     {
+        nint packedRow = depth + RowGap;
         if (aColumn == 1)
         {
             for (var r = 0; r < rows; r++)
             {
-                var ahead = a + ((r + Ahead) * aRow);
-                for (var p = 0; p < depth; p += 16)
-                {
-                    Prefetch(ahead + p, 1, 1, 0);
-                }
-
-                Unsafe.CopyBlockUnaligned(packed + (r * (nint)(depth + RowGap)), a + (r * aRow), (uint)(depth * sizeof(float)));
+                Unsafe.CopyBlockUnaligned(packed + (r * packedRow), a + (r * aRow), (uint)(depth * sizeof(float)));
             }
 
             return;
         }
 
-        for (var r = 0; r < rows; r += TTile.Rows)
-        {
-            var height = (uint)(Math.Min(TTile.Rows, rows - r) * sizeof(float));
-            for (var p = 0; p < depth; p++)
-            {
-                Unsafe.CopyBlockUnaligned(packed + (r * (nint)depth) + (p * TTile.Rows), a + r + (p * aColumn), height);
-            }
-        }
+        Transpose(a, aColumn, depth, rows, packed, packedRow);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -298,22 +330,22 @@ internal static unsafe class TiledProduct<TTile>
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Tile(
-        int rows, int depth, float* a, nint aRow, nint aStep, float* b, nint bStep, float* c, nint cRow, bool accumulate)
+        int rows, int depth, float* a, nint aRow, float* b, nint bStep, float* c, nint cRow, bool accumulate)
     {
         switch (rows)
         {
-            case 1: TTile.Multiply<C1>(depth, a, aRow, aStep, b, bStep, c, cRow, accumulate); break;
-            case 2: TTile.Multiply<C2>(depth, a, aRow, aStep, b, bStep, c, cRow, accumulate); break;
-            case 3: TTile.Multiply<C3>(depth, a, aRow, aStep, b, bStep, c, cRow, accumulate); break;
-            case 4: TTile.Multiply<C4>(depth, a, aRow, aStep, b, bStep, c, cRow, accumulate); break;
-            case 5: TTile.Multiply<C5>(depth, a, aRow, aStep, b, bStep, c, cRow, accumulate); break;
-            case 6: TTile.Multiply<C6>(depth, a, aRow, aStep, b, bStep, c, cRow, accumulate); break;
-            case 7: TTile.Multiply<C7>(depth, a, aRow, aStep, b, bStep, c, cRow, accumulate); break;
-            case 8: TTile.Multiply<C8>(depth, a, aRow, aStep, b, bStep, c, cRow, accumulate); break;
-            case 9: TTile.Multiply<C9>(depth, a, aRow, aStep, b, bStep, c, cRow, accumulate); break;
-            case 10: TTile.Multiply<C10>(depth, a, aRow, aStep, b, bStep, c, cRow, accumulate); break;
-            case 11: TTile.Multiply<C11>(depth, a, aRow, aStep, b, bStep, c, cRow, accumulate); break;
-            default: TTile.Multiply<C12>(depth, a, aRow, aStep, b, bStep, c, cRow, accumulate); break;
+            case 1: TTile.Multiply<C1>(depth, a, aRow, b, bStep, c, cRow, accumulate); break;
+            case 2: TTile.Multiply<C2>(depth, a, aRow, b, bStep, c, cRow, accumulate); break;
+            case 3: TTile.Multiply<C3>(depth, a, aRow, b, bStep, c, cRow, accumulate); break;
+            case 4: TTile.Multiply<C4>(depth, a, aRow, b, bStep, c, cRow, accumulate); break;
+            case 5: TTile.Multiply<C5>(depth, a, aRow, b, bStep, c, cRow, accumulate); break;
+            case 6: TTile.Multiply<C6>(depth, a, aRow, b, bStep, c, cRow, accumulate); break;
+            case 7: TTile.Multiply<C7>(depth, a, aRow, b, bStep, c, cRow, accumulate); break;
+            case 8: TTile.Multiply<C8>(depth, a, aRow, b, bStep, c, cRow, accumulate); break;
+            case 9: TTile.Multiply<C9>(depth, a, aRow, b, bStep, c, cRow, accumulate); break;
+            case 10: TTile.Multiply<C10>(depth, a, aRow, b, bStep, c, cRow, accumulate); break;
+            case 11: TTile.Multiply<C11>(depth, a, aRow, b, bStep, c, cRow, accumulate); break;
+            default: TTile.Multiply<C12>(depth, a, aRow, b, bStep, c, cRow, accumulate); break;
         }
     }
 
@@ -335,5 +367,7 @@ internal static unsafe class TiledProduct<TTile>
         public int Rows;
         public int Columns;
         public int RowBlocks;
+        public int ColumnBlocks;
+        public int Together;
     }
 }
