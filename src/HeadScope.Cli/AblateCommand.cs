@@ -52,7 +52,7 @@ internal static class AblateCommand
         verb.Does((parsed, cancellation) =>
         {
             var path = parsed.GetValue(output);
-            ResultFiles.RequireKnown(path, [".json", ".csv", .. FigureFile.Endings]);
+            FigureFile.Require(path, [".json", ".csv", .. FigureFile.Endings]);
             var named = parsed.GetValue(relation)!;
             var chosen = MapCommand.Named(named);
             if (parsed.GetValue(template) is null && PromptTemplates.Ablation(chosen.Name) is null)

@@ -44,6 +44,7 @@ internal static class ActivationsCommand
         verb.Does((parsed, cancellation) =>
         {
             string[] asked = [.. parsed.GetValue(names)!.SelectMany(n => n.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))];
+            AtomicFile.RequireWritable(parsed.GetValue(path)!);
             using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
             var pass = loaded.Run(input.Tokens(parsed, loaded), new RunOptions { Activations = asked, Logits = LogitsOf.None }, cancellation);
             SafetensorsWriter.Write(parsed.GetValue(path)!, pass.Activations);

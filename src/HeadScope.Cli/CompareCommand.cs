@@ -36,7 +36,7 @@ internal static class CompareCommand
         verb.Does((parsed, cancellation) =>
         {
             var path = parsed.GetValue(output);
-            ResultFiles.RequireKnown(path, [".csv", .. FigureFile.Endings]);
+            FigureFile.Require(path, [".csv", .. FigureFile.Endings]);
             HeadMap[] maps = [.. new[] { first, second }.Select(a => HeadMap.FromJson(File.ReadAllText(parsed.GetValue(a)!)))];
             cancellation.ThrowIfCancellationRequested();
             var limit = parsed.GetValue(threshold);

@@ -40,7 +40,7 @@ internal static class DescribeCommand
         {
             var chosen = HeadOption.Parse(parsed.GetValue(heads) ?? []);
             var path = parsed.GetValue(output);
-            ResultFiles.RequireKnown(path, ".json");
+            FigureFile.Require(path, ".json");
             var options = new DescriberOptions { MinimumShare = parsed.GetValue(share), MinimumScore = parsed.GetValue(share) };
             using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
             var operations = TerminalProgress.Show(

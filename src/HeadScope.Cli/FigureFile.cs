@@ -9,15 +9,20 @@ internal static class FigureFile
     public static readonly string[] Endings = [".html", ".svg", ".pdf", ".png"];
 
     /// <summary>Checks a file before the work begins.</summary>
-    /// <param name="path">The file.</param>
+    /// <param name="path">The file; null for none.</param>
     /// <param name="known">The endings that the verb can write.</param>
     /// <exception cref="UsageException">The ending is another.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    public static void Require(string path, params IReadOnlyCollection<string> known)
+    public static void Require(string? path, params IReadOnlyCollection<string> known)
     {
+        if (path is null)
+        {
+            return;
+        }
+
         if (!known.Contains(Path.GetExtension(path), StringComparer.OrdinalIgnoreCase))
         {
-            throw new UsageException($"--output {path}: expected a name that ends in one of {string.Join(' ', known)}.");
+            throw new UsageException($"--output {path}: expected a name that ends in {string.Join(" or ", known)}.");
         }
 
         AtomicFile.RequireWritable(path);

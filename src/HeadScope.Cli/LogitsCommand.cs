@@ -33,8 +33,15 @@ internal static class LogitsCommand
         verb.Add(path);
         verb.Does((parsed, cancellation) =>
         {
+            AtomicFile.RequireWritable(parsed.GetValue(path)!);
             using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
             var logits = loaded.Run(input.Tokens(parsed, loaded), null, cancellation).Logits!;
+            if (!float.IsFinite(Tensor.Sum<float>(logits)))
+            {
+                throw new InvalidDataException(
+                    $"{parsed.GetValue(model)}: the logits are not all finite numbers, so a weight is NaN or infinite; the file is damaged.");
+            }
+
             SafetensorsWriter.Write(
                 parsed.GetValue(path)!,
                 new Dictionary<string, Tensor<float>>(StringComparer.Ordinal) { ["logits"] = logits.SqueezeDimension(0) });

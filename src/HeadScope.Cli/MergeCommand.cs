@@ -42,6 +42,11 @@ internal static class MergeCommand
 
     private static HeadMap Read(string path)
     {
+        if (Directory.Exists(path))
+        {
+            throw new InvalidDataException($"{path}: is a folder; expected the JSON files that headscope map --shard wrote, such as {Path.Combine(path, "*.json")}.");
+        }
+
         try
         {
             return HeadMap.FromJson(File.ReadAllText(path));

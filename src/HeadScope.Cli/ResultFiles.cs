@@ -5,18 +5,6 @@ namespace HeadScope.Cli;
 /// <summary>Results that are written as JSON, CSV or a figure; the ending of the file's name says which.</summary>
 internal static class ResultFiles
 {
-    /// <summary>Checks a name before the work begins.</summary>
-    /// <param name="path">The file; null for none.</param>
-    /// <param name="endings">The endings that the verb knows.</param>
-    /// <exception cref="UsageException">Its ending is another.</exception>
-    public static void RequireKnown(string? path, params string[] endings)
-    {
-        if (path is not null && !endings.Contains(Path.GetExtension(path), StringComparer.OrdinalIgnoreCase))
-        {
-            throw new UsageException($"--output {path}: expected a name that ends in {string.Join(" or ", endings)}.");
-        }
-    }
-
     /// <summary>Writes a result.</summary>
     /// <param name="path">The file; null for none.</param>
     /// <param name="json">The result as JSON.</param>

@@ -42,7 +42,7 @@ internal static class SalientCommand
         {
             var chosen = HeadOption.Parse(parsed.GetValue(heads) ?? []);
             var path = parsed.GetValue(output);
-            ResultFiles.RequireKnown(path, ".json", ".csv");
+            FigureFile.Require(path, ".json", ".csv");
             var options = new SalientOperationsOptions
             {
                 Tokens = parsed.GetValue(tokens),

@@ -149,9 +149,13 @@ internal static class HuggingFaceConfig
         var headWidth = file.CountOrNull("head_dim") ?? width / heads;
         var context = file.Count("max_position_embeddings");
 
-        // Within its window a sliding-window model attends as any other: so the window bounds the context instead of being refused.
-        var windowed = family != "qwen2" || file.Flag("use_sliding_window", missing: false);
-        var window = windowed && file.CountOrNull("sliding_window") is { } length && length < context ? length : (int?)null;
+        // Within its window a Mistral attends as any other model: there the window bounds the context. Qwen2 slides it in some layers only.
+        var window = file.CountOrNull("sliding_window") is { } length && length < context ? length : (int?)null;
+        if (family != "mistral" && window is not null)
+        {
+            RequireFlag(file, "use_sliding_window", false, "every token attends to all earlier ones; only a Mistral may be cut to its window.");
+            window = null;
+        }
 
         return new()
         {

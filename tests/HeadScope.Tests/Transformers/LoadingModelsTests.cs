@@ -82,7 +82,7 @@ public class LoadingModelsTests
     }
 
     [Fact]
-    public void A_sliding_window_bounds_the_context()
+    public void A_sliding_window_bounds_the_context_of_a_Mistral_and_is_refused_elsewhere()
     {
         var mistral = JsonNode.Parse(Llama)!.AsObject();
         mistral["model_type"] = "mistral";
@@ -94,7 +94,9 @@ public class LoadingModelsTests
         mistral["use_sliding_window"] = false;
         Assert.Equal(64, Read(mistral.ToJsonString(), "sliding_window", "16").ContextLength);
         mistral["use_sliding_window"] = true;
-        Assert.Equal(16, Read(mistral.ToJsonString(), "sliding_window", "16").ContextLength);
+        Assert.Equal(64, Read(mistral.ToJsonString(), "sliding_window", "64").ContextLength);
+        var error = Assert.Throws<NotSupportedException>(() => Read(mistral.ToJsonString(), "sliding_window", "16"));
+        Assert.Contains("use_sliding_window", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
