@@ -91,7 +91,11 @@ public sealed record Figure(IReadOnlyList<Trace> Traces, Layout Layout, string C
         return this with
         {
             Traces = [.. Traces.Select((trace, i) => (first is null ? trace : trace with { Visible = first[i] }).In(Style))],
-            Layout = layout,
+            Layout = layout with
+            {
+                Annotations = layout.Annotations is null ? null : [.. layout.Annotations.Select(a => a with { ArrowColor = Style.InPlaceOf(a.ArrowColor) })],
+                Shapes = layout.Shapes is null ? null : [.. layout.Shapes.Select(s => s with { Line = s.Line?.In(Style) })],
+            },
         };
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 
 namespace HeadScope.Notebooks;
@@ -61,6 +62,33 @@ public sealed record FigureStyle
 
     /// <summary>The width of figures in pixels; null leaves it to the figure.</summary>
     public double? Width { get; init; }
+
+    /// <summary>The colour of this style in place of one of the light style's, in which figures are made; any other colour stays.</summary>
+    /// <param name="color">The colour.</param>
+    [return: NotNullIfNotNull(nameof(color))]
+    internal string? InPlaceOf(string? color)
+    {
+        if (!IsDark || color is null)
+        {
+            return color;
+        }
+
+        for (var i = 0; i < Light.Palette.Count; i++)
+        {
+            var tint = Light.Tint(i, 0)[..^2];
+            if (color == Light.Palette[i])
+            {
+                return Palette[i % Palette.Count];
+            }
+
+            if (color.StartsWith(tint, StringComparison.Ordinal))
+            {
+                return Tint(i, 0)[..^2] + color[tint.Length..];
+            }
+        }
+
+        return color == Light.Muted ? Muted : color == Light.Grid ? Grid : color == Light.Paper ? Paper : color;
+    }
 
     /// <summary>The colour of a kind, with an opacity.</summary>
     /// <param name="index">Which kind.</param>

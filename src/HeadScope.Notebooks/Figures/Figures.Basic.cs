@@ -101,15 +101,19 @@ public static partial class Figures
             });
         }
 
+        // Points at one place are drawn once: most heads share the score 0.
+        var places = finite.GroupBy(p => (p.X, p.Y)).Select(place => (place.Key.X, place.Key.Y, Labels: place.Select(p => p.Label).Distinct(StringComparer.Ordinal).ToArray(),
+            Named: place.Where(named.Contains).Select(p => p.Label).Distinct(StringComparer.Ordinal))).ToArray();
+        var left = finite.Select(p => p.X).DefaultIfEmpty(0).Min();
         traces.Add(new Scatter
         {
             Mode = "markers+text",
-            X = finite.Select(p => p.X).ToArray(),
-            Y = finite.Select(p => p.Y).ToArray(),
-            Text = [.. finite.Select(p => named.Contains(p) ? PlotlyText.Escape(p.Label) : "")],
-            TextPosition = "top center",
+            X = places.Select(p => p.X).ToArray(),
+            Y = places.Select(p => p.Y).ToArray(),
+            Text = [.. places.Select(p => PlotlyText.Escape(string.Join(", ", p.Named)))],
+            TextPosition = places.Length == 0 ? "top center" : places.Select(p => Side((p.X - left) / Math.Max(xSpan, 1e-12))).ToArray(),
             TextFont = new Font { Size = 11 },
-            HoverText = [.. finite.Select(p => PlotlyText.Escape(p.Label))],
+            HoverText = [.. places.Select(p => PlotlyText.Escape(string.Join(", ", p.Labels.Take(6))) + (p.Labels.Length > 6 ? $" and {Count(p.Labels.Length - 6)} more" : ""))],
             HoverTemplate = $"%{{hovertext}}<br>{PlotlyText.Escape(xTitle)} %{{x:.3f}}<br>{PlotlyText.Escape(yTitle)} %{{y:.3f}}<extra></extra>",
             Marker = new Marker { Color = FigureStyle.Light.Palette[0], Size = 7 },
             Opacity = 0.75,
@@ -153,6 +157,9 @@ public static partial class Figures
                     Text = [.. bars.Select(bar => $"{PlotlyText.Escape(bar.Label)}: {PlotlyText.Number(bar.Value)}{(bar.Spread > 0 ? $" ± {PlotlyText.Number(bar.Spread)}" : "")}")],
                     TextPosition = "none",
                     HoverTemplate = "%{text}<extra></extra>",
+                    ErrorX = bars.Any(bar => bar.Spread > 0)
+                        ? new ErrorBars { Array = bars.Select(bar => Math.Max(0, bar.Spread)).ToArray(), Thickness = 1.2, Width = 3 }
+                        : null,
                     Marker = new Marker { Color = bars.Select(bar => style.Palette[bar.Value < 0 ? 1 : 0]).ToArray() is { Length: > 1 } colors ? colors : style.Palette[0] },
                 },
             ],
@@ -162,18 +169,6 @@ public static partial class Figures
                 Width = 560,
                 Height = Math.Clamp(bars.Count * 22.0, 80, 900) + 130,
                 BarGap = 0.25,
-                Shapes =
-                [
-                    .. bars.Select((bar, i) => (bar, i)).Where(b => b.bar.Spread > 0).Select(b => new Shape
-                    {
-                        Type = "line",
-                        X0 = b.bar.Value - b.bar.Spread,
-                        X1 = b.bar.Value + b.bar.Spread,
-                        Y0 = b.i,
-                        Y1 = b.i,
-                        Line = new Line { Color = style.Muted, Width = 1.5 },
-                    }),
-                ],
                 Axes = new Dictionary<string, Axis>(StringComparer.Ordinal)
                 {
                     ["x"] = new() { Title = PlotlyText.Escape(valueTitle), ZeroLine = true },
@@ -196,12 +191,15 @@ public static partial class Figures
         ArgumentOutOfRangeException.ThrowIfLessThan(bins, 1);
         var finite = values.Where(float.IsFinite).ToArray();
         var (low, high) = finite.Length == 0 ? (0.0, 1.0) : ((double)finite.Min(), finite.Max());
+
+        // A trifle wider than the numbers, so that the greatest is inside of the last bin.
+        var width = Math.Max((high - low) * (1 + 1e-6) / bins, 1e-9);
         return new Figure(
             [
                 new Histogram
                 {
                     X = finite,
-                    XBins = new Bins(low, high + ((high - low) * 1e-6) + 1e-9, Math.Max((high - low) / bins, 1e-9)),
+                    XBins = new Bins(low, low + (width * bins), width),
                     Marker = new Marker { Color = FigureStyle.Light.Palette[0], Line = new Line { Color = "#ffffff", Width = 0.5 } },
                 },
             ],
@@ -273,32 +271,32 @@ public static partial class Figures
 
         var heaviest = edges.Select(edge => Math.Abs(edge.Weight)).DefaultIfEmpty(1).Max();
         string EdgeColor(int kind) => style.Palette[(kind + 4) % style.Palette.Count];
-        var arrows = edges.OrderBy(edge => Math.Abs(edge.Weight)).Select(edge =>
+
+        // Lines that end in an arrow, not Plotly's annotations, which lie above everything: edges must not cross out the names of nodes.
+        var traces = edges.OrderBy(edge => Math.Abs(edge.Weight)).Select(Trace (edge) =>
         {
             var part = heaviest > 0 ? Math.Abs(edge.Weight) / heaviest : 0;
-            return new Annotation
+            return new Scatter
             {
-                X = byId[edge.To].X,
-                Y = byId[edge.To].Y,
-                Ax = byId[edge.From].X,
-                Ay = byId[edge.From].Y,
-                XRef = "x",
-                YRef = "y",
-                AxRef = "x",
-                AyRef = "y",
-                ShowArrow = true,
-                ArrowHead = 2,
-                ArrowWidth = Math.Round(0.6 + (2.9 * part), 2),
-                ArrowSize = Math.Round(1.6 - (0.8 * part), 2),
-                ArrowColor = EdgeColor(edge.Kind),
+                Mode = "lines+markers",
+                X = new[] { byId[edge.From].X, byId[edge.To].X },
+                Y = new[] { byId[edge.From].Y, byId[edge.To].Y },
+                Line = new Line { Color = EdgeColor(edge.Kind), Width = Math.Round(0.6 + (2.9 * part), 2) },
+                Marker = new Marker
+                {
+                    Symbol = "arrow",
+                    AngleRef = "previous",
+                    Color = EdgeColor(edge.Kind),
+                    Size = new[] { 0, Math.Round(9 + (5 * part), 2) },
+                    Line = new Line { Width = 0 },
+                    Standoff = new[] { 0.0, 13 },
+                },
                 Opacity = Math.Round(0.35 + (0.6 * part), 2),
-                Standoff = 13,
-                StartStandoff = 13,
-                Text = "",
+                HoverInfo = "skip",
+                ShowLegend = false,
             };
-        }).ToArray();
-        var traces = new List<Trace>
-        {
+        }).ToList();
+        traces.Add(
             new Scatter
             {
                 Mode = "markers",
@@ -308,8 +306,7 @@ public static partial class Figures
                 HoverTemplate = "%{text}<extra></extra>",
                 Marker = new Marker { Size = 12, Color = "rgba(0,0,0,0)" },
                 ShowLegend = false,
-            },
-        };
+            });
         foreach (var (name, kind) in (edgeKinds ?? []).Select((name, kind) => (name, kind)).Where(k => edges.Any(edge => edge.Kind == k.kind)))
         {
             traces.Add(new Scatter
@@ -353,7 +350,6 @@ public static partial class Figures
                 HoverMode = "closest",
                 ShowLegend = kinds is not null || edgeKinds is not null,
                 Legend = new Legend { Orientation = "h", X = 0, Y = 1.02, YAnchor = "bottom" },
-                Annotations = arrows,
                 Axes = new Dictionary<string, Axis>(StringComparer.Ordinal)
                 {
                     ["x"] = new() { ShowGrid = false, ZeroLine = false },
@@ -362,6 +358,9 @@ public static partial class Figures
             },
             $"{title}: {nodes.Count} nodes and {edges.Count} edges.");
     }
+
+    /// <summary>Where the label of a point stands so that it ends inside of the plot: the place is from 0 at the left to 1 at the right.</summary>
+    private static string Side(double place) => place < 0.25 ? "top right" : place > 0.75 ? "top left" : "top center";
 
     private static Dictionary<string, Axis> Cartesian(string xTitle, string yTitle) => new(StringComparer.Ordinal)
     {

@@ -45,6 +45,9 @@ public static partial class Figures
             at += widths[role];
         }
 
+        // Layers without a node are left out: of a deep model a circuit touches few.
+        double[] layers = [.. places.Select(place => Math.Floor(Level(place.Component))).Distinct().Order()];
+        double Row(Component component) => Array.IndexOf(layers, Math.Floor(Level(component))) + (Level(component) - Math.Floor(Level(component)));
         var fired = trace.Firings;
         GraphNode[] nodes =
         [
@@ -55,7 +58,7 @@ public static partial class Figures
                 var x = starts[place.Role] + (widths[place.Role] / 2) + Array.IndexOf(cell, place.Component) - ((cell.Length - 1) / 2.0);
                 var hover = $"at {place.Role}" + (place.Component.Kind == ComponentKind.Head
                     && fired.TryGetValue(new Head(place.Component.Layer, place.Component.Index), out var count) ? $", fires {Count(count)} times" : "");
-                return new GraphNode(Id(place.Component, place.Role), Label(place.Component), x, level, (int)place.Component.Kind, hover);
+                return new GraphNode(Id(place.Component, place.Role), Label(place.Component), x, Row(place.Component), (int)place.Component.Kind, hover);
             }),
         ];
         var figure = Graph(
@@ -73,13 +76,12 @@ public static partial class Figures
             title,
             [.. Enum.GetValues<ComponentKind>().Select(KindName)],
             ["read at the source", "read at the destination"]);
-        var levels = Enumerable.Range((int)nodes.Min(node => node.Y), (int)(Math.Floor(nodes.Max(node => node.Y)) - nodes.Min(node => node.Y)) + 1).Select(level => (double)level).ToArray();
         return figure with
         {
             Layout = figure.Layout with
             {
                 Width = Math.Clamp((at * 31) + 110, 480, 1500),
-                Height = Math.Clamp((levels[^1] - levels[0] + 1) * 62, 240, 1100) + 150,
+                Height = Math.Clamp(layers.Length * 62, 240, 1100) + 150,
                 Shapes =
                 [
                     .. roles.Skip(1).Select(role => new Shape
@@ -100,10 +102,10 @@ public static partial class Figures
                     },
                     ["y"] = new()
                     {
-                        Title = "layer",
-                        TickVals = levels,
-                        TickText = [.. levels.Select(level => level < 0 ? "embeddings" : level.ToString(CultureInfo.InvariantCulture))],
-                        Range = [levels[0] - 0.6, nodes.Max(node => node.Y) + 0.6],
+                        Title = layers[^1] - layers[0] >= layers.Length ? "layer (those without a node left out)" : "layer",
+                        TickVals = Enumerable.Range(0, layers.Length).ToArray(),
+                        TickText = [.. layers.Select(layer => layer < 0 ? "embeddings" : layer.ToString(CultureInfo.InvariantCulture))],
+                        Range = [-0.6, nodes.Max(node => node.Y) + 0.6],
                         ZeroLine = false,
                     },
                 },

@@ -1,4 +1,3 @@
-using System.Globalization;
 using HeadScope.Maps;
 
 namespace HeadScope.Notebooks;
@@ -20,7 +19,7 @@ public static partial class Figures
             $"{scores.Relation.Replace('_', ' ')}, {(context ? "with" : "without")} context",
             $"static {kind}",
             $"dynamic {kind}",
-            string.Create(CultureInfo.InvariantCulture, $"r = {r.R:0.00}, p = {r.PValue:0.0e+0}, n = {r.Count}"),
+            r.ToString(),
             labelled: 0);
     }
 }

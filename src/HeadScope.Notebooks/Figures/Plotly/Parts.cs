@@ -27,6 +27,8 @@ public sealed record Line
 
     /// <summary><c>solid</c>, <c>dot</c>, <c>dash</c>.</summary>
     public string? Dash { get; init; }
+
+    internal Line In(FigureStyle style) => this with { Color = style.InPlaceOf(Color) };
 }
 
 /// <summary>A filled surface.</summary>
@@ -50,6 +52,13 @@ public sealed record Marker
     /// <summary>The shape: <c>circle</c>, <c>square</c>, <c>diamond</c>, <c>triangle-up</c>, …</summary>
     public string? Symbol { get; init; }
 
+    /// <summary>From where an <c>arrow</c> points to its place: <c>previous</c> for the point before it, <c>up</c>.</summary>
+    public string? AngleRef { get; init; }
+
+    /// <summary>How many pixels the shape stays away from its place.</summary>
+    [JsonConverter(typeof(OneOrMany))]
+    public Values? Standoff { get; init; }
+
     /// <summary>The outline.</summary>
     public Line? Line { get; init; }
 
@@ -67,6 +76,13 @@ public sealed record Marker
 
     /// <summary>The explanation of the colours.</summary>
     public ColorBar? ColorBar { get; init; }
+
+    internal Marker In(FigureStyle style) => this with
+    {
+        Color = Color is { IsText: true } colors ? Enumerable.Range(0, colors.Count).Select(i => style.InPlaceOf(colors.Text(i))).ToArray() : Color,
+        Line = Line?.In(style),
+        ColorScale = ColorScale?.In(style),
+    };
 }
 
 /// <summary>The explanation of the colours beside a figure.</summary>
@@ -108,6 +124,11 @@ public sealed record ErrorBars
 
     /// <summary>The width of the end in pixels.</summary>
     public double? Width { get; init; }
+
+    /// <summary>The colour; that of text when null.</summary>
+    public string? Color { get; init; }
+
+    internal ErrorBars In(FigureStyle style) => this with { Color = Color ?? style.Ink };
 }
 
 /// <summary>Bins of a histogram.</summary>

@@ -112,8 +112,9 @@ public sealed record Scatter : Trace
     /// <summary>A text for every point (escaped).</summary>
     public IReadOnlyList<string>? Text { get; init; }
 
-    /// <summary>Where the texts stand: <c>middle center</c>, <c>top center</c>, <c>middle right</c>, …</summary>
-    public string? TextPosition { get; init; }
+    /// <summary>Where the texts stand, one for all or one for each: <c>middle center</c>, <c>top center</c>, <c>middle right</c>, …</summary>
+    [JsonConverter(typeof(OneOrMany))]
+    public Values? TextPosition { get; init; }
 
     /// <summary>The font of the texts.</summary>
     public Font? TextFont { get; init; }
@@ -143,9 +144,13 @@ public sealed record Scatter : Trace
     // plotly.js takes what cannot be seen for a mistake.
     internal override Trace In(FigureStyle style) => this with
     {
-        Marker = !Mode.Contains("markers", StringComparison.Ordinal) ? null
-            : Marker?.ColorScale is { } scale ? Marker with { ColorScale = scale.In(style) } : Marker,
-        Line = Mode.Contains("lines", StringComparison.Ordinal) ? Line : null,
+        Marker = Mode.Contains("markers", StringComparison.Ordinal) ? Marker?.In(style) : null,
+        Line = Mode.Contains("lines", StringComparison.Ordinal) ? Line?.In(style) : null,
+        FillColor = style.InPlaceOf(FillColor),
+        ErrorY = ErrorY?.In(style),
+
+        // A text on a marker stands on its colour, which changes with the style; a text alone has its own ground.
+        TextFont = TextFont?.Color is { } ink && Mode.Contains("markers", StringComparison.Ordinal) ? TextFont with { Color = style.InPlaceOf(ink) } : TextFont,
     };
 }
 
@@ -173,12 +178,15 @@ public sealed record Bar : Trace
     /// <summary>How bars look.</summary>
     public Marker? Marker { get; init; }
 
+    /// <summary>The spread about each length of horizontal bars.</summary>
+    [JsonPropertyName("error_x")]
+    public ErrorBars? ErrorX { get; init; }
+
     /// <summary>The spread about each height.</summary>
     [JsonPropertyName("error_y")]
     public ErrorBars? ErrorY { get; init; }
 
-    internal override Trace In(FigureStyle style) =>
-        Marker?.ColorScale is { } scale ? this with { Marker = Marker with { ColorScale = scale.In(style) } } : this;
+    internal override Trace In(FigureStyle style) => this with { Marker = Marker?.In(style), ErrorX = ErrorX?.In(style), ErrorY = ErrorY?.In(style) };
 }
 
 /// <summary>How often numbers fall into bins; plotly.js counts.</summary>
@@ -195,6 +203,8 @@ public sealed record Histogram : Trace
 
     /// <summary>How bars look.</summary>
     public Marker? Marker { get; init; }
+
+    internal override Trace In(FigureStyle style) => this with { Marker = Marker?.In(style) };
 }
 
 /// <summary>Rows and columns of text.</summary>

@@ -79,10 +79,20 @@ internal sealed class StaticAxis
         var (low, high) = (Math.Min(from, to), Math.Max(from, to));
         if (logarithmic)
         {
-            return Enumerable.Range((int)Math.Floor(low), (int)Math.Ceiling(high) - (int)Math.Floor(low) + 1)
-                .Select(power => ((double)power, Math.Pow(10, power).ToString("G4", CultureInfo.InvariantCulture)));
+            // Less than two powers of ten want more than their ends, and less than half of one the steps of a plain axis.
+            int[] within = high - low < 2 ? [1, 2, 5] : [1];
+            return high - low < 0.5
+                ? Steps(Math.Pow(10, low), Math.Pow(10, high), room).Select(tick => (Math.Log10(tick.Value), tick.Text))
+                : Enumerable.Range((int)Math.Floor(low), (int)Math.Ceiling(high) - (int)Math.Floor(low) + 1)
+                    .SelectMany(power => within.Select(part => part * Math.Pow(10, power)))
+                    .Select(value => (Math.Log10(value), value.ToString("G4", CultureInfo.InvariantCulture)));
         }
 
+        return Steps(low, high, room);
+    }
+
+    private IEnumerable<(double Value, string Text)> Steps(double low, double high, double room)
+    {
         var step = axis.DTick ?? NiceStep(high - low, Math.Max(2, Math.Abs(length) / Math.Max(room, 45)));
         var first = Math.Ceiling((low / step) - 1e-9);
         var count = (int)Math.Clamp(Math.Floor((high / step) + 1e-9) - first + 1, 0, 1000);

@@ -29,7 +29,7 @@ internal sealed partial class StaticFigure
     {
         var (x, y, box, xAxis, yAxis) = plot;
         var size = style.FontSize;
-        if (xAxis.Visible != false)
+        if (xAxis.Visible != false && IsAnchor(NameOf(xAxis, "x"), xAxis.Anchor ?? "y", NameOf(yAxis, "y"), across: true))
         {
             var small = xAxis.TickFont?.Size ?? size;
             var top = xAxis.Side == "top";
@@ -60,7 +60,7 @@ internal sealed partial class StaticFigure
             }
         }
 
-        if (yAxis.Visible != false)
+        if (yAxis.Visible != false && IsAnchor(NameOf(yAxis, "y"), yAxis.Anchor ?? "x", NameOf(xAxis, "x"), across: false))
         {
             var small = yAxis.TickFont?.Size ?? size;
             if (yAxis.ShowLine == true)
@@ -84,6 +84,10 @@ internal sealed partial class StaticFigure
             }
         }
     }
+
+    /// <summary>Whether an axis that several plots share has its labels at this one: at the plot of its anchor, where there is one.</summary>
+    private bool IsAnchor(string axis, string anchor, string other, bool across) =>
+        other == anchor || !plots.ContainsKey(across ? axis + anchor : anchor + axis);
 
     private string NameOf(Axis axis, string fallback) => layout.Axes.FirstOrDefault(pair => ReferenceEquals(pair.Value, axis)).Key ?? fallback;
 }

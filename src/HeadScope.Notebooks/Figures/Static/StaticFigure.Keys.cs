@@ -53,12 +53,21 @@ internal sealed partial class StaticFigure
         var x = area.Left + (area.Width * (layout.Legend?.X ?? (sideways ? 0 : 1.02)));
         var y = area.Bottom - (area.Height * (layout.Legend?.Y ?? 1)) + (sideways ? -size * 0.9 : size * 0.6);
         var colors = traces.Where(t => t is Scatter or Bar or Histogram).ToList();
-        foreach (var trace in LegendTraces())
+        if (!sideways && layout.Legend?.X is null && traces.Any(t => t is HeatMap { ShowScale: not false } or Scatter { Marker.ShowScale: true }))
         {
-            var needed = SvgText.WidthOf(PlotlyText.Plain(trace.Name!), size) + 44;
-            if (sideways && x > area.Left && x + needed > width)
+            // Beside the colour bar, not on it.
+            x += 80;
+        }
+
+        // Rows above the plot grow upwards, so that the last one stands nearest to it.
+        var rows = sideways ? Rows(x) : [];
+        y -= rows.DefaultIfEmpty(0).Last() * size * 1.5;
+        foreach (var (trace, i) in LegendTraces().Select((trace, i) => (trace, i)))
+        {
+            var needed = LegendWidth(trace);
+            if (sideways && i > 0 && rows[i] > rows[i - 1])
             {
-                (x, y) = (area.Left, y - (size * 1.5));
+                (x, y) = (area.Left, y + (size * 1.5));
             }
 
             var next = style.Palette[Math.Max(0, colors.IndexOf(trace)) % style.Palette.Count];
@@ -69,11 +78,16 @@ internal sealed partial class StaticFigure
                 Histogram { Marker.Color: { IsText: true } c } => c.Text(0),
                 _ => next,
             };
-            if (trace is Scatter { Mode: "lines" } line)
+            if (trace is Scatter scatter && scatter.Mode.Contains("lines", StringComparison.Ordinal))
             {
-                svg.Line(x, y, x + 20, y, color, line.Line?.Width ?? 2, line.Line?.Dash);
+                svg.Line(x, y, x + 20, y, color, scatter.Line?.Width ?? 2, scatter.Line?.Dash);
             }
-            else
+
+            if (trace is Bar or Histogram)
+            {
+                svg.Rectangle(x + 5, y - 5, 10, 10, color);
+            }
+            else if (trace is Scatter { Mode: not "lines" })
             {
                 svg.Circle(x + 10, y, 4, color);
             }
@@ -88,5 +102,23 @@ internal sealed partial class StaticFigure
                 y += size * 1.5;
             }
         }
+
+        // The row of each entry.
+        int[] Rows(double start)
+        {
+            var (place, row) = (start, 0);
+            return [.. LegendTraces().Select((trace, i) =>
+            {
+                if (i > 0 && place + LegendWidth(trace) > width)
+                {
+                    (place, row) = (area.Left, row + 1);
+                }
+
+                place += LegendWidth(trace);
+                return row;
+            })];
+        }
     }
+
+    private double LegendWidth(Trace trace) => SvgText.WidthOf(PlotlyText.Plain(trace.Name!), style.FontSize) + 44;
 }

@@ -62,22 +62,28 @@ internal sealed partial class StaticFigure
 
     private void Arrow(Annotation annotation, double fromX, double fromY, double toX, double toY)
     {
-        var length = Math.Sqrt(((toX - fromX) * (toX - fromX)) + ((toY - fromY) * (toY - fromY)));
+        var thick = annotation.ArrowWidth ?? 1.5;
+        Arrow(
+            (fromX, fromY), (toX, toY), annotation.ArrowColor ?? style.Muted, thick, annotation.Opacity ?? 1,
+            annotation.ArrowHead == 0 ? 0 : Math.Max(4, thick * 3) * (annotation.ArrowSize ?? 1), annotation.StartStandoff ?? 0, annotation.Standoff ?? 0);
+    }
+
+    /// <summary>A line with a head at its end, or without one when that is 0 long.</summary>
+    private void Arrow((double X, double Y) from, (double X, double Y) to, string color, double thick, double opacity, double head, double startAway, double endAway)
+    {
+        var (dx, dy) = (to.X - from.X, to.Y - from.Y);
+        var length = Math.Sqrt((dx * dx) + (dy * dy));
         if (length < 1e-6)
         {
             return;
         }
 
-        var (ux, uy) = ((toX - fromX) / length, (toY - fromY) / length);
-        var (tipX, tipY) = (toX - (ux * (annotation.Standoff ?? 0)), toY - (uy * (annotation.Standoff ?? 0)));
-        var color = annotation.ArrowColor ?? style.Muted;
-        var opacity = annotation.Opacity ?? 1;
-        var line = annotation.ArrowWidth ?? 1.5;
-        svg.Line(fromX + (ux * (annotation.StartStandoff ?? 0)), fromY + (uy * (annotation.StartStandoff ?? 0)), tipX, tipY, color, line, null, opacity);
-        if (annotation.ArrowHead != 0)
+        var (ux, uy) = (dx / length, dy / length);
+        var (tipX, tipY) = (to.X - (ux * endAway), to.Y - (uy * endAway));
+        var (bx, by) = (tipX - (ux * head), tipY - (uy * head));
+        svg.Line(from.X + (ux * startAway), from.Y + (uy * startAway), bx, by, color, thick, null, opacity);
+        if (head > 0)
         {
-            var head = Math.Max(4, line * 3) * (annotation.ArrowSize ?? 1);
-            var (bx, by) = (tipX - (ux * head), tipY - (uy * head));
             svg.Raw($"""<path d="M{SvgText.N(tipX)} {SvgText.N(tipY)}L{SvgText.N(bx - (uy * head * 0.45))} {SvgText.N(by + (ux * head * 0.45))}L{SvgText.N(bx + (uy * head * 0.45))} {SvgText.N(by - (ux * head * 0.45))}Z" fill="{SvgText.Escape(color)}" fill-opacity="{SvgText.N(opacity)}"/>""");
         }
     }

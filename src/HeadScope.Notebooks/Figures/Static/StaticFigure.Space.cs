@@ -40,12 +40,13 @@ internal sealed partial class StaticFigure
         var legend = LegendTraces().Select(t => SvgText.WidthOf(PlotlyText.Plain(t.Name!), size)).DefaultIfEmpty(0).Max();
         var beside = layout.Legend?.Orientation != "h" && legend > 0 ? legend + 46 : 0;
         var right = Math.Max(layout.Margin?.R ?? 24, (bars ? 90 : 0) + beside + 12);
-        var top = layout.Margin?.T ?? (layout.Title is null ? 20 : 48);
+        var notes = layout.Annotations?.Any(a => a is { YRef: "paper", Y: >= 1, Text.Length: > 0 }) == true ? size * 1.5 : 0;
+        var top = layout.Margin?.T ?? ((layout.Title is null ? 20 : 48) + notes);
         return new Box(Math.Max(left, 16), top, width - right, height - Math.Max(bottom, 12));
     }
 
     private double LabelWidth(Axis axis, IReadOnlyList<string>? categories, double size) =>
-        (axis.TickText ?? categories ?? ["0.000"])
+        (axis.TickText ?? categories ?? (axis.DTick is >= 1 and { } step && step % 1 == 0 ? ["00"] : ["0.000"]))
             .Select(t => SvgText.WidthOf(PlotlyText.Plain(t), axis.TickFont?.Size ?? size, axis.TickFont?.Family == FigureStyle.Monospace)).DefaultIfEmpty(0).Max();
 
     private StaticPlot Plot(string xName, string yName, Box area)
@@ -119,9 +120,14 @@ internal sealed partial class StaticFigure
                     var bars = Counted((Histogram)trace);
                     Grow(0, Enumerable.Range(0, bars.Y.Count).Select(bars.Y.Number).DefaultIfEmpty(1).Max() * 1.05);
                     break;
+                case Histogram { XBins: { } bins }:
+                    Grow(bins.Start, bins.End);
+                    break;
                 case Bar bar when (bar.Orientation == "h") != vertical:
-                    var tops = Enumerable.Range(0, column!.Count).Select(i => column.Number(i) + (bar.ErrorY is { } e ? e.Array.Number(i) : 0)).ToArray();
-                    Grow(Math.Min(0, tops.Min() * 1.05), Math.Max(0, tops.Max() * 1.05));
+                    var about = (vertical ? bar.ErrorY : bar.ErrorX)?.Array;
+                    var ends = Enumerable.Range(0, column!.Count).SelectMany(i =>
+                        (double[])[column.Number(i) + (about?.Number(i) ?? 0), column.Number(i) - (about?.Number(i) ?? 0)]).Where(double.IsFinite).ToArray();
+                    Grow(Math.Min(0, ends.DefaultIfEmpty(0).Min() * 1.05), Math.Max(0, ends.DefaultIfEmpty(0).Max() * 1.05));
                     break;
                 case Bar:
                     Grow(column!.IsText ? -0.5 : column.Number(0) - 0.5, column.IsText ? Categories(name, vertical)!.Count - 0.5 : column.Number(column.Count - 1) + 0.5);

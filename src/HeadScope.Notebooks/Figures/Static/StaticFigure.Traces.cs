@@ -45,6 +45,20 @@ internal sealed partial class StaticFigure
         var at = Enumerable.Range(0, Math.Min(scatter.X.Count, scatter.Y.Count))
             .Select(i => (X: x.At(scatter.X.Number(i)), Y: y.At(scatter.Y.Number(i))))
             .Select(p => double.IsFinite(p.X) && double.IsFinite(p.Y) ? p : ((double X, double Y)?)null).ToList();
+        if (scatter.Marker is { Symbol: "arrow", AngleRef: "previous" } arrow)
+        {
+            for (var i = 1; i < at.Count; i++)
+            {
+                if (at[i - 1] is { } from && at[i] is { } to)
+                {
+                    Arrow(from, to, oneColor, scatter.Line?.Width ?? 2, scatter.Opacity ?? 1, arrow.Size?.Number(Math.Min(i, arrow.Size.Count - 1)) ?? 6, 0,
+                        arrow.Standoff?.Number(Math.Min(i, arrow.Standoff.Count - 1)) ?? 0);
+                }
+            }
+
+            return;
+        }
+
         if (scatter.Fill is not null)
         {
             svg.Path(at, "none", 0, null, scatter.FillColor ?? style.Grid);
@@ -85,7 +99,7 @@ internal sealed partial class StaticFigure
 
             if (scatter.Mode.Contains("text", StringComparison.Ordinal) && scatter.Text is { } labels && i < labels.Count)
             {
-                var position = scatter.TextPosition ?? "middle center";
+                var position = scatter.TextPosition is { Count: > 0 } where ? where.Text(where.Count == 1 ? 0 : i) : "middle center";
                 var size = scatter.TextFont?.Size ?? style.FontSize;
                 var away = 5 + ((scatter.Marker?.Size is { } sizes ? sizes.Number(sizes.Count == 1 ? 0 : i) : 6) / 2);
                 var tx = position.EndsWith("right", StringComparison.Ordinal) ? px + away : position.EndsWith("left", StringComparison.Ordinal) ? px - away : px;
@@ -137,6 +151,11 @@ internal sealed partial class StaticFigure
             {
                 var (from, to) = (x.At(0), x.At(value));
                 svg.Rectangle(Math.Min(from, to), y.At(where) + offset - (thick / 2), Math.Abs(to - from), thick, fill, hover);
+                if (bar.ErrorX is { } spreads && double.IsFinite(spreads.Array.Number(i)))
+                {
+                    svg.Line(x.At(value - spreads.Array.Number(i)), y.At(where) + offset, x.At(value + spreads.Array.Number(i)), y.At(where) + offset, style.Ink);
+                }
+
                 if (bar.TextPosition is "outside" or "auto")
                 {
                     svg.Label(to + (value < 0 ? -5 : 5), y.At(where) + offset, bar.Text![i], style.FontSize, style.Ink, value < 0 ? "end" : "start");
