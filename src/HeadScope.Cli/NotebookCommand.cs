@@ -74,7 +74,7 @@ internal static class NotebookCommand
             notebook.Write(target);
             if (html is not null)
             {
-                AtomicFile.WriteText(html, NotebookPage.Of(notebook, Path.GetFileNameWithoutExtension(target)));
+                AtomicFile.WriteText(html, NotebookPage.Of(notebook, Path.GetFileNameWithoutExtension(target), Path.GetDirectoryName(Path.GetFullPath(path))));
             }
 
             var configuration = parsed.InvocationConfiguration;

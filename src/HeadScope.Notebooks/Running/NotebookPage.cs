@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text;
 using System.Text.Json.Nodes;
+using HeadScope.Notebooks.Running.Mathematics;
 using Markdig;
 
 namespace HeadScope.Notebooks.Running;
@@ -12,23 +13,33 @@ namespace HeadScope.Notebooks.Running;
 /// </remarks>
 public static class NotebookPage
 {
-    private static readonly MarkdownPipeline Markdown = new MarkdownPipelineBuilder().DisableHtml().UsePipeTables().UseMathematics().Build();
+    private static readonly MarkdownPipeline Markdown =
+        new MarkdownPipelineBuilder().DisableHtml().UsePipeTables().UseMathematics().Use<MathMlExtension>().Build();
 
+    // Figures keep the paper that they were drawn for, so on a dark page they stand on a light sheet.
     private const string Style = """
-        body { margin: 2rem auto; max-width: 60rem; padding: 0 1rem; font: 16px/1.55 system-ui, sans-serif; color: #1d2430; background: #fff; }
+        :root { color-scheme: light dark; --ink: #1d2430; --paper: #fff; --muted: #5b6675; --code: #f4f6f9; --rule: #d5dbe5; --error: #fdf1f0; --link: #0a58b0; }
+        @media (prefers-color-scheme: dark) {
+          :root { --ink: #e6e9ee; --paper: #161b22; --muted: #9aa4b0; --code: #1f2630; --rule: #3a424d; --error: #33201f; --link: #79b8ff; }
+          img, .output svg { background: #fff; border-radius: 4px; }
+        }
+        body { margin: 2rem auto; max-width: 60rem; padding: 0 1rem; font: 16px/1.55 system-ui, sans-serif; color: var(--ink); background: var(--paper); }
+        h1, h2, h3 { line-height: 1.25; } h2 { margin-top: 2.2rem; } a { color: var(--link); }
         pre { overflow-x: auto; font: 13px/1.45 ui-monospace, monospace; margin: .4rem 0; white-space: pre-wrap; overflow-wrap: anywhere; }
-        .code { background: #f4f6f9; border-left: 3px solid #59a5d8; padding: .5rem .8rem; }
-        .error { background: #fdf1f0; border-left: 3px solid #c0392b; padding: .5rem .8rem; }
+        :not(pre) > code { font: .88em ui-monospace, monospace; background: var(--code); padding: .1em .3em; border-radius: 3px; }
+        .code { background: var(--code); border-left: 3px solid #59a5d8; padding: .5rem .8rem; }
+        .error { background: var(--error); border-left: 3px solid #c0392b; padding: .5rem .8rem; }
         .output { margin: .2rem 0 1rem; overflow-x: auto; }
-        table { border-collapse: collapse; } td, th { border: 1px solid #d5dbe5; padding: .2rem .5rem; text-align: left; }
-        .math { font-family: ui-serif, Georgia, serif; }
-        img, svg { max-width: 100%; }
+        table { border-collapse: collapse; } td, th { border: 1px solid var(--rule); padding: .2rem .5rem; text-align: left; }
+        math { font-size: 1.08em; } math[display="block"] { margin: 1rem 0; overflow-x: auto; overflow-y: hidden; }
+        img, svg { max-width: 100%; height: auto; }
         """;
 
     /// <summary>Makes the page.</summary>
     /// <param name="notebook">The notebook with its outputs.</param>
     /// <param name="title">The title of the page; any text.</param>
-    public static string Of(NotebookFile notebook, string title)
+    /// <param name="folder">The folder of the notebook: pictures that its text names relative to it become part of the page. Null leaves them as links.</param>
+    public static string Of(NotebookFile notebook, string title, string? folder = null)
     {
         ArgumentNullException.ThrowIfNull(notebook);
         ArgumentNullException.ThrowIfNull(title);
@@ -51,7 +62,9 @@ public static class NotebookPage
             var source = NotebookFile.Joined(cell["source"]);
             if ((string?)cell["cell_type"] == "markdown")
             {
-                page.Append(Markdig.Markdown.ToHtml(source, Markdown));
+                var text = Markdig.Markdown.Parse(source, Markdown);
+                Pictures.Embed(text, cell["attachments"] as JsonObject, folder);
+                page.Append(text.ToHtml(Markdown));
             }
             else if (source.Length > 0)
             {

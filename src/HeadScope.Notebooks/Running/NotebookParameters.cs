@@ -1,5 +1,7 @@
 using System.Globalization;
+using HeadScope.Notebooks.Session;
 using Microsoft.CodeAnalysis.CSharp;
+using Microsoft.CodeAnalysis.CSharp.Syntax;
 
 namespace HeadScope.Notebooks.Running;
 
@@ -13,6 +15,23 @@ internal static class NotebookParameters
         "// Parameters\n" + string.Concat(parameters.Select(p => SyntaxFacts.IsValidIdentifier(p.Key) && SyntaxFacts.GetKeywordKind(p.Key) == SyntaxKind.None
             ? $"var {p.Key} = {Literal(p.Value)};\n"
             : throw new ArgumentException($"'{p.Key}' cannot name a parameter: expected a C# identifier.", nameof(parameters)))).TrimEnd('\n');
+
+    /// <summary>Refuses a parameter that a notebook does not have: its cells would run on the old value, and nobody would be told.</summary>
+    /// <param name="parameters">Names and values.</param>
+    /// <param name="cell">The code of the cell tagged <c>parameters</c>.</param>
+    /// <exception cref="ArgumentException">The cell declares no variable of a parameter's name.</exception>
+    public static void RefuseUnknown(IEnumerable<KeyValuePair<string, string>> parameters, string cell)
+    {
+        var known = CSharpSyntaxTree.ParseText(cell, SessionDefaults.Parsing).GetCompilationUnitRoot().Members
+            .OfType<FieldDeclarationSyntax>().SelectMany(field => field.Declaration.Variables).Select(variable => variable.Identifier.ValueText).ToList();
+        foreach (var (name, _) in parameters)
+        {
+            if (!known.Contains(name, StringComparer.Ordinal))
+            {
+                throw new ArgumentException($"The notebook has no parameter '{name}'; it has {string.Join(", ", known)}.", nameof(parameters));
+            }
+        }
+    }
 
     private static string Literal(string value)
     {

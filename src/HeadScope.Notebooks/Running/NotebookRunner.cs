@@ -14,7 +14,7 @@ public static class NotebookRunner
     /// <param name="progress">Told which cell is running, and what that cell's long calls report.</param>
     /// <param name="cancellationToken">Interrupts the running cell and ends the run.</param>
     /// <returns>How it ended. The notebook holds the outputs of the cells that ran, also of the one that failed.</returns>
-    /// <exception cref="ArgumentException">A parameter's name is not one of C#.</exception>
+    /// <exception cref="ArgumentException">A parameter's name is not one of C#, or not one of the cell tagged <c>parameters</c>.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static async Task<NotebookRun> RunAsync(
         NotebookFile notebook,
@@ -26,7 +26,13 @@ public static class NotebookRunner
         options ??= new NotebookRunOptions();
         if (options.Parameters.Count > 0)
         {
-            notebook.InjectParameters(NotebookParameters.ToCode(options.Parameters));
+            var assignments = NotebookParameters.ToCode(options.Parameters);
+            if (notebook.Cells.OfType<JsonObject>().FirstOrDefault(cell => NotebookFile.HasTag(cell, "parameters")) is { } tagged)
+            {
+                NotebookParameters.RefuseUnknown(options.Parameters, NotebookFile.Joined(tagged["source"]));
+            }
+
+            notebook.InjectParameters(assignments);
         }
 
         var code = notebook.Cells.Select((cell, i) => (Cell: (JsonObject)cell!, Index: i)).Where(c => (string?)c.Cell["cell_type"] == "code").ToList();

@@ -9,11 +9,11 @@ namespace HeadScope.Notebooks.Session;
 /// <summary>What every cell starts with: its references, usings and language version.</summary>
 internal static class SessionDefaults
 {
+    // Without System.Diagnostics, which has a TraceOptions of its own.
     private static readonly string[] Namespaces =
     [
         "System",
         "System.Collections.Generic",
-        "System.Diagnostics",
         "System.Globalization",
         "System.IO",
         "System.Linq",

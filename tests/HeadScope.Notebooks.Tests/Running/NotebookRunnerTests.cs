@@ -104,6 +104,22 @@ public class NotebookRunnerTests
     }
 
     [Fact]
+    public async Task A_parameter_that_the_notebook_does_not_have_is_refused_with_those_it_has()
+    {
+        var notebook = NotebookFile.Parse(
+            """
+            {"cells": [{"cell_type": "code", "id": "a", "metadata": {"tags": ["parameters"]}, "source": "var model = \"demo\"; int n = 1, k = 2;", "outputs": [], "execution_count": null}],
+             "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+            """u8,
+            "n");
+        var error = await Assert.ThrowsAsync<ArgumentException>(() =>
+            NotebookRunner.RunAsync(notebook, new NotebookRunOptions { Parameters = [new("modle", "gpt2")] }, cancellationToken: Cancelled));
+        Assert.Contains("'modle'", error.Message, StringComparison.Ordinal);
+        Assert.Contains("model, n, k", error.Message, StringComparison.Ordinal);
+        Assert.Single(notebook.Cells);
+    }
+
+    [Fact]
     public async Task A_cell_that_takes_too_long_fails()
     {
         var run = await NotebookRunner.RunAsync(
@@ -152,6 +168,37 @@ public class NotebookRunnerTests
         Assert.Contains("<h1", page, StringComparison.Ordinal);
         Assert.Contains("<table>", page, StringComparison.Ordinal);
         Assert.DoesNotContain("\e", page, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Pictures_beside_the_notebook_become_part_of_the_page_and_other_files_do_not()
+    {
+        var folder = Directory.CreateTempSubdirectory().FullName;
+        try
+        {
+            var notebooks = Directory.CreateDirectory(Path.Combine(folder, "notebooks", "figures")).Parent!.FullName;
+            File.WriteAllText(Path.Combine(notebooks, "figures", "a.svg"), "<svg/>");
+            File.WriteAllText(Path.Combine(notebooks, "figures", "a.txt"), "text");
+            File.WriteAllText(Path.Combine(folder, "outside.svg"), "<svg/>");
+            var notebook = NotebookFile.Parse(
+                """
+                {"cells": [{"cell_type": "markdown", "id": "a", "metadata": {}, "attachments": {"c.png": {"image/png": "QUJD"}},
+                  "source": "![a](figures/a.svg) ![b](../outside.svg) ![c](attachment:c.png) ![d](https://example.org/d.png) ![e](figures/a.txt) ![f](figures/none.png)"}],
+                 "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+                """u8,
+                "n");
+            var page = NotebookPage.Of(notebook, "n", notebooks);
+            Assert.Contains($"src=\"data:image/svg+xml;base64,{Convert.ToBase64String("<svg/>"u8)}\" alt=\"a\"", page, StringComparison.Ordinal);
+            Assert.Contains("src=\"data:image/png;base64,QUJD\" alt=\"c\"", page, StringComparison.Ordinal);
+            Assert.Contains("src=\"../outside.svg\"", page, StringComparison.Ordinal);
+            Assert.Contains("src=\"https://example.org/d.png\"", page, StringComparison.Ordinal);
+            Assert.Contains("src=\"figures/a.txt\"", page, StringComparison.Ordinal);
+            Assert.Contains("src=\"figures/none.png\"", page, StringComparison.Ordinal);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
     }
 
     private static JsonArray Outputs(NotebookFile notebook, int cell) => (JsonArray)notebook.Cells[cell]!["outputs"]!;
