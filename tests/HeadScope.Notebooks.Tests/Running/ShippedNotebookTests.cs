@@ -1,6 +1,9 @@
 using System.Text.Json.Nodes;
 using HeadScope.Notebooks.Running;
 using HeadScope.Notebooks.Tests.Kernel;
+using Markdig;
+using Markdig.Syntax;
+using Markdig.Syntax.Inlines;
 
 namespace HeadScope.Notebooks.Tests.Running;
 
@@ -77,6 +80,25 @@ public class ShippedNotebookTests(PythonClient client)
         Assert.DoesNotContain(Path.GetTempPath(), text, StringComparison.Ordinal);
         Assert.DoesNotContain(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile) + Path.DirectorySeparatorChar, text, StringComparison.Ordinal);
         Assert.DoesNotContain("/home/", text, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [MemberData(nameof(Notebooks))]
+    public void A_notebook_shows_stored_figures_of_a_real_model(string name)
+    {
+        var text = string.Join("\n\n", NotebookFile.Read(Path.Combine(Folder, name)).Cells.OfType<JsonObject>()
+            .Where(c => (string?)c["cell_type"] == "markdown").Select(c => NotebookFile.Joined(c["source"])));
+        var pictures = Markdown.Parse(text).Descendants<LinkInline>().Where(link => link.IsImage).ToList();
+        Assert.NotEmpty(pictures);
+        foreach (var picture in pictures)
+        {
+            // Dots, which every site shows, and a click away the vectors; each small enough to keep.
+            var dots = new FileInfo(Path.Combine(Folder, picture.Url!));
+            var vectors = new FileInfo(Path.Combine(Folder, Assert.IsType<LinkInline>(picture.Parent).Url!));
+            Assert.InRange(dots.Length, 1_000, 200_000);
+            Assert.InRange(vectors.Length, 1_000, 200_000);
+            Assert.Contains("<text", File.ReadAllText(vectors.FullName), StringComparison.Ordinal);
+        }
     }
 
     private static IEnumerable<JsonObject> Outputs(NotebookFile notebook) =>
