@@ -104,8 +104,23 @@ public sealed class JupyterKernel : IAsyncDisposable
     {
         lock (interruptGate)
         {
-            // What the token calls may be the user's; it must not hold up whoever interrupts.
-            _ = running?.CancelAsync();
+            // What the token calls may be the user's; it must not hold up whoever interrupts. And the pool may be busy with the cell.
+            if (running is { } source)
+            {
+                new Thread(() => Cancel(source)) { IsBackground = true, Name = "interrupt" }.Start();
+            }
+        }
+    }
+
+    private static void Cancel(CancellationTokenSource source)
+    {
+        try
+        {
+            source.Cancel();
+        }
+        catch (Exception exception) when (exception is AggregateException or ObjectDisposedException)
+        {
+            // The cell's own callbacks failed, or the cell has just ended.
         }
     }
 

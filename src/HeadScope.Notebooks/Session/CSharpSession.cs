@@ -16,9 +16,11 @@ namespace HeadScope.Notebooks.Session;
 /// </remarks>
 public sealed class CSharpSession : IDisposable
 {
-    // An interrupt asks through the cancellation token first; code that does not listen is aborted, and what cannot be aborted is left.
+    // An interrupt asks through the cancellation token first. Then the cell's loops and functions refuse to go on, and what waits is woken;
+    // what does not end by that is left.
     private static readonly TimeSpan TimeToListen = TimeSpan.FromMilliseconds(350);
-    private static readonly TimeSpan TimeToAbort = TimeSpan.FromMilliseconds(850);
+    private static readonly TimeSpan TimeToStop = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan TimeToWake = TimeSpan.FromMilliseconds(400);
     private const int StackBytes = 16 << 20;
 
     private readonly SemaphoreSlim turn = new(1, 1);
@@ -91,21 +93,13 @@ public sealed class CSharpSession : IDisposable
         {
             var done = new TaskCompletionSource<CellResult>(TaskCreationOptions.RunContinuationsAsynchronously);
             var left = new TaskCompletionSource<CellResult>(TaskCreationOptions.RunContinuationsAsynchronously);
-            using var abort = new CancellationTokenSource();
-            using var giveUp = new CancellationTokenSource();
-            using var asked = interrupt.Register(() =>
-            {
-                abort.CancelAfter(TimeToListen);
-                giveUp.CancelAfter(TimeToAbort);
-            });
-            var thread = new Thread(() => done.SetResult(RunHere(code, output, progress, interrupt, abort.Token)), StackBytes)
+            var thread = new Thread(() => done.SetResult(RunHere(code, output, progress, interrupt)), StackBytes)
             {
                 IsBackground = true,
                 Name = "notebook cell",
             };
             thread.Start();
-            using var waking = abort.Token.Register(thread.Interrupt);
-            using var leaving = giveUp.Token.Register(() => left.TrySetResult(CellResult.Failed(CellErrors.LeftRunning())));
+            using var asked = interrupt.Register(() => Background(() => Stop(thread, done.Task, left)));
             return await await Task.WhenAny(done.Task, left.Task);
         }
         finally
@@ -163,8 +157,31 @@ public sealed class CSharpSession : IDisposable
         return compilation;
     }
 
-    private CellResult RunHere(
-        string code, CellOutput output, IProgress<WorkProgress>? progress, CancellationToken interrupt, CancellationToken abort)
+    // On a thread of its own: a cell may keep all threads of the pool busy.
+    private static void Background(Action action) => new Thread(() => action()) { IsBackground = true, Name = "interrupt of a cell" }.Start();
+
+    private static void Stop(Thread thread, Task<CellResult> done, TaskCompletionSource<CellResult> left)
+    {
+        if (done.Wait(TimeToListen))
+        {
+            return;
+        }
+
+        CellInterrupt.Begin();
+        if (!done.Wait(TimeToStop))
+        {
+            thread.Interrupt();
+            if (!done.Wait(TimeToWake))
+            {
+                left.TrySetResult(CellResult.Failed(CellErrors.LeftRunning()));
+                done.Wait();
+            }
+        }
+
+        CellInterrupt.End();
+    }
+
+    private CellResult RunHere(string code, CellOutput output, IProgress<WorkProgress>? progress, CancellationToken interrupt)
     {
         new CellContext(output, interrupt).Enter();
         using var surroundings = AmbientWork.Enter(progress, interrupt);
@@ -179,11 +196,18 @@ public sealed class CSharpSession : IDisposable
             }
 
             sources.Add(name, text);
-            var script = last.ContinueWith<object>(text, options.WithFilePath(name).WithReferences(newReferences));
-            var errors = script.Compile(interrupt).Where(d => d.Severity == DiagnosticSeverity.Error).ToList();
+            var script = Script(InterruptPoints.Insert(text), name);
+            var errors = Errors(script, interrupt);
+            if (errors.Count > 0)
+            {
+                // Worded as the cell stands; and should only the inserted checks be wrong, it runs without them.
+                script = Script(text, name);
+                errors = Errors(script, interrupt);
+            }
+
             return errors.Count > 0
                 ? CellResult.Failed(CellErrors.OfCompilation(errors, sources))
-                : Execute(script, interrupt, abort);
+                : Execute(script, interrupt);
         }
         catch (Exception exception) when (interrupt.IsCancellationRequested && exception is OperationCanceledException or ThreadInterruptedException)
         {
@@ -195,26 +219,19 @@ public sealed class CSharpSession : IDisposable
         }
     }
 
-    private CellResult Execute(Script<object> script, CancellationToken interrupt, CancellationToken abort)
+    private Script<object> Script(string text, string name) =>
+        last.ContinueWith<object>(text, options.WithFilePath(name).WithReferences(newReferences));
+
+    private static List<Diagnostic> Errors(Script<object> script, CancellationToken cancellationToken) =>
+        [.. script.Compile(cancellationToken).Where(d => d.Severity == DiagnosticSeverity.Error)];
+
+    private CellResult Execute(Script<object> script, CancellationToken interrupt)
     {
         state ??= last.RunAsync().GetAwaiter().GetResult();
-        Task<ScriptState<object>>? running = null;
-        try
-        {
-            // Made for what a C# prompt needs: stopping code on this thread that does not look at its cancellation token.
-#pragma warning disable SYSLIB0046
-            ControlledExecution.Run(() => running = script.RunFromAsync(state, _ => true, CancellationToken.None), abort);
-#pragma warning restore SYSLIB0046
-        }
-        catch (OperationCanceledException) when (abort.IsCancellationRequested)
-        {
-            return CellResult.Failed(CellErrors.Interrupted(null, sources));
-        }
-
         ScriptState<object> ended;
         try
         {
-            ended = running!.GetAwaiter().GetResult();
+            ended = script.RunFromAsync(state, _ => true, CancellationToken.None).GetAwaiter().GetResult();
         }
         catch (ThreadInterruptedException)
         {
@@ -224,6 +241,7 @@ public sealed class CSharpSession : IDisposable
         Keep(script, ended);
         return ended.Exception switch
         {
+            null when CellContext.Required.WasStopped => CellResult.Failed(CellErrors.Interrupted(null, sources)),
             null => new CellResult(ended.ReturnValue, ended.ReturnValue is { } value ? MimeBundle.Of(value) : null, null),
             { } exception when interrupt.IsCancellationRequested && IsCancellation(exception) =>
                 CellResult.Failed(CellErrors.Interrupted(exception, sources)),

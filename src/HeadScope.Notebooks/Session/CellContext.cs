@@ -9,6 +9,9 @@ internal sealed class CellContext(CellOutput output, CancellationToken cancellat
 
     public CancellationToken CancellationToken => cancellationToken;
 
+    /// <summary>Whether the cell's code was made to end; it may have caught that.</summary>
+    public bool WasStopped { get; set; }
+
     /// <summary>The cell of the calling code; null outside of one.</summary>
     public static CellContext? Current => Flowing.Value;
 

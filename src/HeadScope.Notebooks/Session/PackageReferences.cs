@@ -28,20 +28,28 @@ internal sealed partial class PackageReferences(InteractiveAssemblyLoader loader
     private readonly HashSet<string> running = new(StringComparer.OrdinalIgnoreCase);
     private bool resolving;
 
-    /// <summary>The cell with its package lines blanked out, at the same length, since the compiler does not know them.</summary>
-    public static string Blanked(string code) => Blanked(code, out _);
+    /// <summary>
+    /// The cell with its package lines blanked out, at the same length, since the compiler does not know them; also such as are still
+    /// being typed.
+    /// </summary>
+    public static string Blanked(string code) => Blanked(code, [], strict: false);
 
     /// <summary>The cell with its package lines blanked out, and what they asked for.</summary>
     /// <exception cref="FormatException">A line does not name a package.</exception>
     public static string Blanked(string code, out IReadOnlyList<(string Id, string? Version)> wanted)
     {
-        wanted = [];
+        var found = new List<(string, string?)>();
+        wanted = found;
+        return Blanked(code, found, strict: true);
+    }
+
+    private static string Blanked(string code, List<(string Id, string? Version)> found, bool strict)
+    {
         if (!code.Contains("nuget:", StringComparison.OrdinalIgnoreCase))
         {
             return code;
         }
 
-        var found = new List<(string, string?)>();
         var text = new StringBuilder(code);
         var root = CSharpSyntaxTree.ParseText(code, SessionDefaults.Parsing).GetRoot();
         foreach (var directive in root.DescendantTrivia().Select(t => t.GetStructure()).OfType<ReferenceDirectiveTriviaSyntax>())
@@ -53,19 +61,22 @@ internal sealed partial class PackageReferences(InteractiveAssemblyLoader loader
             }
 
             var parts = asked["nuget:".Length..].Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
-            if (parts.Length is 0 or > 2 || !PackageId().IsMatch(parts[0]) || (parts.Length == 2 && !PackageVersion().IsMatch(parts[1])))
+            if (strict && (parts.Length is 0 or > 2 || !PackageId().IsMatch(parts[0]) || (parts.Length == 2 && !PackageVersion().IsMatch(parts[1]))))
             {
                 throw new FormatException($"#r \"{asked}\" does not name a package; expected #r \"nuget: Id, Version\" or #r \"nuget: Id\".");
             }
 
-            found.Add((parts[0], parts.Length == 2 ? parts[1] : null));
+            if (strict)
+            {
+                found.Add((parts[0], parts.Length == 2 ? parts[1] : null));
+            }
+
             for (var i = directive.SpanStart; i < directive.Span.End; i++)
             {
                 text[i] = text[i] is '\r' or '\n' ? text[i] : ' ';
             }
         }
 
-        wanted = found;
         return text.ToString();
     }
 

@@ -190,6 +190,10 @@ public sealed class CSharpSessionTests : IDisposable
         var error = (await session.RunAsync(code, output)).Error;
         Assert.NotNull(error);
         Assert.DoesNotContain("NullReference", error.Name, StringComparison.Ordinal);
+
+        // While it is being typed it is no reason to know nothing of the rest.
+        Assert.Contains("WriteLine", Names(code + "\nConsole.WriteL|"));
+        Assert.Equal(Completeness.Complete, CSharpSession.IsComplete(code + "\n1"));
     }
 
     [Fact]
