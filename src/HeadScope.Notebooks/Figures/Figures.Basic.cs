@@ -288,6 +288,7 @@ public static partial class Figures
                     AngleRef = "previous",
                     Color = EdgeColor(edge.Kind),
                     Size = new[] { 0, Math.Round(9 + (5 * part), 2) },
+                    Opacity = 1,
                     Line = new Line { Width = 0 },
                     Standoff = new[] { 0.0, 13 },
                 },

@@ -122,6 +122,14 @@ public static partial class Figures
     {
         ArgumentNullException.ThrowIfNull(activity);
         ArgumentNullException.ThrowIfNull(text);
+        // The words next to the place matter most, so a text that is too long for its column loses its beginning.
+        const int Column = 50;
+        string Ending(IEnumerable<int> tokens)
+        {
+            var whole = Join(tokens);
+            return whole.Length <= Column ? whole : "…" + whole[(char.IsLowSurrogate(whole[^Column]) ? whole.Length - Column + 1 : whole.Length - Column)..];
+        }
+
         string Join(IEnumerable<int> tokens) => string.Concat(tokens.Select(text)).Replace("\n", "↵", StringComparison.Ordinal);
         return Table(
             ["activation", "before", "token", "after"],
@@ -129,7 +137,7 @@ public static partial class Figures
                 .. activity.Top.Take(places).Where(top => top.Tokens.Count > top.Position).Select(top => (IReadOnlyList<string>)
                 [
                     PlotlyText.Number(top.Activation),
-                    Join(top.Tokens.Take(top.Position).TakeLast(before)),
+                    Ending(top.Tokens.Take(top.Position).TakeLast(before)),
                     Join([top.Tokens[top.Position]]),
                     Join(top.Tokens.Skip(top.Position + 1).Take(after)),
                 ]),

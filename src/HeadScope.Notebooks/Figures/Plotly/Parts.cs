@@ -49,6 +49,9 @@ public sealed record Marker
     [JsonConverter(typeof(OneOrMany))]
     public Values? Size { get; init; }
 
+    /// <summary>From 0 (not seen) to 1; plotly.js takes less than 1 for points of several sizes.</summary>
+    public double? Opacity { get; init; }
+
     /// <summary>The shape: <c>circle</c>, <c>square</c>, <c>diamond</c>, <c>triangle-up</c>, …</summary>
     public string? Symbol { get; init; }
 
