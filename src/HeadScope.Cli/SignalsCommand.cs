@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using HeadScope.Circuits;
+using HeadScope.Notebooks;
 using Spectre.Console;
 
 namespace HeadScope.Cli;
@@ -8,8 +9,6 @@ namespace HeadScope.Cli;
 /// <summary><c>headscope signals</c>: when heads fire, and on which singular directions.</summary>
 internal static class SignalsCommand
 {
-    private static readonly string[] Endings = [".json", ".csv"];
-
     /// <summary>Makes the verb.</summary>
     /// <returns>The command.</returns>
     public static Command Create()
@@ -18,9 +17,11 @@ internal static class SignalsCommand
         var prompts = new PromptOptions();
         var output = new Option<string[]>("--output", "-o")
         {
-            Description = "Where to write all firings; the ending says how: .json or .csv. The option may be given several times.",
+            Description = "Where to write; the ending says what: .json or .csv all firings, .html a page about the heads, "
+                + ".svg, .pdf or .png a picture of how many directions they take. The option may be given several times.",
             HelpName = "file",
         };
+        var offline = FigureFile.OfflineOption();
         var top = new Option<int>("--top") { Description = "How many heads are printed.", HelpName = "n", DefaultValueFactory = _ => 20 };
         var verb = new Verb(
             "signals",
@@ -30,10 +31,11 @@ internal static class SignalsCommand
             Examples =
             [
                 ("headscope signals --prompts ioi:16", "The heads of the demo model on 16 IOI prompts."),
+                ("headscope signals --prompts ioi:64 --output signals.html", "The same on 64 prompts, as a page."),
                 ("headscope signals --model gpt2 --prompts induction:64 --output firings.csv", "All firings of GPT-2 small, as a table."),
             ],
         };
-        foreach (var option in new Option[] { model, prompts.Prompts, prompts.Seed, prompts.Threshold, output, top })
+        foreach (var option in new Option[] { model, prompts.Prompts, prompts.Seed, prompts.Threshold, output, offline, top })
         {
             verb.Add(option);
         }
@@ -43,14 +45,30 @@ internal static class SignalsCommand
             var task = prompts.Task(parsed);
             var options = new SignalOptions { PatternThreshold = parsed.GetValue(prompts.Threshold) };
             var paths = parsed.GetValue(output) ?? [];
-            Array.ForEach(paths, RequireKnown);
+            Array.ForEach(paths, path => FigureFile.Require(path, [".json", ".csv", .. FigureFile.Endings]));
             using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
             var signals = TerminalProgress.Show(progress => Signals.Find(loaded, task, options, progress, cancellation));
             Print(signals, parsed.GetValue(top), parsed.InvocationConfiguration.Output);
             foreach (var path in paths)
             {
-                var json = string.Equals(Path.GetExtension(path), ".json", StringComparison.OrdinalIgnoreCase);
-                AtomicFile.WriteText(path, json ? signals.ToJson() : signals.ToCsv());
+                switch (Path.GetExtension(path).ToLowerInvariant())
+                {
+                    case ".json":
+                        AtomicFile.WriteText(path, signals.ToJson());
+                        break;
+                    case ".csv":
+                        AtomicFile.WriteText(path, signals.ToCsv());
+                        break;
+                    default:
+                        FigureFile.Write(
+                            path,
+                            $"Signals of {signals.Model}",
+                            parsed.GetValue(offline),
+                            [Figures.SignalDirections(signals), Figures.SignalTable(signals)],
+                            cancellation);
+                        break;
+                }
+
                 parsed.InvocationConfiguration.Output.WriteLine($"Wrote {path}");
             }
         });
@@ -81,12 +99,4 @@ internal static class SignalsCommand
     }
 
     private static string Tokens(IReadOnlyList<TokenUse> tokens) => string.Join(", ", tokens.Select(t => $"\"{t.Text}\" ({t.Count})"));
-
-    private static void RequireKnown(string path)
-    {
-        if (!Endings.Contains(Path.GetExtension(path), StringComparer.OrdinalIgnoreCase))
-        {
-            throw new UsageException($"--output {path}: expected a name that ends in one of {string.Join(' ', Endings)}.");
-        }
-    }
 }

@@ -26,7 +26,7 @@ internal static class OmegaBenchmark
         {
             var measured = Comparison.Measure(
                 $"Omega of all {heads.Count} heads, 769 × 769 of rank 64{(processorTime ? ", time of the processors" : "")}",
-                () => Parallelism.For(heads.Count, i => OmegaFactors.Of(model, heads[i]).Decompose()),
+                () => Parallelism.For(heads.Count, i => Omega.Of(model, heads[i])),
                 peer,
                 $"svd {PeerHeads}",
                 blocks: 3,

@@ -125,6 +125,52 @@ public static partial class Figures
         static string Id(Component component, string role) => $"{component}@{role}";
     }
 
+    /// <summary>How sparse the signals of a model's heads are: the mean number of singular directions that make a score, for the heads that
+    /// fire most; the line through a bar is one standard deviation to each side.</summary>
+    /// <param name="signals">The firings.</param>
+    /// <param name="heads">How many heads are shown at most.</param>
+    /// <returns>The figure.</returns>
+    public static Figure SignalDirections(Signals signals, int heads = 30)
+    {
+        ArgumentNullException.ThrowIfNull(signals);
+        ArgumentOutOfRangeException.ThrowIfLessThan(heads, 1);
+        return Bars(
+            [.. MostFiring(signals, heads).Select(head => (head.Head.ToString(), head.MeanDirections, Deviation(head)))],
+            $"Signals of {signals.Model}, {signals.Prompts.Count} {signals.Prompts.Name} prompts",
+            $"directions of {signals.HeadWidth} that make a score");
+
+        static double Deviation(HeadSignals head) => Math.Sqrt(
+            head.DirectionCounts.Select((firings, n) => firings * Math.Pow(n - head.MeanDirections, 2)).Sum() / head.FiringCount);
+    }
+
+    /// <summary>The same heads as a table: how often each fires, how many directions make its scores, and where its most frequent direction
+    /// is written and read.</summary>
+    /// <param name="signals">The firings.</param>
+    /// <param name="heads">How many heads are shown at most.</param>
+    /// <returns>The figure.</returns>
+    public static Figure SignalTable(Signals signals, int heads = 30)
+    {
+        ArgumentNullException.ThrowIfNull(signals);
+        ArgumentOutOfRangeException.ThrowIfLessThan(heads, 1);
+        return Table(
+            ["head", "firings", "directions", "most frequent", "destination tokens", "source tokens"],
+            [
+                .. MostFiring(signals, heads).Select(head => (string[])
+                [
+                    head.Head.ToString(),
+                    Count(head.FiringCount),
+                    head.MeanDirections.ToString("0.0", CultureInfo.InvariantCulture),
+                    string.Create(CultureInfo.InvariantCulture, $"{head.Directions[0].Direction} in {100 * head.Directions[0].Share:0} %"),
+                    Tokens(head.Directions[0].DestinationTokens),
+                    Tokens(head.Directions[0].SourceTokens),
+                ]),
+            ],
+            $"Heads of {signals.Model} by firings",
+            [1, 1, 1, 1.6, 3, 3]);
+
+        static string Tokens(IReadOnlyList<TokenUse> tokens) => string.Join(", ", tokens.Select(token => $"'{token.Text}' ({Count(token.Count)})"));
+    }
+
     /// <summary>The singular values of a head's Omega, with the directions of one sparse set marked.</summary>
     /// <param name="omega">The decomposition.</param>
     /// <param name="marked">The set to mark; null for none.</param>
@@ -286,4 +332,7 @@ public static partial class Figures
         ComponentKind.PositionEmbedding => "position embedding",
         _ => "bias",
     };
+
+    private static IEnumerable<HeadSignals> MostFiring(Signals signals, int heads) =>
+        signals.ByHead(tokens: 3).OrderByDescending(head => head.FiringCount).ThenBy(head => head.Head).Take(heads);
 }

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace HeadScope.Circuits;
 
 /// <summary>An edge of a traced circuit, merged over prompts: a component sends a signal to a head at a token with a role.</summary>
@@ -21,6 +23,12 @@ public sealed record CircuitEdge(
     string SourceRole,
     string DestinationRole)
 {
+    /// <summary>Whether both tokens of the receiver had roles at first sight: <see cref="Interventions"/> find the tokens of other prompts by
+    /// them, so they can change such edges alone. Elsewhere a position stands for the missing role.</summary>
+    public bool HasRoles => !IsPosition(SourceRole) && !IsPosition(DestinationRole);
+
     /// <summary>The mean value: what the sender adds to the signal.</summary>
     public double Weight => Total / Count;
+
+    private static bool IsPosition(string role) => int.TryParse(role, NumberStyles.None, CultureInfo.InvariantCulture, out _);
 }

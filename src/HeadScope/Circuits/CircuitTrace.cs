@@ -29,8 +29,11 @@ public sealed partial record CircuitTrace(
 
     /// <summary>The edges that carry most over all prompts: strong ones that most prompts show.</summary>
     /// <param name="count">How many.</param>
+    /// <param name="withRoles">Whether only edges count that <see cref="Interventions"/> can change, because both tokens of the receiver have
+    /// roles (<see cref="CircuitEdge.HasRoles"/>).</param>
     /// <returns>The edges, greatest <see cref="CircuitEdge.Total"/> first.</returns>
-    public IReadOnlyList<CircuitEdge> Top(int count) => [.. Edges.OrderByDescending(e => e.Total).Take(count)];
+    public IReadOnlyList<CircuitEdge> Top(int count, bool withRoles = false) =>
+        [.. Edges.Where(e => !withRoles || e.HasRoles).OrderByDescending(e => e.Total).Take(count)];
 
     /// <summary>The circuit without weak or rare edges.</summary>
     /// <param name="minimumWeight">The least weight to keep.</param>

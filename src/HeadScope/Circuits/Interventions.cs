@@ -292,7 +292,7 @@ public static class Interventions
                     throw new ArgumentException(
                         $"The edge {edge} names the role {role}, which the prompts of '{prompts.Name}' do not have; they have "
                         + $"{string.Join(", ", prompts.Prompts[0].Roles.Select(r => r.Key))}. (A number stands for a token without a role: "
-                        + "such an edge differs from prompt to prompt and cannot be changed.)",
+                        + "such an edge differs from prompt to prompt and cannot be changed; trace.Top(n, withRoles: true) leaves these out.)",
                         nameof(edges));
                 }
             }

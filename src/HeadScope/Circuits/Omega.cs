@@ -30,7 +30,7 @@ public sealed record Omega(
     /// <returns>The decomposition.</returns>
     /// <exception cref="ArgumentException">There is no such head, or the norms are not folded.</exception>
     public static Omega Of(TransformerModel model, Head head, int relativePosition = 0) =>
-        OmegaFactors.Of(model, head).Decompose(relativePosition);
+        OmegaFactors.DecomposeOnce(model, head, relativePosition);
 
     /// <summary>What each direction contributes to the score between two tokens.</summary>
     /// <param name="destination">x̂_i, the normalised residual at the destination, [d].</param>

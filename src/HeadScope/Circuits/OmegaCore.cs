@@ -45,6 +45,9 @@ internal sealed class OmegaCore
         return new(svd.SingularValues.AsFlatSpan().ToArray(), columns, rows, svd.VTransposed.AsFlatSpan().ToArray(), (int)svd.VTransposed.Lengths[1]);
     }
 
+    /// <summary>All û_k, or v̂_k on the source side, one after the other.</summary>
+    public ReadOnlySpan<double> Directions(SignalSide side) => side == SignalSide.Destination ? left : right;
+
     /// <summary>û_k, or v̂_k on the source side.</summary>
     public ReadOnlySpan<double> Direction(SignalSide side, int k) => side == SignalSide.Destination
         ? left.AsSpan(k * leftWidth, leftWidth)

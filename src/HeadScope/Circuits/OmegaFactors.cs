@@ -13,8 +13,8 @@ public sealed class OmegaFactors
 {
     private readonly ThinQr query;
     private readonly ThinQr key;
-    private readonly Lazy<(float[] Basis, int Rank)> queryBasis;
-    private readonly Lazy<(float[] Basis, int Rank)> keyBasis;
+    private readonly Lazy<float[]> queryBasis;
+    private readonly Lazy<float[]> keyBasis;
     private readonly RotaryEmbedding? rotary;
     private readonly int headWidth;
 
@@ -44,6 +44,43 @@ public sealed class OmegaFactors
     /// <see cref="WeightProcessing.FoldLayerNorm"/>.</exception>
     public static OmegaFactors Of(TransformerModel model, Head head)
     {
+        RequireFolded(model);
+        var hasConstant = HasBias(model, head);
+        return new OmegaFactors(
+            head,
+            hasConstant,
+            model.Config.HeadWidth,
+            ThinQr.Of(model.QueryWeight(head), BiasRow(model.QueryBias(head), model, hasConstant)),
+            ThinQr.Of(model.KeyWeight(head), BiasRow(model.KeyBias(head), model, hasConstant)),
+            model.Config.Rotary);
+    }
+
+    /// <summary>The singular value decomposition at one relative position alone: the bases of the factors are never made.</summary>
+    internal static Omega DecomposeOnce(TransformerModel model, Head head, int relativePosition)
+    {
+        RequireFolded(model);
+        var hasConstant = HasBias(model, head);
+        using var queries = HouseholderQr.Of(model.QueryWeight(head), BiasRow(model.QueryBias(head), model, hasConstant));
+        using var keys = HouseholderQr.Of(model.KeyWeight(head), BiasRow(model.KeyBias(head), model, hasConstant));
+        var embedding = model.Config.Rotary;
+        var core = Core(queries.R, keys.R, model.Config.HeadWidth, embedding, relativePosition);
+        return new Omega(
+            head,
+            embedding is null ? 0 : relativePosition,
+            hasConstant,
+            Tensor.Create<double>([.. core.SingularValues]),
+            Tensor.Create(queries.Expand(core.Directions(SignalSide.Destination)), [core.Rank, queries.Rows]),
+            Tensor.Create(keys.Expand(core.Directions(SignalSide.Source)), [core.Rank, keys.Rows]));
+    }
+
+    private static bool HasBias(TransformerModel model, Head head) => !model.QueryBias(head).IsEmpty || !model.KeyBias(head).IsEmpty;
+
+    // The row below the weights: zeros where the other side alone has biases.
+    private static ReadOnlySpan<float> BiasRow(ReadOnlySpan<float> bias, TransformerModel model, bool hasConstant) =>
+        hasConstant && bias.IsEmpty ? new float[model.Config.HeadWidth] : bias;
+
+    private static void RequireFolded(TransformerModel model)
+    {
         ArgumentNullException.ThrowIfNull(model);
         if (!model.Processing.Contains(WeightProcessing.FoldLayerNorm))
         {
@@ -52,15 +89,6 @@ public sealed class OmegaFactors
                 + $"first (model.With(WeightProcessing.{nameof(WeightProcessing.FoldLayerNorm)}), or {nameof(CircuitModel)}.Of(model)).",
                 nameof(model));
         }
-
-        var hasConstant = !model.QueryBias(head).IsEmpty || !model.KeyBias(head).IsEmpty;
-        return new OmegaFactors(
-            head,
-            hasConstant,
-            model.Config.HeadWidth,
-            Factor(model.QueryWeight(head), model.QueryBias(head), hasConstant),
-            Factor(model.KeyWeight(head), model.KeyBias(head), hasConstant),
-            model.Config.Rotary);
     }
 
     /// <summary>The singular value decomposition of Ω at a relative position.</summary>
@@ -69,12 +97,13 @@ public sealed class OmegaFactors
     public Omega Decompose(int relativePosition = 0) => Expand(Core(relativePosition), rotary is null ? 0 : relativePosition);
 
     /// <summary>The decomposition within the two bases: all that depends on the relative position, and d_head wide.</summary>
-    internal OmegaCore Core(int relativePosition)
+    internal OmegaCore Core(int relativePosition) => Core(query.R, key.R, headWidth, rotary, relativePosition);
+
+    private static OmegaCore Core(Tensor<double> query, Tensor<double> key, int e, RotaryEmbedding? rotary, int relativePosition)
     {
-        var e = headWidth;
-        var left = Rotated(query.R, relativePosition);
-        var right = key.R.AsFlatSpan();
-        var (leftRank, rightRank) = ((int)query.R.Lengths[0], (int)key.R.Lengths[0]);
+        var left = Rotated(query, e, rotary, relativePosition);
+        var right = key.AsFlatSpan();
+        var (leftRank, rightRank) = ((int)query.Lengths[0], (int)key.Lengths[0]);
         var core = new double[leftRank * rightRank];
         for (var i = 0; i < leftRank; i++)
         {
@@ -93,7 +122,8 @@ public sealed class OmegaFactors
     /// <returns>[n, rank of the basis].</returns>
     internal float[] ToBasis(SignalSide side, ReadOnlyMatrix normalized)
     {
-        var (basis, rank) = side == SignalSide.Destination ? queryBasis.Value : keyBasis.Value;
+        var basis = (side == SignalSide.Destination ? queryBasis : keyBasis).Value;
+        var rank = (int)Factor(side).QTransposed.Lengths[0];
         var rows = new float[normalized.Rows * rank];
         MatrixProduct.Multiply(
             normalized, new ReadOnlyMatrix(basis, normalized.Columns, rank), new Matrix(rows, normalized.Rows, rank));
@@ -111,18 +141,7 @@ public sealed class OmegaFactors
     }
 
     /// <summary>A vector of the basis of one side in the residual stream, [d or d + 1].</summary>
-    internal double[] FromBasis(SignalSide side, ReadOnlySpan<double> vector)
-    {
-        var q = (side == SignalSide.Destination ? query : key).Q;
-        var from = q.AsFlatSpan();
-        var sum = new double[(int)q.Lengths[0]];
-        for (var i = 0; i < sum.Length; i++)
-        {
-            sum[i] = TensorPrimitives.Dot(from.Slice(i * vector.Length, vector.Length), vector);
-        }
-
-        return sum;
-    }
+    internal double[] FromBasis(SignalSide side, ReadOnlySpan<double> vector) => Factor(side).Expand(vector);
 
     /// <summary>The whole decomposition, with directions in the residual stream.</summary>
     internal Omega Expand(OmegaCore core, int relativePosition) => new(
@@ -133,28 +152,8 @@ public sealed class OmegaFactors
         Directions(SignalSide.Destination, core),
         Directions(SignalSide.Source, core));
 
-    private static ThinQr Factor(ReadOnlyMatrix weight, ReadOnlySpan<float> bias, bool hasConstant)
-    {
-        var (d, e) = (weight.Rows, weight.Columns);
-        var factor = new double[(d + (hasConstant ? 1 : 0)) * e];
-        for (var i = 0; i < d; i++)
-        {
-            for (var c = 0; c < e; c++)
-            {
-                factor[(i * e) + c] = weight[i, c];
-            }
-        }
-
-        for (var c = 0; c < bias.Length; c++)
-        {
-            factor[(d * e) + c] = bias[c];
-        }
-
-        return ThinQr.Of(factor, factor.Length / e, e);
-    }
-
     // The rows of R, each turned as the model turns a query that stands `positions` further on: R_Q R(-Δ).
-    private double[] Rotated(Tensor<double> r, int positions)
+    private static double[] Rotated(Tensor<double> r, int headWidth, RotaryEmbedding? rotary, int positions)
     {
         var rows = r.AsFlatSpan().ToArray();
         if (rotary is null || positions == 0)
@@ -177,22 +176,25 @@ public sealed class OmegaFactors
         return rows;
     }
 
-    private Tensor<double> Directions(SignalSide side, OmegaCore core)
+    private ThinQr Factor(SignalSide side) => side == SignalSide.Destination ? query : key;
+
+    private Tensor<double> Directions(SignalSide side, OmegaCore core) =>
+        Tensor.Create(Factor(side).Expand(core.Directions(side)), [core.Rank, Factor(side).QTransposed.Lengths[1]]);
+
+    // Q in fp32, [d or d + 1, rank].
+    private static Lazy<float[]> Narrow(ThinQr factor) => new(() =>
     {
-        var width = (int)(side == SignalSide.Destination ? query : key).Q.Lengths[0];
-        var directions = new double[core.Rank * width];
-        for (var k = 0; k < core.Rank; k++)
+        var q = factor.QTransposed.AsFlatSpan();
+        var (rank, rows) = ((int)factor.QTransposed.Lengths[0], (int)factor.QTransposed.Lengths[1]);
+        var basis = new float[q.Length];
+        for (var p = 0; p < rank; p++)
         {
-            FromBasis(side, core.Direction(side, k)).CopyTo(directions, k * width);
+            for (var i = 0; i < rows; i++)
+            {
+                basis[(i * rank) + p] = (float)q[(p * rows) + i];
+            }
         }
 
-        return Tensor.Create(directions, [core.Rank, width]);
-    }
-
-    private static Lazy<(float[] Basis, int Rank)> Narrow(ThinQr qr) => new(() =>
-    {
-        var basis = new float[qr.Q.FlattenedLength];
-        TensorPrimitives.ConvertTruncating<double, float>(qr.Q.AsFlatSpan(), basis);
-        return (basis, (int)qr.Q.Lengths[1]);
+        return basis;
     });
 }

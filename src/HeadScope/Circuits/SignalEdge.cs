@@ -9,7 +9,7 @@ namespace HeadScope.Circuits;
 public sealed record SignalEdge(Component? Sender, Head Receiver, SignalSide Side, string SourceRole, string DestinationRole)
 {
     /// <summary>The edge of a traced circuit, at the roles where it was first seen.</summary>
-    /// <param name="edge">The edge.</param>
+    /// <param name="edge">The edge; <see cref="Interventions"/> refuse it unless <see cref="CircuitEdge.HasRoles"/> holds.</param>
     /// <returns>The edge to intervene on.</returns>
     public static SignalEdge Of(CircuitEdge edge)
     {

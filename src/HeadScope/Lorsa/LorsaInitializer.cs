@@ -175,7 +175,7 @@ internal static class LorsaInitializer
                 var sum = 0.0;
                 for (var m = 0; m < e; m++)
                 {
-                    sum += weight.Q[row, m] * u[m, column];
+                    sum += weight.QTransposed[m, row] * u[m, column];
                 }
 
                 basis[(row * e) + column] = (float)sum;

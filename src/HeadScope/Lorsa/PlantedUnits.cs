@@ -54,7 +54,7 @@ public sealed class PlantedUnits : ActivationSource
     {
         this.seed = seed;
         var random = new Random(seed);
-        var basis = ThinQr.Of(Normal(random, ModelWidth * ModelWidth), ModelWidth, ModelWidth).Q;
+        var basis = ThinQr.Of(Normal(random, ModelWidth * ModelWidth), ModelWidth, ModelWidth).QTransposed;
         tags = Columns(0, Tags);
         read = Columns(Tags, Units);
         write = Array.ConvertAll(Normal(random, Units * ModelWidth), v => (float)v);
@@ -96,7 +96,7 @@ public sealed class PlantedUnits : ActivationSource
             {
                 for (var c = 0; c < ModelWidth; c++)
                 {
-                    rows[(i * ModelWidth) + c] = (float)basis[c, first + i];
+                    rows[(i * ModelWidth) + c] = (float)basis[first + i, c];
                 }
             }
 

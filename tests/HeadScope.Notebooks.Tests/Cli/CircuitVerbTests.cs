@@ -28,11 +28,29 @@ public sealed class CircuitVerbTests : IDisposable
     [Fact]
     public async Task Signals_prints_heads_and_writes_firings()
     {
-        var csv = Path.Combine(folder, "f.csv");
-        var (code, printed, error) = await CommandLine.RunAsync("signals", "--prompts", "induction:2", "--output", csv);
+        var (csv, page) = (Path.Combine(folder, "f.csv"), Path.Combine(folder, "f.html"));
+        var (code, printed, error) = await CommandLine.RunAsync("signals", "--prompts", "induction:2", "--output", csv, "--output", page);
         Assert.Equal((ExitCode.Done, ""), (code, error));
         Assert.Contains("firings of", printed, StringComparison.Ordinal);
         Assert.StartsWith("prompt,head,destination,source", await File.ReadAllTextAsync(csv, TestContext.Current.CancellationToken), StringComparison.Ordinal);
+        var html = await File.ReadAllTextAsync(page, TestContext.Current.CancellationToken);
+        Assert.Contains("<title>Signals of demo</title>", html, StringComparison.Ordinal);
+        Assert.Contains("directions of 20 that make a score", html, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("trace")]
+    [InlineData("signals")]
+    public async Task A_place_that_cannot_be_written_is_named_before_the_work(string verb)
+    {
+        // A file stands where the folder would be. The model does not exist either: the output is looked at first.
+        var file = Path.Combine(folder, "file");
+        await File.WriteAllTextAsync(file, "", TestContext.Current.CancellationToken);
+        var missing = Path.Combine(file, "such.json");
+        var (code, printed, error) = await CommandLine.RunAsync(verb, "--model", Path.Combine(folder, "no-model"), "--output", missing);
+        Assert.NotEqual(ExitCode.Done, code);
+        Assert.Empty(printed);
+        Assert.Contains("such.json", error, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -40,7 +58,7 @@ public sealed class CircuitVerbTests : IDisposable
     [InlineData("trace", "--prompts", "ioi:none")]
     [InlineData("trace", "--roots", "nine")]
     [InlineData("trace", "--output", "graph.xyz")]
-    [InlineData("signals", "--output", "signals.html")]
+    [InlineData("signals", "--output", "signals.xyz")]
     public async Task What_cannot_be_meant_is_wrong_usage(params string[] arguments)
     {
         var (code, _, error) = await CommandLine.RunAsync(arguments);

@@ -44,6 +44,8 @@ public class FigureTests(PlotlyBrowser plotly)
 
     private static readonly Lazy<CircuitTrace> Trace = new(() => CircuitTracer.Trace(Demo.Value, Sentences.Value));
 
+    private static readonly Lazy<Signals> FoundSignals = new(() => Signals.Find(Demo.Value, Sentences.Value));
+
     private static readonly Lazy<InterventionResult> Intervened = new(() =>
         Interventions.Run(Demo.Value, Sentences.Value, [.. Trace.Value.Top(2).Select(SignalEdge.Of)]));
 
@@ -98,6 +100,8 @@ public class FigureTests(PlotlyBrowser plotly)
             ["comparison of models"] = Notebooks.Figures.Comparison(HeadScope.Maps.HeadMap.Compare(Map.Value, Map.Value)),
             ["interventions"] = Notebooks.Figures.Interventions(Intervened.Value),
             ["circuit"] = Notebooks.Figures.Circuit(Trace.Value),
+            ["signal directions"] = Notebooks.Figures.SignalDirections(FoundSignals.Value),
+            ["signal table"] = Notebooks.Figures.SignalTable(FoundSignals.Value, heads: 5),
             ["empty circuit"] = Notebooks.Figures.Circuit(Trace.Value with { Edges = [], EmptyReason = Attack }),
             ["singular values"] = Notebooks.Figures.SingularValues(Omega.Of(CircuitModel.Of(Demo.Value), Fired.Value.Head), Fired.Value.Signal),
             ["signal contributions"] = Notebooks.Figures.SignalContributions(Fired.Value),

@@ -47,6 +47,21 @@ public class InterventionTests
     }
 
     [Fact]
+    public void All_edges_with_roles_can_be_changed_and_the_others_are_refused_by_name()
+    {
+        var (prompts, traced) = Traced.Value;
+        var strongest = traced.Top(12);
+        Assert.All(strongest, edge => Assert.True(edge.HasRoles));
+        var other = strongest[3] with { SourceRole = "7" };
+        var trace = traced with { Edges = [other, strongest[3] with { DestinationRole = "11" }, .. strongest] };
+        Assert.Equal(14, trace.Top(20).Count);
+        Assert.Equal(strongest, trace.Top(20, withRoles: true));
+        Assert.NotEmpty(Interventions.Run(Demo.Value, prompts, [.. trace.Top(20, withRoles: true).Select(SignalEdge.Of)]).Changed);
+        var error = Assert.Throws<ArgumentException>(() => Interventions.Run(Demo.Value, prompts, [SignalEdge.Of(other)]));
+        Assert.Contains("withRoles: true", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void The_control_has_the_norm_of_the_change_and_depends_on_the_seed_alone()
     {
         var edges = StrongEdges(3);

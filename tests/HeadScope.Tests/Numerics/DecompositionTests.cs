@@ -11,8 +11,8 @@ public class DecompositionTests
         var (q, r) = ThinQr.Of(a, rows, columns);
         var k = Math.Min(rows, columns);
         double[] qs = [.. q.AsFlatSpan()], rs = [.. r.AsFlatSpan()];
-        AssertClose(Identity(k), Product(Transpose(qs, rows, k), qs, k, rows, k));
-        AssertClose(a, Product(qs, rs, rows, k, columns));
+        AssertClose(Identity(k), Product(qs, Transpose(qs, k, rows), k, rows, k));
+        AssertClose(a, Product(Transpose(qs, k, rows), rs, rows, k, columns));
         for (var i = 0; i < k; i++)
         {
             Assert.All(rs.AsSpan(i * columns, i).ToArray(), v => Assert.Equal(0, v));
@@ -26,8 +26,50 @@ public class DecompositionTests
         var view = new ReadOnlyMatrix(numbers, 5, 8).Transpose().SliceRows(1, 6);
         var expected = ThinQr.Of([.. view.ToArray().Select(v => (double)v)], 6, 5);
         var actual = ThinQr.Of(view);
-        Assert.Equal(expected.Q.AsFlatSpan().ToArray(), actual.Q.AsFlatSpan().ToArray());
+        Assert.Equal(expected.QTransposed.AsFlatSpan().ToArray(), actual.QTransposed.AsFlatSpan().ToArray());
         Assert.Equal(expected.R.AsFlatSpan().ToArray(), actual.R.AsFlatSpan().ToArray());
+    }
+
+    [Fact]
+    public void Thin_QR_expands_vectors_as_its_Q_does() => RandomNumbers.ForSeeds(seed =>
+    {
+        var (rows, columns, a) = RandomMatrix(seed);
+        var qr = ThinQr.Of(a, rows, columns);
+        var k = Math.Min(rows, columns);
+        var count = new Random(seed).Next(1, 8);
+        var vectors = RandomNumbers.NormalDouble(count * k, seed);
+        AssertClose(Product(vectors, qr.QTransposed.AsFlatSpan().ToArray(), count, k, rows), qr.Expand(vectors));
+    });
+
+    [Fact]
+    public void Thin_QR_keeps_what_large_small_and_dependent_columns_hold()
+    {
+        // 769 × 65 as for a head: columns of very different size, some multiples of others, one of zeros.
+        const int rows = 769, columns = 65;
+        var a = RandomNumbers.NormalDouble(rows * columns, 5);
+        for (var i = 0; i < a.Length; i++)
+        {
+            var column = i % columns;
+            a[i] = column switch
+            {
+                7 => 0,
+                > 7 and < 12 => 2 * a[i - column],
+                20 => 1e150 * a[i],
+                _ => a[i] * Math.Pow(10, -column / 8.0),
+            };
+        }
+
+        var (q, r) = ThinQr.Of(a, rows, columns);
+        double[] qs = [.. q.AsFlatSpan()], rs = [.. r.AsFlatSpan()];
+        AssertClose(Identity(columns), Product(qs, Transpose(qs, columns, rows), columns, rows, columns));
+        var product = Product(Transpose(qs, columns, rows), rs, rows, columns, columns);
+        for (var column = 0; column < columns; column++)
+        {
+            double[] Column(double[] matrix) => [.. Enumerable.Range(0, rows).Select(i => matrix[(i * columns) + column])];
+            var expected = Column(a);
+            var scale = Math.Max(expected.Max(Math.Abs), double.Epsilon);
+            Assert.All(expected.Zip(Column(product)), pair => Assert.Equal(pair.First / scale, pair.Second / scale, 1e-13));
+        }
     }
 
     [Fact]
@@ -68,7 +110,7 @@ public class DecompositionTests
         // Columns of very different length: the small values are determined as well as the large ones, by the numbers themselves.
         double[] lengths = [1, 1e-5, 1e-10, 1e-15];
         var (q, _) = ThinQr.Of(RandomNumbers.NormalDouble(9 * 4, 3), 9, 4);
-        var a = q.AsFlatSpan().ToArray();
+        var a = Transpose(q.AsFlatSpan().ToArray(), 4, 9);
         for (var i = 0; i < a.Length; i++)
         {
             a[i] *= lengths[i % 4] * scale;
@@ -85,6 +127,7 @@ public class DecompositionTests
     public void Decompositions_refuse_what_they_can_not_take()
     {
         Assert.Throws<ArgumentException>(() => ThinQr.Of(new double[5], 2, 3));
+        Assert.Throws<ArgumentException>(() => ThinQr.Of(new double[6], 3, 2).Expand(new double[3]));
         Assert.Throws<ArgumentException>(() => SmallSvd.Of(new double[5], 2, 3));
         Assert.Throws<ArgumentException>(() => SmallSvd.Of([1, double.NaN], 1, 2));
         Assert.Throws<ArgumentOutOfRangeException>(() => SmallSvd.Of([], 0, 2));
