@@ -46,7 +46,8 @@ public sealed record ConnectionFile
     /// <summary>Reads a connection file.</summary>
     /// <param name="path">The file.</param>
     /// <exception cref="FileNotFoundException">It is not there.</exception>
-    /// <exception cref="InvalidDataException">It is not JSON, lacks a field or asks for another signature.</exception>
+    /// <exception cref="InvalidDataException">It is not JSON, lacks a field, has a wrong one or asks for another signature.</exception>
+    /// <exception cref="NotSupportedException">The transport is neither tcp nor ipc.</exception>
     public static ConnectionFile Read(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
@@ -55,21 +56,72 @@ public sealed record ConnectionFile
             throw new FileNotFoundException($"The connection file {path} is not there. A Jupyter client writes it before it starts the kernel.", path);
         }
 
-        ConnectionFile file;
+        JsonDocument document;
         try
         {
-            file = JsonSerializer.Deserialize<ConnectionFile>(File.ReadAllBytes(path))
-                ?? throw new InvalidDataException($"{path}: expected a JSON object, found null.");
+            document = JsonDocument.Parse(File.ReadAllBytes(path));
         }
         catch (JsonException exception)
         {
-            throw new InvalidDataException($"{path}: {exception.Message}", exception);
+            throw new InvalidDataException($"{path} is not JSON: {exception.Message}", exception);
         }
 
-        return file.SignatureScheme is "hmac-sha256" or ""
-            ? file
-            : throw new InvalidDataException($"{path}: signature_scheme is '{file.SignatureScheme}'; expected hmac-sha256.");
+        using (document)
+        {
+            var root = document.RootElement;
+            if (root.ValueKind != JsonValueKind.Object)
+            {
+                throw new InvalidDataException($"{path}: expected a JSON object, found {Kind(root)}.");
+            }
+
+            var transport = Text("transport", "tcp");
+            if (transport is not ("tcp" or "ipc"))
+            {
+                throw new NotSupportedException($"{path}: transport is '{transport}'; expected tcp or ipc.");
+            }
+
+            var scheme = Text("signature_scheme", "hmac-sha256");
+            if (scheme is not ("hmac-sha256" or ""))
+            {
+                throw new InvalidDataException($"{path}: signature_scheme is '{scheme}'; expected hmac-sha256.");
+            }
+
+            return new ConnectionFile
+            {
+                Transport = transport,
+                Address = Text("ip", null),
+                Key = Text("key", ""),
+                SignatureScheme = scheme,
+                ShellPort = Port("shell_port"),
+                ControlPort = Port("control_port"),
+                IopubPort = Port("iopub_port"),
+                StdinPort = Port("stdin_port"),
+                HeartbeatPort = Port("hb_port"),
+            };
+
+            string Text(string name, string? otherwise) => !root.TryGetProperty(name, out var value)
+                ? otherwise ?? throw Missing(name)
+                : value.ValueKind == JsonValueKind.String
+                    ? value.GetString()!
+                    : throw new InvalidDataException($"{path}: {name} is {Kind(value)}; expected a text.");
+
+            int Port(string name) => !root.TryGetProperty(name, out var value)
+                ? throw Missing(name)
+                : value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var port) && port is > 0 and <= ushort.MaxValue
+                    ? port
+                    : throw new InvalidDataException($"{path}: {name} is {value.GetRawText()}; expected a port, 1 to {ushort.MaxValue}.");
+
+            InvalidDataException Missing(string name) => new(
+                $"{path}: {name} is missing; expected the fields ip, key, shell_port, control_port, iopub_port, stdin_port and hb_port.");
+        }
     }
+
+    private static string Kind(JsonElement value) => value.ValueKind switch
+    {
+        JsonValueKind.Array => "an array",
+        JsonValueKind.Object => "an object",
+        _ => value.GetRawText(),
+    };
 
     internal ZmtpEndpoint Endpoint(int port) => new(Transport, Address, port);
 }

@@ -44,7 +44,7 @@ public sealed class JupyterKernel : IAsyncDisposable
 
     /// <summary>Listens where the connection file says; <see cref="RunAsync"/> answers.</summary>
     /// <param name="connection">The addresses and the key.</param>
-    /// <exception cref="System.Net.Sockets.SocketException">A port is taken, or the address is not of this machine.</exception>
+    /// <exception cref="IOException">A port is taken, or the address is not of this machine.</exception>
     /// <exception cref="NotSupportedException">The transport is neither tcp nor ipc.</exception>
     public JupyterKernel(ConnectionFile connection)
     {

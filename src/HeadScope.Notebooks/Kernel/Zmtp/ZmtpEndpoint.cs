@@ -13,7 +13,7 @@ internal sealed record ZmtpEndpoint(string Transport, string Address, int Port)
     /// <summary>Starts to listen there and nowhere else.</summary>
     /// <exception cref="NotSupportedException">The transport is neither.</exception>
     /// <exception cref="InvalidDataException">The address is not an IP address.</exception>
-    /// <exception cref="SocketException">The port is taken, or the address is not of this machine.</exception>
+    /// <exception cref="IOException">The port is taken, the address is not of this machine, or the file's folder is not there.</exception>
     public Socket Listen()
     {
         var (socket, local) = Transport switch
@@ -38,10 +38,10 @@ internal sealed record ZmtpEndpoint(string Transport, string Address, int Port)
             socket.Listen();
             return socket;
         }
-        catch
+        catch (Exception exception) when (exception is SocketException or IOException or UnauthorizedAccessException)
         {
             socket.Dispose();
-            throw;
+            throw new IOException($"The kernel cannot listen at {this}, where its connection file says: {exception.Message}", exception);
         }
     }
 
@@ -61,5 +61,5 @@ internal sealed record ZmtpEndpoint(string Transport, string Address, int Port)
 
     private IPAddress Ip => IPAddress.TryParse(Address, out var ip) ? ip
         : Address is "localhost" ? IPAddress.Loopback
-        : throw new InvalidDataException($"'{Address}' in the connection file is not an IP address.");
+        : throw new InvalidDataException($"The connection file's ip is '{Address}'; expected an IP address.");
 }
