@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace HeadScope.Circuits;
 
 /// <summary>A traced circuit: who sends which signals to whom, at which tokens, merged over prompts.</summary>
@@ -38,9 +40,20 @@ public sealed partial record CircuitTrace(
     /// <summary>The circuit without weak or rare edges.</summary>
     /// <param name="minimumWeight">The least weight to keep.</param>
     /// <param name="minimumCount">The least count to keep.</param>
-    /// <returns>The pruned circuit.</returns>
-    public CircuitTrace Prune(double minimumWeight, int minimumCount = 1) =>
-        this with { Edges = [.. Edges.Where(e => e.Weight >= minimumWeight && e.Count >= minimumCount)] };
+    /// <returns>The pruned circuit; with the reason when no edge is left.</returns>
+    public CircuitTrace Prune(double minimumWeight, int minimumCount = 1)
+    {
+        CircuitEdge[] kept = [.. Edges.Where(e => e.Weight >= minimumWeight && e.Count >= minimumCount)];
+        var reason = EmptyReason;
+        if (kept.Length == 0 && Edges.Count > 0)
+        {
+            reason = string.Create(
+                CultureInfo.InvariantCulture,
+                $"None of the {Edges.Count} edges has a weight of {minimumWeight} and a count of {minimumCount} or more.");
+        }
+
+        return this with { Edges = kept, EmptyReason = reason };
+    }
 
     /// <inheritdoc/>
     public override string ToString() => EmptyReason

@@ -37,7 +37,7 @@ public static class CircuitTracer
         RequireSound(model, prompts, options);
         var folded = CircuitModel.Of(model);
         var omegas = new OmegaCache(folded);
-        var roots = options.Roots ?? DirectEffect.Strongest(folded, prompts, options.RootCount, options.BatchSize, cancellationToken);
+        var roots = options.Roots?.Distinct().ToArray() ?? DirectEffect.Strongest(folded, prompts, options.RootCount, options.BatchSize, cancellationToken);
         var graph = new CircuitGraph(options.Counting);
         var firings = new SortedDictionary<Head, int>();
         var traces = new List<PromptTrace>();
@@ -138,6 +138,11 @@ public static class CircuitTracer
     private static string WhyEmpty(
         IReadOnlyList<Head> roots, List<PromptTrace> traces, SortedDictionary<Head, int> firings, TraceOptions options)
     {
+        if (roots.Count == 0)
+        {
+            return "There are no roots: none are given, or the model has no layer above the first, whose heads could receive signals.";
+        }
+
         var names = string.Join(", ", roots);
         if (traces.Count > 0)
         {

@@ -14,12 +14,14 @@ public static class DirectEffect
     /// <param name="batchSize">How many prompts run at once.</param>
     /// <param name="cancellationToken">Stops the work.</param>
     /// <returns>[layer, head], in logits.</returns>
-    /// <exception cref="ArgumentException">A prompt has no answer or no distractor.</exception>
+    /// <exception cref="ArgumentException">The prompts are not sound, or one has no answer or no distractor.</exception>
     public static Tensor<float> OfHeads(
         TransformerModel model, PromptSet prompts, int batchSize = 32, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(prompts);
+        prompts.RequireSound(model.Config.ContextLength, model.Config.VocabularySize);
+        ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
         var config = model.Config;
         var sums = new double[config.LayerCount * config.HeadCount];
         var difference = new float[config.ModelWidth];

@@ -14,8 +14,8 @@ public sealed record PromptSet(string Name, IReadOnlyList<CircuitPrompt> Prompts
     /// <summary>Checks that a model can be traced on the prompts.</summary>
     /// <param name="contextLength">The longest prompt that the model reads.</param>
     /// <param name="vocabularySize">The number of tokens that it knows.</param>
-    /// <exception cref="ArgumentException">There are none; one is empty, longer than the context, holds an unknown token, has other roles
-    /// than the first, or a role outside its tokens.</exception>
+    /// <exception cref="ArgumentException">There are none; one is empty, longer than the context, holds or expects an unknown token, has
+    /// other roles than the first, or a role outside its tokens.</exception>
     internal void RequireSound(int contextLength, int vocabularySize)
     {
         if (Prompts.Count == 0)
@@ -37,6 +37,15 @@ public sealed record PromptSet(string Name, IReadOnlyList<CircuitPrompt> Prompts
                 if (token < 0 || token >= vocabularySize)
                 {
                     throw new ArgumentException($"Prompt {p} of '{Name}' holds token {token}; the model knows 0 to {vocabularySize - 1}.");
+                }
+            }
+
+            foreach (var token in new[] { prompt.Answer, prompt.Distractor })
+            {
+                if (token < 0 || token >= vocabularySize)
+                {
+                    throw new ArgumentException(
+                        $"Prompt {p} of '{Name}' expects token {token} as answer or distractor; the model knows 0 to {vocabularySize - 1}.");
                 }
             }
 

@@ -36,6 +36,37 @@ public class TracerInputTests
     }
 
     [Fact]
+    public void Answers_that_the_model_does_not_know_are_refused()
+    {
+        var first = Prompts.Value.Prompts[0];
+        Refused(new("answer", [first with { Answer = Demo.Value.Config.VocabularySize }]), "as answer or distractor");
+        Refused(new("distractor", [first with { Distractor = -1 }]), "expects token -1");
+        Assert.Throws<ArgumentException>(() => DirectEffect.OfHeads(CircuitModel.Of(Demo.Value), new("none", [])));
+    }
+
+    [Fact]
+    public void A_root_that_is_named_twice_counts_once()
+    {
+        var once = CircuitTracer.Trace(Demo.Value, Prompts.Value, TraceOptions.Published with { Roots = [new(3, 0)] });
+        var twice = CircuitTracer.Trace(Demo.Value, Prompts.Value, TraceOptions.Published with { Roots = [new(3, 0), new(3, 0)] });
+        Assert.NotEmpty(once.Edges);
+        Assert.Equal(once.ToJson(), twice.ToJson());
+    }
+
+    [Fact]
+    public void Traces_without_roots_or_pruned_of_all_edges_say_so()
+    {
+        var none = CircuitTracer.Trace(Demo.Value, Prompts.Value, new() { Roots = [] });
+        Assert.StartsWith("There are no roots", none.EmptyReason, StringComparison.Ordinal);
+        Assert.Equal(none.EmptyReason, none.Prune(1).EmptyReason);
+        var trace = CircuitTracer.Trace(Demo.Value, Prompts.Value);
+        Assert.Null(trace.Prune(double.NegativeInfinity).EmptyReason);
+        var pruned = trace.Prune(0.5, 1000);
+        Assert.Empty(pruned.Edges);
+        Assert.Equal($"None of the {trace.Edges.Count} edges has a weight of 0.5 and a count of 1000 or more.", pruned.ToString());
+    }
+
+    [Fact]
     public void Unknown_roots_and_roles_are_refused()
     {
         Refused(Prompts.Value, "Root 99.0", new() { Roots = [new(99, 0)] });
