@@ -25,6 +25,18 @@ public class HeadScopeFormattersTests
     }
 
     [Fact]
+    public async Task The_file_that_dotnet_interactive_runs_registers_them()
+    {
+        var extension = await File.ReadAllTextAsync(
+            Path.Combine(TestData.Repository, "src", "HeadScope.Notebooks", "Formatting", "extension.dib"), TestContext.Current.CancellationToken);
+        Assert.StartsWith("#!meta", extension, StringComparison.Ordinal);
+        using var session = new Notebooks.Session.CSharpSession();
+        var result = await session.RunAsync(extension[(extension.IndexOf("#!csharp", StringComparison.Ordinal) + "#!csharp".Length)..], new Session.RecordedOutput());
+        Assert.True(result.Succeeded, result.Error?.Message);
+        Assert.Contains(HeadScopeFormatters.PlotlyMimeType, Formatter.GetPreferredMimeTypesFor(typeof(HeadMap)));
+    }
+
+    [Fact]
     public void A_head_map_shows_itself_as_plotly_figure_page_drawing_and_sentence()
     {
         using var model = TransformerModel.Load("demo");
