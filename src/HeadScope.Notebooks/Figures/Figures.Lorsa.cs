@@ -72,7 +72,7 @@ public static partial class Figures
             var (left, top) = (i % 2 == 0 ? 0.0 : 0.58, i < 2 ? 0.58 : 0.0);
             var name = i == 0 ? "" : (i + 1).ToString(System.Globalization.CultureInfo.InvariantCulture);
             axes[$"x{name}"] = new Axis { Domain = [left, left + 0.42], Anchor = $"y{name}", NTicks = 4 };
-            axes[$"y{name}"] = Labelled(null, [.. panels[i].Bars.Select(bar => PlotlyText.Token(bar.Label))], reversed: true) with
+            axes[$"y{name}"] = Labelled(null, [.. panels[i].Bars.Select(bar => bar.Label)], reversed: true) with
             {
                 Domain = [top, top + 0.38],
                 Anchor = $"x{name}",
@@ -86,7 +86,7 @@ public static partial class Figures
                 XAxis = i == 0 ? null : $"x{name}",
                 YAxis = i == 0 ? null : $"y{name}",
                 Marker = new Marker { Color = FigureStyle.Light.Palette[i] },
-                Text = [.. panels[i].Bars.Select(bar => $"{PlotlyText.Token(bar.Label)}: {PlotlyText.Number(bar.Value)}")],
+                Text = [.. panels[i].Bars.Select(bar => $"{bar.Label}: {PlotlyText.Number(bar.Value)}")],
                 TextPosition = "none",
                 HoverTemplate = "%{text}<extra></extra>",
                 ShowLegend = false,
@@ -108,7 +108,7 @@ public static partial class Figures
             },
             head.ToString());
 
-        (string, double)[] Top(IReadOnlyList<TokenScore> scores) => [.. scores.Take(rows).Select(score => (score.Text, (double)score.Score))];
+        (string, double)[] Top(IReadOnlyList<TokenScore> scores) => [.. scores.Take(rows).Select(score => (PlotlyText.Token(score.Text), (double)score.Score))];
     }
 
     /// <summary>The places where a Lorsa head is most active, each with the tokens before and after it.</summary>
