@@ -38,7 +38,15 @@ public class DecompositionTests
         var k = Math.Min(rows, columns);
         var count = new Random(seed).Next(1, 8);
         var vectors = RandomNumbers.NormalDouble(count * k, seed);
-        AssertClose(Product(vectors, qr.QTransposed.AsFlatSpan().ToArray(), count, k, rows), qr.Expand(vectors));
+        var expected = Product(vectors, qr.QTransposed.AsFlatSpan().ToArray(), count, k, rows);
+        AssertClose(expected, qr.Expand(vectors));
+
+        // The same from the reflections alone, as long as they are there.
+        var reflections = HouseholderQr.Of(a, rows, columns);
+        AssertClose(expected, reflections.Expand(vectors));
+        Assert.Equal(qr.R.AsFlatSpan().ToArray(), reflections.R.AsFlatSpan().ToArray());
+        reflections.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => reflections.Expand(vectors));
     });
 
     [Fact]
