@@ -1,5 +1,6 @@
 using HeadScope.Circuits;
 using HeadScope.Numerics;
+using HeadScope.Transformers;
 using HeadScope.Transformers.Loading;
 
 namespace HeadScope.Tests.Circuits;
@@ -65,5 +66,21 @@ public class OmegaReferenceTests
         var values = new float[length];
         file.Read(name, (long)index * length, values);
         return values;
+    }
+
+    [Fact]
+    public void One_decomposition_is_that_of_factors_that_are_kept()
+    {
+        using var model = TransformerModel.Load("demo");
+        var folded = CircuitModel.Of(model);
+        foreach (var head in folded.Heads)
+        {
+            var (once, kept) = (Omega.Of(folded, head), OmegaFactors.Of(folded, head).Decompose());
+            Assert.Equal(kept.SingularValues.AsFlatSpan().ToArray(), once.SingularValues.AsFlatSpan().ToArray());
+            Assert.All(
+                kept.Left.AsFlatSpan().ToArray().Zip(once.Left.AsFlatSpan().ToArray())
+                    .Concat(kept.Right.AsFlatSpan().ToArray().Zip(once.Right.AsFlatSpan().ToArray())),
+                pair => Assert.Equal(pair.First, pair.Second, 1e-13));
+        }
     }
 }
