@@ -138,20 +138,24 @@ public class MatrixProductTests
             void Multiply() => MatrixProduct.Multiply(
                 new(a, m, k), transposed ? new ReadOnlyMatrix(b, n, k).Transpose() : new ReadOnlyMatrix(b, k, n), new(c, m, n));
 
-            // Inside a loop over two indices the product stays on this thread, whose allocations can be counted.
-            var allocated = long.MaxValue;
+            // Inside a loop over two indices the product stays on this thread, whose allocations can be counted. A collection in
+            // another test may empty the pool meanwhile, so the least of several rounds counts.
+            var allocated = new long[2];
             Parallelism.For(2, index =>
             {
                 Multiply();
-                var before = GC.GetAllocatedBytesForCurrentThread();
-                for (var i = 0; i < 10; i++)
+                allocated[index] = Enumerable.Range(0, 5).Min(_ =>
                 {
-                    Multiply();
-                }
+                    var before = GC.GetAllocatedBytesForCurrentThread();
+                    for (var i = 0; i < 10; i++)
+                    {
+                        Multiply();
+                    }
 
-                Interlocked.Exchange(ref allocated, GC.GetAllocatedBytesForCurrentThread() - before);
+                    return GC.GetAllocatedBytesForCurrentThread() - before;
+                });
             });
-            Assert.Equal(0, allocated);
+            Assert.Equal([0, 0], allocated);
         }
     }
 
