@@ -1,4 +1,5 @@
 using System.ComponentModel;
+using System.Runtime.CompilerServices;
 
 namespace HeadScope.Notebooks.Session;
 
@@ -11,17 +12,26 @@ public static class CellInterrupt
 
     /// <summary>Ends the calling code when it belongs to a cell that was interrupted.</summary>
     /// <exception cref="OperationCanceledException">It was.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Check()
     {
-        // Timers and tasks of other cells go on.
-        if (Volatile.Read(ref pending) != 0 && CellContext.Current is { CancellationToken.IsCancellationRequested: true } cell)
+        if (Volatile.Read(ref pending) != 0)
         {
-            cell.WasStopped = true;
-            throw new OperationCanceledException(cell.CancellationToken);
+            StopInterrupted();
         }
     }
 
     internal static void Begin() => Interlocked.Increment(ref pending);
 
     internal static void End() => Interlocked.Decrement(ref pending);
+
+    private static void StopInterrupted()
+    {
+        // Timers and tasks of other cells go on.
+        if (CellContext.Current is { CancellationToken.IsCancellationRequested: true } cell)
+        {
+            cell.WasStopped = true;
+            throw new OperationCanceledException(cell.CancellationToken);
+        }
+    }
 }

@@ -47,6 +47,8 @@ internal static class SessionDefaults
         .WithEmitDebugInformation(true)
         .WithFileEncoding(System.Text.Encoding.UTF8)
         .WithAllowUnsafe(true)
+        .WithSourceResolver(new CellSourceResolver())
+        .WithMetadataResolver(ScriptMetadataResolver.Default.WithBaseDirectory(Environment.CurrentDirectory))
         .WithReferences(HostReferences())
         .WithImports([.. Namespaces, .. HeadScopeNamespaces(), typeof(NotebookGlobals).FullName!]);
 

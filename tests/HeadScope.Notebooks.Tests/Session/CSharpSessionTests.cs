@@ -165,6 +165,10 @@ public sealed class CSharpSessionTests : IDisposable
             await File.WriteAllTextAsync(script, "int Answer() => 42;", TestContext.Current.CancellationToken);
             await Run($"#load \"{script}\"");
             Assert.Equal(42, await Value("Answer()"));
+            var relative = Path.GetRelativePath(Environment.CurrentDirectory, script).Replace('\\', '/');
+            await File.WriteAllTextAsync(script, "int Other() => 43;", TestContext.Current.CancellationToken);
+            await Run($"#load \"{relative}\"");
+            Assert.Equal(43, await Value("Other()"));
             await Run($"#r \"{typeof(FsCheck.Fluent.Prop).Assembly.Location}\"");
         }
         finally
