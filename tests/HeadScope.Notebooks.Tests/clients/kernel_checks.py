@@ -480,6 +480,8 @@ ALONE = [ipc, listens_only_where_told, end_with_the_parent]
 
 
 def main(names):
+    # A shell that starts the tests in the background has them ignore this signal, and a kernel would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if names == ["--list"]:
         print("\n".join(f.__name__ for f in TOGETHER + ALONE))
         return
