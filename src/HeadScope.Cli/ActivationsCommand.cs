@@ -1,6 +1,4 @@
 using System.CommandLine;
-using HeadScope.Transformers;
-using HeadScope.Transformers.Loading;
 
 namespace HeadScope.Cli;
 

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using HeadScope.Maps;
 
 namespace HeadScope.Cli;
 

@@ -1,6 +1,4 @@
 using System.Globalization;
-using HeadScope.Maps;
-using HeadScope.Numerics;
 using Spectre.Console;
 
 namespace HeadScope.Cli;

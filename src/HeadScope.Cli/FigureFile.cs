@@ -1,5 +1,3 @@
-using HeadScope.Notebooks;
-
 namespace HeadScope.Cli;
 
 /// <summary>Figures in files: pages to explore and pictures for papers; the ending of the name says which.</summary>

@@ -1,6 +1,3 @@
-using HeadScope.Maps;
-using HeadScope.Notebooks;
-
 namespace HeadScope.Cli;
 
 /// <summary>The files that a head map is written to; the ending of the name says which kind.</summary>

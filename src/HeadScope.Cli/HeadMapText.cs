@@ -1,6 +1,4 @@
 using System.Globalization;
-using HeadScope.Maps;
-using HeadScope.Notebooks;
 using Spectre.Console;
 
 namespace HeadScope.Cli;

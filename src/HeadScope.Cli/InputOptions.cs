@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using HeadScope.Transformers;
 
 namespace HeadScope.Cli;
 
@@ -22,7 +21,7 @@ internal sealed class InputOptions
     /// <param name="model">The model.</param>
     /// <returns>The ids.</returns>
     /// <exception cref="UsageException">Neither or both options are given, or an id is no number of the vocabulary.</exception>
-    public int[] Tokens(ParseResult parsed, TransformerModel model)
+    public int[] Tokens(ParseResult parsed, Model model)
     {
         var (text, ids) = (parsed.GetValue(Text), parsed.GetValue(Ids));
         if ((text is null) == (ids is null))

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Numerics.Tensors;
-using HeadScope.Transformers.Loading;
 
 namespace HeadScope.Cli;
 

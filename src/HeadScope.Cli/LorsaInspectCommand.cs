@@ -1,7 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using HeadScope.Lorsa;
-using HeadScope.Transformers;
 
 namespace HeadScope.Cli;
 
@@ -105,7 +103,7 @@ internal static class LorsaInspectCommand
                 string.Create(CultureInfo.InvariantCulture, $"'{pattern.TokenTexts[source.Position]}' {source.Contribution:f3}"))));
     }
 
-    private static void Print(HeadActivity activity, TransformerModel model, TextWriter writer)
+    private static void Print(HeadActivity activity, Model model, TextWriter writer)
     {
         writer.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  active at {activity.Frequency:p2} of the tokens, mean {activity.Mean:f3}"));
         foreach (var place in activity.Top)

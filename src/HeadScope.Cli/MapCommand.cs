@@ -1,6 +1,4 @@
 using System.CommandLine;
-using HeadScope.Maps;
-using HeadScope.Notebooks;
 
 namespace HeadScope.Cli;
 

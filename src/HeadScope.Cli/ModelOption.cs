@@ -1,5 +1,4 @@
 using System.CommandLine;
-using HeadScope.Transformers;
 
 namespace HeadScope.Cli;
 
@@ -30,6 +29,6 @@ internal static class ModelOption
     /// <param name="name">What <c>--model</c> names.</param>
     /// <param name="cancellationToken">Stops the download.</param>
     /// <returns>The model.</returns>
-    public static TransformerModel Load(string name, CancellationToken cancellationToken) =>
-        TerminalProgress.Show(progress => TransformerModel.Load(name, null, progress, cancellationToken));
+    public static Model Load(string name, CancellationToken cancellationToken) =>
+        TerminalProgress.Show(progress => Model.Load(name, null, progress, cancellationToken));
 }

@@ -1,7 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using HeadScope.Transformers;
-using HeadScope.Transformers.Loading;
 
 namespace HeadScope.Cli;
 
@@ -83,7 +81,7 @@ internal static class ModelsCommand
         {
             using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
             var output = parsed.InvocationConfiguration.Output;
-            var facts = Notebooks.ModelFacts.Of(loaded);
+            var facts = ModelFacts.Of(loaded);
             var width = facts.Max(fact => fact.Name.Length);
             foreach (var (name, value) in facts)
             {

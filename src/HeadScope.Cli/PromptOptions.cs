@@ -1,5 +1,4 @@
 using System.CommandLine;
-using HeadScope.Circuits;
 
 namespace HeadScope.Cli;
 

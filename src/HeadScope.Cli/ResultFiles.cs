@@ -1,5 +1,3 @@
-using HeadScope.Notebooks;
-
 namespace HeadScope.Cli;
 
 /// <summary>Results that are written as JSON, CSV or a figure; the ending of the file's name says which.</summary>

@@ -1,7 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using HeadScope.Circuits;
-using HeadScope.Notebooks;
 using Spectre.Console;
 
 namespace HeadScope.Cli;

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Text.Json;
-using HeadScope.Transformers.Tokenization;
 
 namespace HeadScope.Cli;
 

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text;
-using HeadScope.Transformers.Loading;
 
 namespace HeadScope.Benchmarks;
 

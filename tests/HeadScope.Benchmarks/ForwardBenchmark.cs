@@ -1,6 +1,4 @@
 using System.Globalization;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
 
 namespace HeadScope.Benchmarks;
 
@@ -14,8 +12,8 @@ internal static class ForwardBenchmark
             Environment.GetEnvironmentVariable("HEADSCOPE_TEST_DATA")
                 ?? throw new ArgumentException("Name SmolLM2's model.gguf, or set HEADSCOPE_TEST_DATA to the folder of the reference data."),
             "models", "smollm2-135m-instruct", "model.gguf");
-        using var smol = TransformerModel.Load(path);
-        using var demo = TransformerModel.Load("demo");
+        using var smol = Model.Load(path);
+        using var demo = Model.Load("demo");
         using var peer = Peer.Start("forward.py");
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Parallelism.Threads} threads; peer: {peer.Description}\n"));
         Console.WriteLine(Comparison.TableHead("PyTorch"));
@@ -27,7 +25,7 @@ internal static class ForwardBenchmark
         Console.WriteLine(Comparison.Measure(
             "SmolLM2: 32 tokens after 5, with cache", () => smol.Generate([0, 1, 2, 3, 4], 32), peer, "generate smollm2 5 32"));
 
-        void Forward(TransformerModel model, string name, int batch, int count, LogitsOf logits, bool keep)
+        void Forward(Model model, string name, int batch, int count, LogitsOf logits, bool keep)
         {
             var tokens = Enumerable.Range(0, batch * count).Select(i => i % model.Config.VocabularySize).Chunk(count).ToArray();
             var options = new RunOptions

@@ -1,6 +1,4 @@
 using System.Globalization;
-using HeadScope.Lorsa;
-using HeadScope.Numerics;
 
 namespace HeadScope.Benchmarks;
 

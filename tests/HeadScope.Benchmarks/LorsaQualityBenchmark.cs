@@ -1,8 +1,5 @@
 using System.Globalization;
 using System.Text.Json;
-using HeadScope.Lorsa;
-using HeadScope.Transformers;
-using HeadScope.Transformers.Loading;
 
 namespace HeadScope.Benchmarks;
 
@@ -19,7 +16,7 @@ internal static class LorsaQualityBenchmark
             ?? throw new InvalidOperationException("Set HEADSCOPE_TEST_DATA to the folder of the reference data.");
         var (layer, folder) = (int.Parse(arguments[0], CultureInfo.InvariantCulture), arguments[1]);
         var steps = arguments.Length > 2 ? int.Parse(arguments[2], CultureInfo.InvariantCulture) : 350;
-        using var model = TransformerModel.Load(Path.Combine(data, "models", "smollm2-135m-instruct", "model.gguf"));
+        using var model = Model.Load(Path.Combine(data, "models", "smollm2-135m-instruct", "model.gguf"));
         using var file = SafetensorsFile.Open(Path.Combine(data, "reference", "lorsa", "train", "windows.safetensors"));
         var tokens = Array.ConvertAll(file.ReadInt64("tokens"), token => (int)token);
         var windows = tokens.Chunk(256).ToArray();

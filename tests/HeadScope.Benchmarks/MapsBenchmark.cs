@@ -1,7 +1,4 @@
 using System.Globalization;
-using HeadScope.Maps;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
 
 namespace HeadScope.Benchmarks;
 
@@ -18,8 +15,8 @@ internal static class MapsBenchmark
             Environment.GetEnvironmentVariable("HEADSCOPE_TEST_DATA")
                 ?? throw new ArgumentException("Name SmolLM2's model.gguf, or set HEADSCOPE_TEST_DATA to the folder of the reference data."),
             "models", "smollm2-135m-instruct", "model.gguf");
-        using var smol = TransformerModel.Load(path);
-        using var demo = TransformerModel.Load("demo");
+        using var smol = Model.Load(path);
+        using var demo = Model.Load("demo");
         using var peer = Peer.Start("maps.py");
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Parallelism.Threads} threads; peer: {peer.Description}\n"));
         Console.WriteLine(Comparison.TableHead("PyTorch"));

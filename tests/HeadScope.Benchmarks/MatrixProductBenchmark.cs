@@ -1,5 +1,4 @@
 using System.Globalization;
-using HeadScope.Numerics;
 
 namespace HeadScope.Benchmarks;
 

@@ -1,6 +1,4 @@
 using System.Globalization;
-using HeadScope.Circuits;
-using HeadScope.Numerics;
 
 namespace HeadScope.Benchmarks;
 

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using HeadScope.Numerics;
 
 namespace HeadScope.Benchmarks;
 

@@ -1,6 +1,4 @@
 using System.Numerics.Tensors;
-using HeadScope.Transformers;
-using HeadScope.Transformers.Loading;
 
 namespace HeadScope.Benchmarks;
 
@@ -16,7 +14,7 @@ internal static class RandomGpt2
     private const int Context = 1024;
 
     /// <summary>Loads it; writes it before where it is missing.</summary>
-    public static TransformerModel Load()
+    public static Model Load()
     {
         var folder = Path.Combine(Path.GetTempPath(), "headscope-random-gpt2");
         if (!File.Exists(Path.Combine(folder, "config.json")))
@@ -29,7 +27,7 @@ internal static class RandomGpt2
                 """);
         }
 
-        return TransformerModel.Load(folder);
+        return Model.Load(folder);
     }
 
     private static Dictionary<string, Tensor<float>> Tensors()

@@ -1,9 +1,5 @@
 using System.Globalization;
 using System.Numerics.Tensors;
-using HeadScope.Maps;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
-using HeadScope.Transformers.Loading;
 
 namespace HeadScope.Benchmarks;
 
@@ -26,7 +22,7 @@ internal static class SalientBenchmark
         try
         {
             WriteModel(folder.FullName);
-            using var model = TransformerModel.Load(folder.FullName);
+            using var model = Model.Load(folder.FullName);
             using var peer = Peer.Start("maps.py");
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Parallelism.Threads} threads; peer: {peer.Description}\n"));
             Console.WriteLine(Comparison.TableHead("PyTorch"));

@@ -1,5 +1,4 @@
 using System.Globalization;
-using HeadScope.Transformers.Tokenization;
 
 namespace HeadScope.Benchmarks;
 

@@ -1,8 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using HeadScope.Circuits;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
 
 namespace HeadScope.Benchmarks;
 
@@ -21,7 +18,7 @@ internal static class TraceBenchmark
     public static void Run(string[] arguments)
     {
         var count = arguments is [var given] ? int.Parse(given, CultureInfo.InvariantCulture) : 256;
-        using var demo = TransformerModel.Load("demo");
+        using var demo = Model.Load("demo");
         using var random = RandomGpt2.Load();
         using var peer = Peer.Start("circuits.py");
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Parallelism.Threads} threads; peer: {peer.Description}\n"));
@@ -36,7 +33,7 @@ internal static class TraceBenchmark
         Head[] roots = [.. random.Heads.Where(h => h.Layer >= 9)];
         Report("GPT-2 small's shape, default", () => CircuitTracer.Trace(random, prompts, new() { Roots = roots }));
         var (seconds, trace) = Report(
-            "GPT-2 small's shape, published", () => CircuitTracer.Trace(random, prompts, Circuits.TraceOptions.Published with { Roots = roots }));
+            "GPT-2 small's shape, published", () => CircuitTracer.Trace(random, prompts, TraceOptions.Published with { Roots = roots }));
 
         var svd = peer.Seconds("svd 1", 3);
         var step = peer.Seconds(string.Create(CultureInfo.InvariantCulture, $"follow {count} 15 5"), 3);

@@ -1,7 +1,7 @@
 using System.Text;
 using System.Xml.Linq;
 
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 /// <summary>Puts the fonts of an SVG into it, so that it looks the same on machines that have others.</summary>
 internal static class EmbeddedFonts

@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json.Nodes;
 
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 /// <summary>Writes figures to files for papers and pages.</summary>
 public static class FigureExport
@@ -81,7 +81,7 @@ public static class FigureExport
     private static bool IsPositive(this double value) => double.IsFinite(value) && value > 0;
 
     private static string PlainTitle(Figure figure) =>
-        figure.Layout.Title is { } title ? Plotly.PlotlyText.Plain(title.Text).ReplaceLineEndings(" ") : "HeadScope";
+        figure.Layout.Title is { } title ? Notebooks.Plotly.PlotlyText.Plain(title.Text).ReplaceLineEndings(" ") : "HeadScope";
 
     private static async Task<byte[]> DrawAsync(Figure figure, string kind, double scale, LengthUnit unit, CancellationToken cancellationToken)
     {
@@ -91,7 +91,7 @@ public static class FigureExport
             Layout = figure.Layout with
             {
                 Title = figure is { Choices: [var first, ..], Layout.Title: { } title }
-                    ? title with { Text = $"{title.Text}: {Plotly.PlotlyText.Escape(first.Label)}" }
+                    ? title with { Text = $"{title.Text}: {Notebooks.Plotly.PlotlyText.Escape(first.Label)}" }
                     : figure.Layout.Title,
                 ShowLegend = figure.Choices.Count > 0 ? false : figure.Layout.ShowLegend,
                 Width = figure.Layout.Width ?? Figure.DefaultWidth,

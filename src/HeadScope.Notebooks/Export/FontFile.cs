@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 /// <summary>
 /// An installed TrueType font, and the small part of it that some letters need: what a saved SVG carries, so that it looks the same where the

@@ -3,7 +3,7 @@ using System.Net.WebSockets;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 /// <summary>
 /// An installed Chromium, Chrome or Edge, run without a window and spoken to over its DevTools protocol: what turns figures into

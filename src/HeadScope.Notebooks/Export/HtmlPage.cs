@@ -4,7 +4,7 @@ using System.Text;
 using System.Text.Json;
 using HeadScope.Notebooks.Static;
 
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 /// <summary>
 /// Figures as HTML. Every figure is there twice: drawn as SVG, so that it can be seen at once, without a network and without scripts,

@@ -1,4 +1,4 @@
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 /// <summary>What widths and heights of saved figures are given in.</summary>
 public enum LengthUnit

@@ -3,7 +3,7 @@ using System.Xml.Linq;
 using HeadScope.Notebooks.Plotly;
 using HeadScope.Notebooks.Static;
 
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 /// <summary>
 /// Makes the SVG of plotly.js fit for a paper: its size in millimetres, and heat maps, which plotly.js paints as pictures of screen

@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
 
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 /// <summary>
 /// plotly.js, which draws the figures. It is not part of HeadScope: pages name it with its hash and browsers fetch it, and what must work

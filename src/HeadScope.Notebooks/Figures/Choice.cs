@@ -1,4 +1,4 @@
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 /// <summary>One of several views of a figure, such as one relation of a head map.</summary>
 /// <param name="Label">Its name, as plain text.</param>

@@ -4,7 +4,7 @@ using System.Text.Json.Serialization;
 using System.Text.Unicode;
 using HeadScope.Notebooks.Plotly;
 
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 /// <summary>
 /// A figure: what Plotly draws, and a sentence that says what is to be seen. As the last expression of a notebook cell it shows itself;

@@ -1,7 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 /// <summary>How figures look: page and ink, fonts, and the colours of kinds, which differ for every common colour vision.</summary>
 public sealed record FigureStyle

@@ -1,6 +1,6 @@
 using HeadScope.Notebooks.Plotly;
 
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 public static partial class Figures
 {

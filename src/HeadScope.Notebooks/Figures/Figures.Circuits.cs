@@ -1,9 +1,8 @@
 using System.Globalization;
 using System.Numerics.Tensors;
-using HeadScope.Circuits;
 using HeadScope.Notebooks.Plotly;
 
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 public static partial class Figures
 {

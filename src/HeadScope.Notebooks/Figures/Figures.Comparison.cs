@@ -1,6 +1,4 @@
-using HeadScope.Maps;
-
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 public static partial class Figures
 {
@@ -20,7 +18,7 @@ public static partial class Figures
             $"Strongest heads of {comparison.Relations.Count} relations",
             comparison.First,
             comparison.Second,
-            $"{comparison.Shared.Count} {(comparison.Shared.Count == 1 ? "relation reaches" : "relations reach")} {Plotly.PlotlyText.Number(comparison.Threshold)} in both",
+            $"{comparison.Shared.Count} {(comparison.Shared.Count == 1 ? "relation reaches" : "relations reach")} {Notebooks.Plotly.PlotlyText.Number(comparison.Threshold)} in both",
             labelled: 6);
     }
 }

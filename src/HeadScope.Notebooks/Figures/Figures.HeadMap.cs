@@ -1,8 +1,7 @@
 using System.Numerics.Tensors;
-using HeadScope.Maps;
 using HeadScope.Notebooks.Plotly;
 
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 public static partial class Figures
 {

@@ -1,6 +1,4 @@
-using HeadScope.Maps;
-
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 public static partial class Figures
 {

@@ -1,7 +1,7 @@
 using System.Globalization;
 using HeadScope.Notebooks.Plotly;
 
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 public static partial class Figures
 {

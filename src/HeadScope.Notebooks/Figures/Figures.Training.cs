@@ -1,7 +1,6 @@
-using HeadScope.Lorsa;
 using HeadScope.Notebooks.Plotly;
 
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 public static partial class Figures
 {

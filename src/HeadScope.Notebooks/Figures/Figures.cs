@@ -1,7 +1,7 @@
 using System.Globalization;
 using HeadScope.Notebooks.Plotly;
 
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 /// <summary>
 /// The figures of HeadScope's results, each one call. They show what a result holds and compute no score of their own. Every text that

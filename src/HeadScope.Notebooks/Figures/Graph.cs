@@ -1,4 +1,4 @@
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 /// <summary>A node of a drawn graph.</summary>
 /// <param name="Id">What edges call it.</param>

@@ -1,4 +1,4 @@
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 /// <summary>One line of a figure.</summary>
 /// <param name="Name">Its name; any text.</param>

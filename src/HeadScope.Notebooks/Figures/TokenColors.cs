@@ -1,4 +1,4 @@
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 /// <summary>The colours of tokens for the numbers that belong to them, the same in figures and in HTML.</summary>
 /// <param name="scale">The colours.</param>

@@ -1,13 +1,9 @@
 using System.Net;
 using System.Numerics.Tensors;
-using HeadScope.Circuits;
-using HeadScope.Lorsa;
-using HeadScope.Maps;
 using HeadScope.Notebooks.Static;
-using HeadScope.Transformers;
 using Microsoft.DotNet.Interactive.Formatting;
 
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 /// <summary>
 /// How HeadScope's results show themselves as the last expression of a cell, through the formatters that .NET Interactive and HeadScope's own
@@ -53,7 +49,7 @@ public static class HeadScopeFormatters
         Writes<HeadOperations>(Operations, operations => Figures.SalientOperations(operations).Caption);
         Writes<HeadDescription>(Description, description => description.Summary);
         Writes<DynamicMap>(Correlations, map => map.ToString());
-        Writes<TransformerModel>(Card, model => model.ToString() ?? model.Name);
+        Writes<Model>(Card, model => model.ToString() ?? model.Name);
         Writes<ForwardPass>(Activations, pass => $"{pass.Lengths.Count} sequences, {pass.Activations.Count} activations");
         Writes<Relation>(relation => $"<b>{Text(relation.Name)}</b>{HtmlTable.Of(relation.Pairs)}", relation => relation.ToString());
         Writes<Tensor<float>>(TensorSummary.Html, TensorSummary.Text);
@@ -98,7 +94,7 @@ public static class HeadScopeFormatters
         Formatter.SetPreferredMimeTypesFor(typeof(IEnumerable<T>), Html);
     }
 
-    private static string Card(TransformerModel model) =>
+    private static string Card(Model model) =>
         $"<div style=\"border:1px solid #8884;border-radius:6px;padding:.6em 1em;display:inline-block\"><b>{Text(model.Name)}</b><table>"
         + string.Concat(ModelFacts.Of(model).Skip(1).Select(fact => $"<tr><td style=\"text-align:left\">{Text(fact.Name)}</td><td style=\"text-align:left\">{Text(fact.Value)}</td></tr>"))
         + "</table></div>";

@@ -3,7 +3,7 @@ using System.Net;
 using System.Reflection;
 using System.Text;
 
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 /// <summary>Records as an HTML table that a click on a column's head sorts. Every text is escaped.</summary>
 public static class HtmlTable

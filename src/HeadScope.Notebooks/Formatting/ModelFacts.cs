@@ -1,7 +1,6 @@
 using System.Globalization;
-using HeadScope.Transformers;
 
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 /// <summary>What a model is, fact by fact, in the words of the field.</summary>
 public static class ModelFacts
@@ -9,7 +8,7 @@ public static class ModelFacts
     /// <summary>The facts of a model.</summary>
     /// <param name="model">The model.</param>
     /// <returns>Names and values, in the order in which they are read.</returns>
-    public static IReadOnlyList<(string Name, string Value)> Of(TransformerModel model)
+    public static IReadOnlyList<(string Name, string Value)> Of(Model model)
     {
         ArgumentNullException.ThrowIfNull(model);
         var config = model.Config;

@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Net;
 using System.Numerics.Tensors;
 
-namespace HeadScope.Notebooks;
+namespace HeadScope;
 
 /// <summary>A tensor in a few words: its shape, how its numbers are spread, and the first of them.</summary>
 internal static class TensorSummary

@@ -1,8 +1,6 @@
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
 
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>What tracing needs of a forward pass over some prompts; every reader names layer, prompt and position.</summary>
 internal sealed class CircuitActivations
@@ -50,7 +48,7 @@ internal sealed class CircuitActivations
 
     /// <summary>Runs the model on some of the prompts.</summary>
     public static CircuitActivations Of(
-        TransformerModel model, IReadOnlyList<CircuitPrompt> prompts, int firstPrompt, int count, CancellationToken cancellationToken)
+        Model model, IReadOnlyList<CircuitPrompt> prompts, int firstPrompt, int count, CancellationToken cancellationToken)
     {
         CircuitPrompt[] part = [.. prompts.Skip(firstPrompt).Take(count)];
         List<string> names =

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>An edge of a traced circuit, merged over prompts: a component sends a signal to a head at a token with a role.</summary>
 /// <param name="Sender">The component.</param>

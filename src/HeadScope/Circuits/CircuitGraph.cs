@@ -1,4 +1,4 @@
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>Merges the traces of many prompts into edges between components and heads at roles (arXiv 2410.00340, section 6).</summary>
 internal sealed class CircuitGraph(EdgeCounting counting)

@@ -1,6 +1,4 @@
-using HeadScope.Transformers;
-
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>The form of a model that circuits are traced in: what a norm multiplies and adds is folded into what reads it, so that the
 /// normalised residual stream is a sum of what was written to it, divided by one number.</summary>
@@ -11,8 +9,8 @@ public static class CircuitModel
     /// code has them; for RMSNorm those that keep its predictions (no centring of what writes).
     /// </summary>
     /// <param name="model">The model; stays as it is.</param>
-    /// <returns>The processed model; <see cref="TransformerModel.Processing"/> lists the steps.</returns>
-    public static TransformerModel Of(TransformerModel model)
+    /// <returns>The processed model; <see cref="Model.Processing"/> lists the steps.</returns>
+    public static Model Of(Model model)
     {
         ArgumentNullException.ThrowIfNull(model);
         WeightProcessing[] steps = model.Config.Norm == NormKind.LayerNorm

@@ -1,4 +1,4 @@
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>One prompt of a task, with the roles that its tokens play.</summary>
 /// <param name="Tokens">The token ids that the model reads; the last one is the place of the prediction.</param>

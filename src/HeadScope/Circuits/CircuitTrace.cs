@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>A traced circuit: who sends which signals to whom, at which tokens, merged over prompts.</summary>
 /// <param name="Model">The name of the model.</param>

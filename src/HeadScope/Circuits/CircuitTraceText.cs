@@ -5,7 +5,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Xml;
 
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <content>The circuit as GraphML, JSON and CSV, and back from JSON.</content>
 public sealed partial record CircuitTrace

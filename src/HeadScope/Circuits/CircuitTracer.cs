@@ -1,7 +1,4 @@
-using HeadScope.Numerics;
-using HeadScope.Transformers;
-
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>
 /// Traces the circuit behind a task (Franco &amp; Crovella, arXiv 2410.00340, section 6):
@@ -23,7 +20,7 @@ public static class CircuitTracer
     /// model; a role of the options is not one of the prompts'.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static CircuitTrace Trace(
-        TransformerModel model,
+        Model model,
         PromptSet prompts,
         TraceOptions? options = null,
         IProgress<WorkProgress>? progress = null,
@@ -83,7 +80,7 @@ public static class CircuitTracer
     /// <exception cref="ArgumentException">No prompts can be drawn, or see the other overload.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static CircuitTrace Trace(
-        TransformerModel model,
+        Model model,
         PromptTask task,
         TraceOptions? options = null,
         IProgress<WorkProgress>? progress = null,
@@ -107,7 +104,7 @@ public static class CircuitTracer
         ];
     }
 
-    private static void RequireSound(TransformerModel model, PromptSet prompts, TraceOptions options)
+    private static void RequireSound(Model model, PromptSet prompts, TraceOptions options)
     {
         prompts.RequireSound(model.Config.ContextLength, model.Config.VocabularySize);
         ArgumentOutOfRangeException.ThrowIfLessThan(options.BatchSize, 1, nameof(options));

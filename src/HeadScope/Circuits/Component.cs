@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>What writes to the residual stream.</summary>
 public enum ComponentKind

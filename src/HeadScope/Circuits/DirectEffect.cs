@@ -1,8 +1,6 @@
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
 
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>What heads add directly to the logit difference between answer and distractor at the last token.</summary>
 public static class DirectEffect
@@ -16,7 +14,7 @@ public static class DirectEffect
     /// <returns>[layer, head], in logits.</returns>
     /// <exception cref="ArgumentException">The prompts are not sound, or one has no answer or no distractor.</exception>
     public static Tensor<float> OfHeads(
-        TransformerModel model, PromptSet prompts, int batchSize = 32, CancellationToken cancellationToken = default)
+        Model model, PromptSet prompts, int batchSize = 32, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(prompts);
@@ -58,13 +56,13 @@ public static class DirectEffect
 
     /// <summary>The heads above the first layer with the greatest mean direct effect, greatest first.</summary>
     internal static IReadOnlyList<Head> Strongest(
-        TransformerModel model, PromptSet prompts, int count, int batchSize, CancellationToken cancellationToken)
+        Model model, PromptSet prompts, int count, int batchSize, CancellationToken cancellationToken)
     {
         var effects = OfHeads(model, prompts, batchSize, cancellationToken);
         return [.. model.Heads.Where(h => h.Layer > 0).OrderByDescending(h => effects[h.Layer, h.Index]).ThenBy(h => h).Take(count)];
     }
 
-    private static void UnembeddingDifference(TransformerModel model, int answer, int distractor, float[] difference)
+    private static void UnembeddingDifference(Model model, int answer, int distractor, float[] difference)
     {
         var other = new float[difference.Length];
         model.Unembedding.ReadOutputs(answer, 1, difference);

@@ -1,4 +1,4 @@
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>A singular direction that recurs in the firings of a head.</summary>
 /// <param name="Direction">The direction, counted from 0 by falling singular value.</param>

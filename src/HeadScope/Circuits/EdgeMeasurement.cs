@@ -1,4 +1,4 @@
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>What a pass shows at one edge of one prompt.</summary>
 /// <param name="Score">The attention score of the receiver between the two roles, scaled (divided by √d_head).</param>

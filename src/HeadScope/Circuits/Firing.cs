@@ -1,4 +1,4 @@
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>A head firing: a destination token that gives a source token most of its attention.</summary>
 /// <param name="Prompt">The prompt, counted from 0.</param>

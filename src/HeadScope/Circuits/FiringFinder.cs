@@ -1,14 +1,11 @@
-using HeadScope.Numerics;
-using HeadScope.Transformers;
-
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>Finds the firings in a part of the prompts and the signal of each (arXiv 2410.00340, sections 3 and 4).</summary>
 internal static class FiringFinder
 {
     /// <summary>The firings of all heads above the first layer, or of some, by prompt, layer, head, destination and source.</summary>
     public static List<Firing> Find(
-        TransformerModel model,
+        Model model,
         CircuitActivations activations,
         OmegaCache omegas,
         SignalOptions options,

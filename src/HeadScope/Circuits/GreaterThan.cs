@@ -1,7 +1,6 @@
 using System.Globalization;
-using HeadScope.Transformers.Tokenization;
 
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>
 /// Greater-than: <c>The war lasted from the year 1732 to the year 17</c> asks for a later year. The answer is the first token that writes

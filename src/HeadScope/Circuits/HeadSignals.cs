@@ -1,4 +1,4 @@
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>How one head fires over many prompts (arXiv 2410.00340, section 4): how many directions make its scores, and which recur.</summary>
 /// <param name="Head">The head.</param>

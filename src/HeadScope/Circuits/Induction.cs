@@ -1,6 +1,4 @@
-using HeadScope.Transformers.Tokenization;
-
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>
 /// Induction: a row of different words begins again and stops, <c>river stone horse stamp river stone</c>; the answer is the word that

@@ -1,4 +1,4 @@
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>What one pass over one prompt shows.</summary>
 /// <param name="LogitDifference">The logit of the answer minus that of the distractor at the last token; NaN for prompts without.</param>

@@ -1,4 +1,4 @@
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>Who sees the changed signal.</summary>
 public enum InterventionScope

@@ -1,4 +1,4 @@
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>What changing the signals of some edges does, prompt by prompt, with a control (arXiv 2410.00340, section 6).</summary>
 /// <param name="Model">The name of the model.</param>

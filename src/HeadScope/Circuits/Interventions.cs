@@ -1,8 +1,6 @@
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
 
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>
 /// Tests a circuit by changing its signals (Franco &amp; Crovella, arXiv 2410.00340, section 6). For each edge and prompt in which the
@@ -26,7 +24,7 @@ public static class Interventions
     /// the sender writes nothing that could be changed.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static InterventionResult Run(
-        TransformerModel model,
+        Model model,
         PromptSet prompts,
         IReadOnlyList<SignalEdge> edges,
         InterventionOptions? options = null,
@@ -54,7 +52,7 @@ public static class Interventions
 
     /// <summary>The same with the directions of the control given, by firing and rank; asked for prompt by prompt, edge by edge.</summary>
     internal static InterventionResult Run(
-        TransformerModel model,
+        Model model,
         PromptSet prompts,
         IReadOnlyList<SignalEdge> edges,
         InterventionOptions options,
@@ -87,7 +85,7 @@ public static class Interventions
     }
 
     private static (List<SignalChange> Signal, List<SignalChange> Control) Changes(
-        TransformerModel model,
+        Model model,
         CircuitActivations activations,
         OmegaCache omegas,
         IReadOnlyList<SignalEdge> edges,
@@ -169,7 +167,7 @@ public static class Interventions
     }
 
     // What the sender wrote at a token, [d]; without sender the normalised residual, [d], with the constant where the receiver has one.
-    private static float[] Written(TransformerModel model, CircuitActivations activations, SignalEdge edge, int prompt, int position)
+    private static float[] Written(Model model, CircuitActivations activations, SignalEdge edge, int prompt, int position)
     {
         switch (edge.Sender)
         {
@@ -194,7 +192,7 @@ public static class Interventions
     }
 
     private static Measured Measure(
-        TransformerModel model,
+        Model model,
         CircuitActivations activations,
         IReadOnlyList<SignalEdge> edges,
         List<SignalChange> changes,
@@ -274,7 +272,7 @@ public static class Interventions
     };
 
     private static void RequireSound(
-        TransformerModel model, PromptSet prompts, IReadOnlyList<SignalEdge> edges, InterventionOptions options)
+        Model model, PromptSet prompts, IReadOnlyList<SignalEdge> edges, InterventionOptions options)
     {
         prompts.RequireSound(model.Config.ContextLength, model.Config.VocabularySize);
         ArgumentOutOfRangeException.ThrowIfLessThan(options.BatchSize, 1, nameof(options));

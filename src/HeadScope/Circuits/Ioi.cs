@@ -1,6 +1,4 @@
-using HeadScope.Transformers.Tokenization;
-
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>
 /// Indirect object identification: <c>When Mary and John went to the store, John gave a ring to</c> asks for Mary. Names, places, objects

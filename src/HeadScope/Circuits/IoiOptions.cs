@@ -1,4 +1,4 @@
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>In which order an IOI prompt names its two persons.</summary>
 public enum IoiOrder

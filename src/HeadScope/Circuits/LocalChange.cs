@@ -1,8 +1,6 @@
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
 
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>
 /// Changes what single heads of one layer read, and nothing else. Keys and values may be shared by a group of heads, so they are not
@@ -10,7 +8,7 @@ namespace HeadScope.Circuits;
 /// </summary>
 internal sealed class LocalChange
 {
-    private readonly TransformerModel model;
+    private readonly Model model;
     private readonly int layer;
     private readonly Dictionary<(int Prompt, Head Head, int Position), (float[] Query, float[] Key, float[] Value)> changes = [];
     private float[] queries = [];
@@ -18,7 +16,7 @@ internal sealed class LocalChange
     private float[] pattern = [];
 
     public LocalChange(
-        TransformerModel model, int layer, IEnumerable<(SignalChange Change, SignalEdge Edge)> parts, InterventionOptions options)
+        Model model, int layer, IEnumerable<(SignalChange Change, SignalEdge Edge)> parts, InterventionOptions options)
     {
         this.model = model;
         this.layer = layer;

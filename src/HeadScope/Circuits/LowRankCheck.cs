@@ -1,6 +1,4 @@
-using HeadScope.Transformers;
-
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>
 /// Whether few singular directions of a head make its scores more than directions would by chance: the mean share of the score that the n
@@ -33,7 +31,7 @@ public sealed record LowRankCheck(
     /// <returns>One check for each head, by layer and head.</returns>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static IReadOnlyList<LowRankCheck> Of(
-        TransformerModel model,
+        Model model,
         Signals signals,
         int seed = 0,
         IProgress<WorkProgress>? progress = null,

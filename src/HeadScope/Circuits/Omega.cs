@@ -1,8 +1,6 @@
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
 
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>
 /// The singular value decomposition of a head's bilinear form Ω = Σ_k s_k u_k v_kᵀ, with which the attention score before scaling is
@@ -29,7 +27,7 @@ public sealed record Omega(
     /// <param name="relativePosition">i - j; matters for rotary models only.</param>
     /// <returns>The decomposition.</returns>
     /// <exception cref="ArgumentException">There is no such head, or the norms are not folded.</exception>
-    public static Omega Of(TransformerModel model, Head head, int relativePosition = 0) =>
+    public static Omega Of(Model model, Head head, int relativePosition = 0) =>
         OmegaFactors.DecomposeOnce(model, head, relativePosition);
 
     /// <summary>What each direction contributes to the score between two tokens.</summary>

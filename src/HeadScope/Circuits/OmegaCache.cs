@@ -1,10 +1,9 @@
 using System.Collections.Concurrent;
-using HeadScope.Transformers;
 
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>The decompositions of one model's heads, each made when it is first asked for. Safe to use from several threads.</summary>
-internal sealed class OmegaCache(TransformerModel model)
+internal sealed class OmegaCache(Model model)
 {
     private readonly ConcurrentDictionary<Head, Lazy<OmegaFactors>> factors = new();
     private readonly ConcurrentDictionary<(Head Head, int RelativePosition), Lazy<OmegaCore>> cores = new();

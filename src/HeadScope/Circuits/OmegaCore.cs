@@ -1,7 +1,6 @@
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
 
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>
 /// The decomposition of a head's Ω within the orthonormal bases of its two factors (<see cref="OmegaFactors"/>): u_k = Q_Q û_k,

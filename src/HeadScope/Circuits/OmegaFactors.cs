@@ -1,8 +1,6 @@
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
 
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>
 /// The two factors of a head's Ω = [W_Q; b_Qᵀ] R(-Δ) [W_K; b_Kᵀ]ᵀ, each as its thin QR in fp64. Ω has rank d_head, so its singular
@@ -42,7 +40,7 @@ public sealed class OmegaFactors
     /// <returns>The factors.</returns>
     /// <exception cref="ArgumentException">The model has no such head, or has not been through
     /// <see cref="WeightProcessing.FoldLayerNorm"/>.</exception>
-    public static OmegaFactors Of(TransformerModel model, Head head)
+    public static OmegaFactors Of(Model model, Head head)
     {
         RequireFolded(model);
         var hasConstant = HasBias(model, head);
@@ -56,7 +54,7 @@ public sealed class OmegaFactors
     }
 
     /// <summary>The singular value decomposition at one relative position alone: the bases of the factors are never made.</summary>
-    internal static Omega DecomposeOnce(TransformerModel model, Head head, int relativePosition)
+    internal static Omega DecomposeOnce(Model model, Head head, int relativePosition)
     {
         RequireFolded(model);
         var hasConstant = HasBias(model, head);
@@ -73,13 +71,13 @@ public sealed class OmegaFactors
             Tensor.Create(keys.Expand(core.Directions(SignalSide.Source)), [core.Rank, keys.Rows]));
     }
 
-    private static bool HasBias(TransformerModel model, Head head) => !model.QueryBias(head).IsEmpty || !model.KeyBias(head).IsEmpty;
+    private static bool HasBias(Model model, Head head) => !model.QueryBias(head).IsEmpty || !model.KeyBias(head).IsEmpty;
 
     // The row below the weights: zeros where the other side alone has biases.
-    private static ReadOnlySpan<float> BiasRow(ReadOnlySpan<float> bias, TransformerModel model, bool hasConstant) =>
+    private static ReadOnlySpan<float> BiasRow(ReadOnlySpan<float> bias, Model model, bool hasConstant) =>
         hasConstant && bias.IsEmpty ? new float[model.Config.HeadWidth] : bias;
 
-    private static void RequireFolded(TransformerModel model)
+    private static void RequireFolded(Model model)
     {
         ArgumentNullException.ThrowIfNull(model);
         if (!model.Processing.Contains(WeightProcessing.FoldLayerNorm))

@@ -1,4 +1,4 @@
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>What an intervention does to one prompt.</summary>
 /// <param name="Prompt">The prompt.</param>

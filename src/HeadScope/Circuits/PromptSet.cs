@@ -1,4 +1,4 @@
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>Prompts of one task, with the same roles.</summary>
 /// <param name="Name">What they are: <c>ioi</c>.</param>

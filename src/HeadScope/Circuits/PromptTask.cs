@@ -1,7 +1,4 @@
-using HeadScope.Transformers;
-using HeadScope.Transformers.Tokenization;
-
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>
 /// A task with a number of prompts and a seed, before a tokenizer is known: which words are single tokens, and so which prompts can be
@@ -72,7 +69,7 @@ public sealed class PromptTask
     /// <returns>The prompts.</returns>
     /// <exception cref="ArgumentException">Too few words are single tokens, or one that was given is not.</exception>
     /// <exception cref="InvalidOperationException">The model has no tokenizer.</exception>
-    public PromptSet For(TransformerModel model)
+    public PromptSet For(Model model)
     {
         ArgumentNullException.ThrowIfNull(model);
         return prompts(model.Tokenizer);

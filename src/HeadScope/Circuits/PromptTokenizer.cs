@@ -1,6 +1,4 @@
-using HeadScope.Transformers.Tokenization;
-
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>A tokenizer, with the questions that drawing prompts asks it.</summary>
 internal sealed class PromptTokenizer

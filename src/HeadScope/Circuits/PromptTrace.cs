@@ -1,4 +1,4 @@
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>What one root of one prompt leads back to.</summary>
 /// <param name="Prompt">The prompt.</param>

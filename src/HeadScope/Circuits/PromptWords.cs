@@ -1,7 +1,7 @@
 using System.Reflection;
 using System.Text;
 
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>The words and templates of data/prompts, as they are embedded.</summary>
 internal static class PromptWords

@@ -1,6 +1,6 @@
 using System.Numerics.Tensors;
 
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>What is added for one edge in one prompt.</summary>
 /// <param name="Prompt">The prompt, counted within its batch.</param>

@@ -1,4 +1,4 @@
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>An edge to intervene on: what a component writes for a head that fires between two roles.</summary>
 /// <param name="Sender">The component; null for everything that is written at the token, which can be changed locally only.</param>

@@ -1,4 +1,4 @@
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>What counts as a firing.</summary>
 public sealed record SignalOptions

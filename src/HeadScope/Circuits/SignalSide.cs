@@ -1,4 +1,4 @@
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>One of the two tokens that a score is made of.</summary>
 public enum SignalSide

@@ -1,6 +1,4 @@
-using HeadScope.Transformers;
-
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>Who wrote the signal of a firing, on both sides of its score.</summary>
 /// <param name="Firing">The firing.</param>
@@ -12,13 +10,13 @@ public sealed record SignalUpstream(Firing Firing, Upstream Source, Upstream Des
     /// embeddings and the biases. The parts add up to the signal.</summary>
     /// <param name="model">The model, processed or not.</param>
     /// <param name="prompts">The prompts in which the heads fired.</param>
-    /// <param name="firings">The firings, as <see cref="Signals.Find(TransformerModel, PromptSet, SignalOptions?, IProgress{WorkProgress}?, CancellationToken)"/> found them.</param>
+    /// <param name="firings">The firings, as <see cref="Signals.Find(Model, PromptSet, SignalOptions?, IProgress{WorkProgress}?, CancellationToken)"/> found them.</param>
     /// <param name="cancellationToken">Stops the work.</param>
     /// <returns>One for each firing, in order.</returns>
     /// <exception cref="ArgumentException">The prompts are not sound, or a firing is not of these prompts or this model.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static IReadOnlyList<SignalUpstream> Of(
-        TransformerModel model, PromptSet prompts, IReadOnlyList<Firing> firings, CancellationToken cancellationToken = default)
+        Model model, PromptSet prompts, IReadOnlyList<Firing> firings, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(prompts);

@@ -1,6 +1,6 @@
 using System.Numerics.Tensors;
 
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>The signal of a firing as one vector (arXiv 2410.00340, section 5).</summary>
 internal static class SignalVector

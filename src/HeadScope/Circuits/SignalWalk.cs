@@ -1,4 +1,4 @@
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>
 /// Follows signals back from a firing through one prompt (arXiv 2410.00340, section 6):

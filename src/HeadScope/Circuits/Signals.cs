@@ -1,6 +1,4 @@
-using HeadScope.Transformers;
-
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>
 /// All firings of a model's heads over some prompts, each with the sparse set of singular directions that makes it
@@ -31,7 +29,7 @@ public sealed partial record Signals(
     /// <exception cref="ArgumentException">The prompts are not sound.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static Signals Find(
-        TransformerModel model,
+        Model model,
         PromptSet prompts,
         SignalOptions? options = null,
         IProgress<WorkProgress>? progress = null,
@@ -74,7 +72,7 @@ public sealed partial record Signals(
     /// <exception cref="ArgumentException">No prompts can be drawn.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static Signals Find(
-        TransformerModel model,
+        Model model,
         PromptTask task,
         SignalOptions? options = null,
         IProgress<WorkProgress>? progress = null,

@@ -4,7 +4,7 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <content>What characterises the heads' signals, and the firings as CSV and JSON.</content>
 public sealed partial record Signals

@@ -1,4 +1,4 @@
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>
 /// The few singular directions that make a score: the fewest leading contributions whose sum exceeds the whole score, the negative ones

@@ -1,7 +1,6 @@
 using System.Globalization;
-using HeadScope.Numerics;
 
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>A value over prompts.</summary>
 /// <param name="Mean">The mean; NaN for none.</param>

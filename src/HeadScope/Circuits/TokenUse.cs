@@ -1,4 +1,4 @@
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>How often a token takes part in firings.</summary>
 /// <param name="Token">The token.</param>

@@ -1,4 +1,4 @@
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>How often an edge counts that a prompt shows more than once.</summary>
 public enum EdgeCounting

@@ -1,4 +1,4 @@
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>One step of the trace of one prompt: a component that sent part of the signal of a firing.</summary>
 /// <param name="Firing">The firing that received it.</param>

@@ -1,4 +1,4 @@
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>
 /// Who wrote a signal: for one side of a firing, what every earlier component adds to U_S · x̃, the projection of the normalised residual

@@ -1,8 +1,6 @@
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
 
-namespace HeadScope.Circuits;
+namespace HeadScope;
 
 /// <summary>
 /// Reads from the activations of some prompts what every component wrote at every token, and projects it onto signals. The outputs of
@@ -10,12 +8,12 @@ namespace HeadScope.Circuits;
 /// </summary>
 internal sealed class UpstreamReader
 {
-    private readonly TransformerModel model;
+    private readonly Model model;
     private readonly CircuitActivations activations;
     private readonly OmegaCache omegas;
     private readonly float[][] headOutputs;
 
-    public UpstreamReader(TransformerModel model, CircuitActivations activations, OmegaCache omegas, CancellationToken cancellationToken)
+    public UpstreamReader(Model model, CircuitActivations activations, OmegaCache omegas, CancellationToken cancellationToken)
     {
         this.model = model;
         this.activations = activations;

@@ -1,7 +1,6 @@
 using System.Globalization;
-using HeadScope.Transformers.Loading;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>
 /// Activations saved to a folder of safetensors files, so that several trainings share one run of the model, or a model that is not here

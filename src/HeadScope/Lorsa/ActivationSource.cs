@@ -1,4 +1,4 @@
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>Sequences of attention inputs and outputs, all of one length; shorter ones are padded on the right.</summary>
 /// <param name="Sequences">B, the number of sequences.</param>

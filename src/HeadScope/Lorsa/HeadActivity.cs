@@ -1,6 +1,4 @@
-using HeadScope.Transformers;
-
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>A place where a head is strongly active.</summary>
 /// <param name="Activation">a, in the units of training.</param>
@@ -137,7 +135,7 @@ public sealed class HeadActivities
     /// <param name="cancellationToken">Stops between batches.</param>
     /// <returns>The activity of every head.</returns>
     public static HeadActivities Of(
-        LorsaModel lorsa, TransformerModel model, LorsaCorpus corpus, long maximumTokens = 1_000_000, int top = 16,
+        LorsaModel lorsa, Model model, LorsaCorpus corpus, long maximumTokens = 1_000_000, int top = 16,
         IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);

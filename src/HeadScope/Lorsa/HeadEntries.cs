@@ -1,4 +1,4 @@
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>
 /// The heads that matter at each token of a batch, a short list per token, and the same entries listed per head. Entry j of token t is at

@@ -1,8 +1,6 @@
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>
 /// Which of the model's own heads a Lorsa head comes from: the alignment <c>w_V W_V^h W_O^h w_O^T</c> with head h says how much of what h does to
@@ -44,7 +42,7 @@ public sealed record HeadOrigin(IReadOnlyList<double> Alignments)
         return count;
     }
 
-    internal static HeadOrigin Of(LorsaModel lorsa, TransformerModel model, int head)
+    internal static HeadOrigin Of(LorsaModel lorsa, Model model, int head)
     {
         var d = lorsa.Config.ModelWidth;
         var original = OriginalAttention.Of(model, lorsa.Config);

@@ -1,9 +1,6 @@
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
-using HeadScope.Transformers.Tokenization;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>A head that was found to behave in a way.</summary>
 /// <param name="Head">The OV head.</param>
@@ -63,7 +60,7 @@ public sealed partial class LorsaModel
             .Take(top)];
     }
 
-    private void ScoreGathering(string kind, TransformerModel model, HeadScores scores, int seed, CancellationToken cancellationToken)
+    private void ScoreGathering(string kind, Model model, HeadScores scores, int seed, CancellationToken cancellationToken)
     {
         const int Probes = 32, LongestHalf = 32, FewestActive = 4;
         var random = new Random(seed);
@@ -112,7 +109,7 @@ public sealed partial class LorsaModel
         }
     }
 
-    private void ScoreNameMovers(TransformerModel model, HeadScores scores, int seed, CancellationToken cancellationToken)
+    private void ScoreNameMovers(Model model, HeadScores scores, int seed, CancellationToken cancellationToken)
     {
         const int Probes = 48;
         var names = SingleTokens(model.Tokenizer,
@@ -146,7 +143,7 @@ public sealed partial class LorsaModel
         scores.DivideBy(Probes);
     }
 
-    private void ScoreSuccessors(TransformerModel model, HeadScores scores, CancellationToken cancellationToken)
+    private void ScoreSuccessors(Model model, HeadScores scores, CancellationToken cancellationToken)
     {
         string[][] lists =
         [
@@ -183,7 +180,7 @@ public sealed partial class LorsaModel
     }
 
     /// <summary>What one unit of each head's activation adds to the logits of some tokens before the final scale, [n, tokens].</summary>
-    private Tensor<float> TokenEffects(TransformerModel model, int[] tokens)
+    private Tensor<float> TokenEffects(Model model, int[] tokens)
     {
         var (d, n) = (Config.ModelWidth, Config.Heads);
         var writes = new float[n * d];
@@ -215,7 +212,7 @@ public sealed partial class LorsaModel
         return row[right] - TensorPrimitives.Average<float>(row);
     }
 
-    private static float FinalScale(TransformerModel model, int[] tokens) => model.Run(
+    private static float FinalScale(Model model, int[] tokens) => model.Run(
         tokens, new RunOptions { Activations = ["ln_final.hook_scale"], Logits = LogitsOf.LastPosition })["ln_final.hook_scale"].AsFlatSpan()[^1];
 
     private static int[] Begin(Tokenizer tokenizer, int[] tokens) =>

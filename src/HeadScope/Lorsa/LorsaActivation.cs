@@ -1,4 +1,4 @@
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>Which heads enter the output of a Lorsa; the others are zero. Scores are <c>z |w_O|</c> (see <see cref="LorsaConfig.ScoreByOutputNorm"/>).</summary>
 public enum LorsaActivation

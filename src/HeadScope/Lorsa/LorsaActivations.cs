@@ -1,6 +1,6 @@
 using System.Numerics.Tensors;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>An active head at a token.</summary>
 /// <param name="Head">The OV head.</param>

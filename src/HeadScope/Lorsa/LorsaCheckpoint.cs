@@ -1,8 +1,7 @@
 using System.Numerics.Tensors;
 using System.Text.Json;
-using HeadScope.Transformers.Loading;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>How to read a checkpoint that does not say everything itself.</summary>
 public sealed record LorsaLoadOptions

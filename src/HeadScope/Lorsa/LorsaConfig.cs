@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>
 /// The shape and rules of a Low-Rank Sparse Attention layer (He et al. 2025, arXiv 2504.20938): <see cref="Heads"/> attention heads that

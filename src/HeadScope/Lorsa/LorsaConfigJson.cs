@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>The <c>config.json</c> of OpenMOSS's Language-Model-SAEs (layout A) and of the first published Lorsa code (layout B).</summary>
 internal static class LorsaConfigJson

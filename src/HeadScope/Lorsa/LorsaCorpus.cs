@@ -1,8 +1,7 @@
 using System.Text;
 using System.Text.Json;
-using HeadScope.Transformers.Tokenization;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>
 /// Texts to learn from, read again from the start whenever they are asked for. They are tokenised one after the other and cut into windows

@@ -1,8 +1,6 @@
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>The quality of a Lorsa on some tokens. Only tokens that count enter, unless said otherwise.</summary>
 /// <param name="Tokens">The tokens that counted.</param>
@@ -134,7 +132,7 @@ public sealed record LorsaLossRecovered(int Predictions, double Original, double
     /// <returns>The cross entropies.</returns>
     /// <exception cref="ArgumentException">The sequences are too short to predict anything.</exception>
     public static LorsaLossRecovered Of(
-        LorsaModel lorsa, TransformerModel model, IReadOnlyList<int[]> sequences, IProgress<WorkProgress>? progress = null,
+        LorsaModel lorsa, Model model, IReadOnlyList<int[]> sequences, IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);

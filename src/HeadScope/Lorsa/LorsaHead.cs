@@ -1,9 +1,7 @@
 using System.Globalization;
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>A token and how much a head reads or writes it.</summary>
 /// <param name="Token">The token.</param>
@@ -114,7 +112,7 @@ public sealed record LorsaHead
         static string Names(IReadOnlyList<TokenScore> scores) => string.Join(' ', scores.Take(3).Select(score => $"'{score.Text}'"));
     }
 
-    private static (IReadOnlyList<TokenScore> Most, IReadOnlyList<TokenScore> Least) ReadTokens(LorsaModel lorsa, TransformerModel model, int head)
+    private static (IReadOnlyList<TokenScore> Most, IReadOnlyList<TokenScore> Least) ReadTokens(LorsaModel lorsa, Model model, int head)
     {
         var (d, v) = (model.Config.ModelWidth, model.Config.VocabularySize);
         var norm = model.Blocks[lorsa.Config.Layer].AttentionNorm;
@@ -143,14 +141,14 @@ public sealed record LorsaHead
         return Extremes(scores, model);
     }
 
-    private static (IReadOnlyList<TokenScore> Most, IReadOnlyList<TokenScore> Least) WrittenTokens(LorsaModel lorsa, TransformerModel model, int head)
+    private static (IReadOnlyList<TokenScore> Most, IReadOnlyList<TokenScore> Least) WrittenTokens(LorsaModel lorsa, Model model, int head)
     {
         var scores = lorsa.LogitEffect(model, head);
         TensorPrimitives.Subtract(scores, (float)(DoubleSums.Sum(scores) / scores.Length), scores);
         return Extremes(scores, model);
     }
 
-    private static (IReadOnlyList<TokenScore> Most, IReadOnlyList<TokenScore> Least) Extremes(float[] scores, TransformerModel model)
+    private static (IReadOnlyList<TokenScore> Most, IReadOnlyList<TokenScore> Least) Extremes(float[] scores, Model model)
     {
         const int Shown = 10;
         var count = Math.Min(Shown, scores.Length);
@@ -162,20 +160,20 @@ public sealed record LorsaHead
             token, model.HasTokenizer ? model.Tokenizer.TokenText(token) : token.ToString(CultureInfo.InvariantCulture), scores[token]))];
     }
 
-    private TransformerModel RequireModel() => lorsa.Model
+    private Model RequireModel() => lorsa.Model
         ?? throw new InvalidOperationException("This Lorsa was loaded without its model; take lorsa.For(model).Head(...) instead.");
 }
 
 public sealed partial class LorsaModel
 {
     /// <summary>The model it belongs to; null when not known. Needed for reading its heads.</summary>
-    public TransformerModel? Model { get; internal init; }
+    public Model? Model { get; internal init; }
 
     /// <summary>The same Lorsa together with its model.</summary>
     /// <param name="model">The model, with the weight processing the Lorsa was trained on.</param>
     /// <returns>The Lorsa; it shares its numbers with this one.</returns>
     /// <exception cref="ArgumentException">The model has another width, or no such layer.</exception>
-    public LorsaModel For(TransformerModel model)
+    public LorsaModel For(Model model)
     {
         ArgumentNullException.ThrowIfNull(model);
         if (model.Config.ModelWidth != Config.ModelWidth || Config.Layer < 0 || Config.Layer >= model.Config.LayerCount)
@@ -204,7 +202,7 @@ public sealed partial class LorsaModel
     public LorsaHead Head(int index) => new(this, index);
 
     /// <summary>Runs a token sequence through a model up to this layer and encodes it.</summary>
-    internal LorsaActivations Encode(TransformerModel model, int[] tokens)
+    internal LorsaActivations Encode(Model model, int[] tokens)
     {
         if (tokens.Length == 0 || tokens.Length > Config.ContextLength)
         {
@@ -216,7 +214,7 @@ public sealed partial class LorsaModel
     }
 
     /// <summary>What one unit of a head's activation adds to every logit before the final norm divides by its scale, [V].</summary>
-    internal float[] LogitEffect(TransformerModel model, int head)
+    internal float[] LogitEffect(Model model, int head)
     {
         var (d, v) = (Config.ModelWidth, model.Config.VocabularySize);
         var write = new float[d];

@@ -1,7 +1,6 @@
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>Where a training starts.</summary>
 public enum LorsaInitialization

@@ -1,7 +1,6 @@
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>
 /// A Low-Rank Sparse Attention layer (He et al. 2025, arXiv 2504.20938): what <see cref="LorsaTrainer"/> returns and

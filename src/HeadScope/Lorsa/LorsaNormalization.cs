@@ -1,4 +1,4 @@
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>How activations are brought to the units a Lorsa was trained in.</summary>
 public enum LorsaNormalization

@@ -1,4 +1,4 @@
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>How the activity of heads is penalised besides the reconstruction error. <c>f = a |w_O|</c> is what a head adds to the output.</summary>
 public enum LorsaPenalty

@@ -1,8 +1,7 @@
 using System.Numerics;
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>How the gradient moves the parameters.</summary>
 public enum LorsaOptimizerKind

@@ -1,6 +1,6 @@
 using System.Numerics.Tensors;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>One named array of numbers of a Lorsa: a parameter, its gradient, or a moment of it.</summary>
 internal sealed record LorsaTensor(string Name, int[] Shape, float[] Values);

@@ -1,8 +1,7 @@
 using System.Buffers;
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>From the gradients of the entries back to the parameters.</summary>
 internal sealed partial class LorsaPass

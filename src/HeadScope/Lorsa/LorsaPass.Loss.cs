@@ -1,7 +1,6 @@
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>The loss, and the gradients of the entries.</summary>
 internal sealed partial class LorsaPass

@@ -1,8 +1,7 @@
 using System.Buffers;
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>
 /// One batch through a Lorsa, forward and backward, in normalised units. Holds the room for all intermediate results, so a training loop

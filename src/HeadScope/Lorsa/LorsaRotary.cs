@@ -1,7 +1,6 @@
 using System.Numerics.Tensors;
-using HeadScope.Transformers;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>Rotary positions of the QK heads of a Lorsa.</summary>
 public sealed record LorsaRotary

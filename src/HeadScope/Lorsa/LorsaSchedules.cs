@@ -1,4 +1,4 @@
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>How the learning rate goes over the steps of a training.</summary>
 public enum LorsaLearningRateShape

@@ -1,8 +1,7 @@
 using System.Globalization;
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>Which heads a training step used and what it cost; everything but the parameters that the next step needs is in the stepper.</summary>
 internal readonly record struct LorsaStepResult(int TopK, double LearningRate, LorsaLoss Loss, double GradientNorm);

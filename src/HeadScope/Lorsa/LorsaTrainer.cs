@@ -1,10 +1,8 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>Trains Lorsas.</summary>
 /// <remarks>
@@ -28,7 +26,7 @@ public static class LorsaTrainer
     /// <exception cref="IOException">A checkpoint cannot be written; the one before is intact.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static LorsaModel Train(
-        TransformerModel model, int layer, LorsaCorpus corpus, LorsaTrainingOptions? options = null,
+        Model model, int layer, LorsaCorpus corpus, LorsaTrainingOptions? options = null,
         IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
@@ -54,7 +52,7 @@ public static class LorsaTrainer
     /// <exception cref="InvalidDataException">The data cannot be read; the last checkpoint is intact.</exception>
     /// <exception cref="ArithmeticException">Training diverged; the message names step and parameter.</exception>
     public static LorsaModel Train(
-        ActivationSource source, LorsaConfig config, LorsaTrainingOptions options, TransformerModel? model = null,
+        ActivationSource source, LorsaConfig config, LorsaTrainingOptions options, Model? model = null,
         IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
@@ -79,7 +77,7 @@ public static class LorsaTrainer
     /// <param name="layer">The layer.</param>
     /// <param name="options">The numbers of heads, k, the activation and the context.</param>
     /// <returns>The shape; positions as in the model.</returns>
-    public static LorsaConfig ConfigFor(TransformerModel model, int layer, LorsaTrainingOptions options)
+    public static LorsaConfig ConfigFor(Model model, int layer, LorsaTrainingOptions options)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(options);

@@ -1,8 +1,7 @@
 using System.Globalization;
 using System.Reflection;
-using HeadScope.Transformers;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>How a Lorsa is trained. The defaults suit a laptop and a small model; token counts include the token that begins a text.</summary>
 public sealed record LorsaTrainingOptions
@@ -115,7 +114,7 @@ public sealed record LorsaTrainingOptions
     internal long Steps => Tokens / ((long)BatchSequences * ContextLength);
 
     /// <summary>The same with the length of the sequences that a model suits, where none is given.</summary>
-    internal LorsaTrainingOptions For(TransformerModel model) =>
+    internal LorsaTrainingOptions For(Model model) =>
         ContextLength == 0 ? this with { ContextLength = Math.Min(256, model.Config.ContextLength) } : this;
 
     /// <summary>The options that the numbers of a training depend on, by name: what must not change when it is resumed.</summary>

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>A point of a training curve: means over the steps since the last point.</summary>
 /// <param name="Step">The steps taken.</param>

@@ -1,9 +1,8 @@
 using System.Globalization;
 using System.Numerics.Tensors;
 using System.Text.Json;
-using HeadScope.Transformers.Loading;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>
 /// A checkpoint of a training in one file, written whole or not at all: parameters, moments and step counts of the optimiser, the silence of

@@ -1,8 +1,4 @@
-using HeadScope.Numerics;
-using HeadScope.Transformers;
-using HeadScope.Transformers.Tokenization;
-
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>
 /// The attention inputs and outputs of a layer of a model on a corpus, computed as they are asked for. The first windows of the corpus are
@@ -10,7 +6,7 @@ namespace HeadScope.Lorsa;
 /// </summary>
 public sealed class ModelActivationSource : ActivationSource
 {
-    private readonly TransformerModel model;
+    private readonly Model model;
     private readonly int layer;
     private readonly LorsaCorpus corpus;
     private readonly int length;
@@ -31,7 +27,7 @@ public sealed class ModelActivationSource : ActivationSource
     /// <param name="hookIn">The activation to read; null for <c>blocks.L.ln1.hook_normalized</c>.</param>
     /// <exception cref="ArgumentException">The model has no such layer, or a shorter context.</exception>
     public ModelActivationSource(
-        TransformerModel model, int layer, LorsaCorpus corpus, int contextLength, int heldOutSequences = 32, int shuffleBuffer = 1024,
+        Model model, int layer, LorsaCorpus corpus, int contextLength, int heldOutSequences = 32, int shuffleBuffer = 1024,
         int seed = 0, string? hookIn = null)
     {
         ArgumentNullException.ThrowIfNull(model);

@@ -1,7 +1,4 @@
-using HeadScope.Numerics;
-using HeadScope.Transformers;
-
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>
 /// The heads of the attention layer that a Lorsa stands in for, as they act on what the Lorsa reads: for <c>ln1.hook_normalized</c> the gain and
@@ -32,7 +29,7 @@ internal sealed class OriginalAttention
     public required int HeadWidth { get; init; }
 
     /// <summary>Reads a layer.</summary>
-    public static OriginalAttention Of(TransformerModel model, LorsaConfig config)
+    public static OriginalAttention Of(Model model, LorsaConfig config)
     {
         var layer = config.Layer;
         if (layer < 0 || layer >= model.Config.LayerCount || model.Config.ModelWidth != config.ModelWidth)

@@ -1,7 +1,6 @@
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>How well a planted unit was found again.</summary>
 /// <param name="Unit">The planted unit.</param>

@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 using System.IO.Compression;
 using System.Text;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>
 /// Reads the tensors of a PyTorch file (<c>torch.save</c>, zip format) without running anything: only the instructions that a dictionary of

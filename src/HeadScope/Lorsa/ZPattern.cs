@@ -1,6 +1,6 @@
 using System.Numerics.Tensors;
 
-namespace HeadScope.Lorsa;
+namespace HeadScope;
 
 /// <summary>
 /// How the tokens of a text make up what a head gathers: the contribution of token s at token t is <c>P(t, s) v(s)</c>, and the

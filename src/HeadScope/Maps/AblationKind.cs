@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>What an ablated head writes at the last position instead of its output z.</summary>
 public enum AblationKind

@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>How heads are ablated. The defaults are the published ones (arXiv 2412.11965, section 4.3 and appendix B).</summary>
 public sealed record AblationOptions

@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>One run of ablating heads one after the other.</summary>
 /// <param name="Heads">The heads in the order in which they were ablated.</param>

@@ -1,8 +1,6 @@
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>
 /// The share of prompts that a model answers with their target, with some heads ablated at the last position. What is before the last
@@ -10,13 +8,13 @@ namespace HeadScope.Maps;
 /// </summary>
 internal sealed class AccuracyMeter
 {
-    private readonly TransformerModel model;
+    private readonly Model model;
     private readonly Batch[] batches;
     private readonly int prompts;
     private readonly float[][]? means;
 
     public AccuracyMeter(
-        TransformerModel model, Prompts prompts, int[] targets, int batchSize, AblationKind kind, CancellationToken cancellationToken)
+        Model model, Prompts prompts, int[] targets, int batchSize, AblationKind kind, CancellationToken cancellationToken)
     {
         this.model = model;
         this.prompts = targets.Length;
@@ -94,12 +92,12 @@ internal sealed class AccuracyMeter
 
     private sealed class Batch
     {
-        private readonly TransformerModel model;
+        private readonly Model model;
         private readonly KeyValueCache cache;
         private readonly int[][] lastTokens;
         private readonly int[] targets;
 
-        public Batch(TransformerModel model, int[][] tokens, int[] targets, CancellationToken cancellationToken)
+        public Batch(Model model, int[][] tokens, int[] targets, CancellationToken cancellationToken)
         {
             this.model = model;
             this.targets = targets;

@@ -3,7 +3,7 @@ using System.Text;
 using System.Text.Json;
 using Microsoft.Extensions.AI;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>
 /// Describes heads by asking a chat model what its salient operations have in common, through any

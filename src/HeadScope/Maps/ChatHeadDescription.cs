@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>What a chat model says about a head, and what it was shown.</summary>
 /// <param name="Head">The head.</param>

@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>
 /// Another relation in which a relation's heads are ablated, to see that they are not needed for everything. It qualifies when fewer than

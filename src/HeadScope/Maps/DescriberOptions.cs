@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>When a pattern is worth naming.</summary>
 public sealed record DescriberOptions

@@ -1,7 +1,4 @@
-using HeadScope.Numerics;
-using HeadScope.Transformers;
-
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>
 /// Whether heads do during inference what their parameters say: dynamic scores of all heads, beside the static ones (Elhelo &amp; Geva,
@@ -30,7 +27,7 @@ public sealed record DynamicMap(HeadMap Static, IReadOnlyList<DynamicScores> Rel
     /// <exception cref="InvalidOperationException">The model has no tokenizer.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static DynamicMap Score(
-        TransformerModel model,
+        Model model,
         IEnumerable<Relation> relations,
         DynamicOptions? options = null,
         IProgress<WorkProgress>? progress = null,
@@ -69,7 +66,7 @@ public sealed record DynamicMap(HeadMap Static, IReadOnlyList<DynamicScores> Rel
     /// <exception cref="InvalidOperationException">The model has no tokenizer.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static DynamicScores ScoreSeveralTokens(
-        TransformerModel model,
+        Model model,
         Relation relation,
         string template,
         DynamicOptions? options = null,
@@ -123,7 +120,7 @@ public sealed record DynamicMap(HeadMap Static, IReadOnlyList<DynamicScores> Rel
 
     /// <summary>Measures dynamic scores on prompts that are given in tokens.</summary>
     internal static DynamicScores Measure(
-        TransformerModel model,
+        Model model,
         RelationScores scores,
         IReadOnlyList<Prompts> prompts,
         int[] targets,

@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>How dynamic scores are measured.</summary>
 public sealed record DynamicOptions

@@ -1,6 +1,4 @@
-using HeadScope.Numerics;
-
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>
 /// What heads do for a relation while the model runs, beside what their parameters say they could do (arXiv 2412.11965, section 4.2).

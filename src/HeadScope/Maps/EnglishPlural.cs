@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>Whether one English noun is the plural of another.</summary>
 internal static class EnglishPlural

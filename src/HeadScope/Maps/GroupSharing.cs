@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>
 /// Whether heads that share a key-value head share a function too (architecture bias; arXiv 2412.11965, section 4.4): beside each head

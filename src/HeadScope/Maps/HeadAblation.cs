@@ -1,10 +1,8 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>
 /// Whether a model needs the heads that implement a relation by their parameters: they are ablated one after the other, strongest first,
@@ -47,7 +45,7 @@ public sealed record HeadAblation(
     /// <exception cref="InvalidOperationException">The model has no tokenizer.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static HeadAblation Run(
-        TransformerModel model,
+        Model model,
         Relation relation,
         AblationOptions? options = null,
         IProgress<WorkProgress>? progress = null,
@@ -168,16 +166,16 @@ public sealed record HeadAblation(
     }
 
     private static AccuracyMeter Meter(
-        TransformerModel model, IReadOnlyList<TokenPair> pairs, string template, AblationOptions options, CancellationToken cancellationToken) => new(
+        Model model, IReadOnlyList<TokenPair> pairs, string template, AblationOptions options, CancellationToken cancellationToken) => new(
             model,
-            Maps.Prompts.Of(template, pairs, model.Tokenizer),
+            HeadScope.Prompts.Of(template, pairs, model.Tokenizer),
             [.. pairs.Select(p => p.TargetToken)],
             options.BatchSize,
             options.Kind,
             cancellationToken);
 
     private static List<ControlTask> RunControls(
-        TransformerModel model,
+        Model model,
         Relation[] others,
         Head[] heads,
         float accuracy,

@@ -1,6 +1,4 @@
-using HeadScope.Transformers;
-
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>
 /// Describes heads without a network: looks for simple regularities between the tokens a head amplifies and the tokens it maps them to,
@@ -45,7 +43,7 @@ public static class HeadDescriber
     /// <exception cref="InvalidOperationException">The model has no tokenizer.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static HeadDescription Describe(
-        TransformerModel model,
+        Model model,
         Head head,
         HeadMap? map = null,
         DescriberOptions? options = null,

@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>What a head does, in words, with what the words rest on.</summary>
 /// <param name="Head">The head.</param>

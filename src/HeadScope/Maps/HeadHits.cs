@@ -1,6 +1,6 @@
 using System.Numerics.Tensors;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>For each head how many targets are among the k largest and how many among the k smallest entries of its output.</summary>
 /// <param name="Relation">Among the largest, [layer, head].</param>

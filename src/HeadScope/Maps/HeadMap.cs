@@ -1,8 +1,6 @@
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>
 /// Which heads of a model implement which relations, from the parameters alone: the static scores of MAPS (Elhelo &amp; Geva,
@@ -67,7 +65,7 @@ public sealed partial record HeadMap
 
     /// <summary>Scores all heads of a model for relations.</summary>
     /// <param name="model">The model; it needs a tokenizer.</param>
-    /// <param name="relations">The relations, such as <see cref="Maps.Relations.All"/>.</param>
+    /// <param name="relations">The relations, such as <see cref="HeadScope.Relations.All"/>.</param>
     /// <param name="options">How to score; null for the published way.</param>
     /// <param name="progress">Is told how many heads are done.</param>
     /// <param name="cancellationToken">Stops the work.</param>
@@ -78,7 +76,7 @@ public sealed partial record HeadMap
     /// <exception cref="InvalidDataException">A weight that is needed holds a NaN; the message names it.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static HeadMap Score(
-        TransformerModel model,
+        Model model,
         IEnumerable<Relation> relations,
         HeadMapOptions? options = null,
         IProgress<WorkProgress>? progress = null,
@@ -92,14 +90,14 @@ public sealed partial record HeadMap
 
     /// <summary>Scores all heads of a model for one relation.</summary>
     /// <param name="model">The model; it needs a tokenizer.</param>
-    /// <param name="relation">The relation, such as <see cref="Maps.Relations.CountryToCapital"/>.</param>
+    /// <param name="relation">The relation, such as <see cref="HeadScope.Relations.CountryToCapital"/>.</param>
     /// <param name="options">How to score; null for the published way.</param>
     /// <param name="progress">Is told how many heads are done.</param>
     /// <param name="cancellationToken">Stops the work.</param>
     /// <returns>The map.</returns>
-    /// <inheritdoc cref="Score(TransformerModel, IEnumerable{Relation}, HeadMapOptions?, IProgress{WorkProgress}?, CancellationToken)" path="/exception"/>
+    /// <inheritdoc cref="Score(Model, IEnumerable{Relation}, HeadMapOptions?, IProgress{WorkProgress}?, CancellationToken)" path="/exception"/>
     public static HeadMap Score(
-        TransformerModel model,
+        Model model,
         Relation relation,
         HeadMapOptions? options = null,
         IProgress<WorkProgress>? progress = null,
@@ -112,9 +110,9 @@ public sealed partial record HeadMap
     /// <param name="progress">Is told how many heads are done.</param>
     /// <param name="cancellationToken">Stops the work.</param>
     /// <returns>The map.</returns>
-    /// <inheritdoc cref="Score(TransformerModel, IEnumerable{Relation}, HeadMapOptions?, IProgress{WorkProgress}?, CancellationToken)" path="/exception"/>
+    /// <inheritdoc cref="Score(Model, IEnumerable{Relation}, HeadMapOptions?, IProgress{WorkProgress}?, CancellationToken)" path="/exception"/>
     public static HeadMap Score(
-        TransformerModel model,
+        Model model,
         IReadOnlyList<TokenRelation> relations,
         HeadMapOptions? options = null,
         IProgress<WorkProgress>? progress = null,
@@ -215,7 +213,7 @@ public sealed partial record HeadMap
     /// <inheritdoc/>
     public override string ToString() => $"{Model}: {Relations.Count} relations over {LayerCount} × {HeadCount} heads";
 
-    private static void RequireSound(TransformerModel model, IReadOnlyList<TokenRelation> relations, HeadMapOptions options)
+    private static void RequireSound(Model model, IReadOnlyList<TokenRelation> relations, HeadMapOptions options)
     {
         if (relations.Count == 0)
         {

@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <content>Maps of two models side by side, and groups of heads in one.</content>
 public sealed partial record HeadMap
@@ -47,7 +47,7 @@ public sealed partial record HeadMap
     public IReadOnlyList<GroupSharing> GroupSharing(double threshold = 0.3)
     {
         RequireWhole();
-        return [.. Relations.Select(r => Maps.GroupSharing.Of(r, HeadCount / KeyValueHeadCount, threshold))];
+        return [.. Relations.Select(r => HeadScope.GroupSharing.Of(r, HeadCount / KeyValueHeadCount, threshold))];
     }
 
     private void RequireWhole()

@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>How heads are scored. The defaults are those of the paper (arXiv 2412.11965, section 4.1 and appendix A).</summary>
 public sealed record HeadMapOptions

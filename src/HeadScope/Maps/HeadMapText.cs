@@ -3,9 +3,8 @@ using System.Numerics.Tensors;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
-using HeadScope.Numerics;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <content>The map as CSV and as JSON, and back.</content>
 public sealed partial record HeadMap

@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>The salient operations of a head: the source tokens it amplifies most, and what it maps them to.</summary>
 /// <param name="Model">The name of the model.</param>

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>A regularity in what a head does, with the pairs it rests on.</summary>
 /// <param name="Name">Which regularity: <c>same token</c>, <c>suffix added</c>, <c>relation country_to_capital</c>, …</param>

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>How strongly one head implements a relation, or suppresses its targets.</summary>
 /// <param name="Relation">The relation.</param>

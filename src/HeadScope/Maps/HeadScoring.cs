@@ -1,8 +1,6 @@
 using System.Collections.Concurrent;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>Fills in what a head takes from its source, before W_O: for neighbouring pairs from <paramref name="firstPair"/> on, [pairs, d_head].</summary>
 /// <param name="head">The head.</param>
@@ -20,7 +18,7 @@ internal delegate void HeadValues(Head head, int firstPair, Matrix values);
 /// <param name="pairs">The number of pairs.</param>
 /// <param name="values">What heads take from their sources.</param>
 /// <param name="sharedInGroup">Whether that is the same for all heads that share a key-value head.</param>
-internal sealed class HeadScoring(TransformerModel model, IReadOnlyList<Head> heads, int pairs, HeadValues values, bool sharedInGroup)
+internal sealed class HeadScoring(Model model, IReadOnlyList<Head> heads, int pairs, HeadValues values, bool sharedInGroup)
 {
     // Bounds of the working memory: the projections of one batch, those that wait to be counted, and a thread's block.
     private const long BatchBytes = 64L << 20;

@@ -1,8 +1,6 @@
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>Counts hits by head and sign, [layer, head], and keeps the first few pairs that hit.</summary>
 /// <param name="config">The shape of the model.</param>

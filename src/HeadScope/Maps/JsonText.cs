@@ -1,7 +1,7 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>How results are written as JSON: indented, and words of other scripts as they are.</summary>
 internal static class JsonText

@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>How two models implement the same relations: how strongly, with how many heads, and how deep (arXiv 2412.11965, section 4.4).</summary>
 /// <param name="First">The first model.</param>

@@ -1,6 +1,4 @@
-using HeadScope.Transformers.Tokenization;
-
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>A pair of a relation whose source is several tokens.</summary>
 /// <param name="Source">The source as text.</param>

@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>A projection whose target's rank is being counted.</summary>
 internal struct Projection

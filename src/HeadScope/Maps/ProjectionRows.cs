@@ -1,6 +1,4 @@
-using HeadScope.Numerics;
-
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>Projections with their vectors in the residual stream, [count, width]; those that are decided drop out.</summary>
 internal sealed class ProjectionRows(int width)

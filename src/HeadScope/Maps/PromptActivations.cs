@@ -1,7 +1,4 @@
-using HeadScope.Numerics;
-using HeadScope.Transformers;
-
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>
 /// Of a clean run over prompts the two things that dynamic scores need: each head's output z at the last position, and the value vectors
@@ -9,13 +6,13 @@ namespace HeadScope.Maps;
 /// </summary>
 internal sealed class PromptActivations
 {
-    private readonly TransformerModel model;
+    private readonly Model model;
 
     // By layer: [prompt, head, d_head] and [prompt, key-value head, d_head].
     private readonly float[][] outputs;
     private readonly float[][] sourceValues;
 
-    private PromptActivations(TransformerModel model, int prompts)
+    private PromptActivations(Model model, int prompts)
     {
         var config = model.Config;
         this.model = model;
@@ -25,7 +22,7 @@ internal sealed class PromptActivations
 
     /// <summary>Runs the prompts, some at a time.</summary>
     public static PromptActivations Of(
-        TransformerModel model, Prompts prompts, int batchSize, IProgress<WorkProgress>? progress, CancellationToken cancellationToken)
+        Model model, Prompts prompts, int batchSize, IProgress<WorkProgress>? progress, CancellationToken cancellationToken)
     {
         var found = new PromptActivations(model, prompts.Tokens.Count);
         for (var first = 0; first < prompts.Tokens.Count; first += batchSize)

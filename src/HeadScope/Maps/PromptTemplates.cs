@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>
 /// Prompts that hold a place <c>&lt;X&gt;</c> for the source of a relation, own-written (<c>data/relations/templates.csv</c>): some that

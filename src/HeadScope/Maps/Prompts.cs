@@ -1,6 +1,4 @@
-using HeadScope.Transformers.Tokenization;
-
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>A template filled in with each source of a relation.</summary>
 /// <param name="Template">The template.</param>

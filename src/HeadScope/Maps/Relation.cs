@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>
 /// A relation between words: the pairs of which MAPS asks whether a head maps source to target (Elhelo &amp; Geva, arXiv 2412.11965,

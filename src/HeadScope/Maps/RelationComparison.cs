@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>How two models implement a relation.</summary>
 /// <param name="Relation">The relation.</param>

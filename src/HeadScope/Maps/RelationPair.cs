@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>One pair of a relation, as text without a leading space.</summary>
 /// <param name="Source">What the head reads: <c>France</c>.</param>

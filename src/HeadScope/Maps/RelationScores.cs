@@ -1,6 +1,6 @@
 using System.Numerics.Tensors;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>
 /// The scores of all heads for one relation. A pair hits at a head when its target is among the k largest entries of

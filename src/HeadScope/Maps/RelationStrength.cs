@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>How a model implements a relation.</summary>
 /// <param name="PairsUsed">The number of pairs that were scored.</param>

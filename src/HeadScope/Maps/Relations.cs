@@ -1,7 +1,7 @@
 using System.Reflection;
 using System.Text;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>
 /// The twenty relations that ship with HeadScope, of the four categories of the MAPS paper (arXiv 2412.11965, table 1), and relations

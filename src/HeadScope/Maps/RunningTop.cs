@@ -1,6 +1,6 @@
 using System.Numerics.Tensors;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>The k largest of numbers that come block by block in the order of their ids; of equal numbers the one with the lower id.</summary>
 internal sealed class RunningTop(int k)

@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>What a head does to one source token that it amplifies.</summary>
 /// <param name="Token">The source token.</param>

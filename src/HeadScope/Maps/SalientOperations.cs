@@ -1,8 +1,6 @@
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>
 /// What a given head does, from its parameters alone: the tokens s of the vocabulary whose embedding u = mlp0(E[s]) it amplifies most,
@@ -34,7 +32,7 @@ public static class SalientOperations
     /// <exception cref="InvalidDataException">A weight that is needed holds a NaN; the message names it.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static HeadOperations Of(
-        TransformerModel model,
+        Model model,
         Head head,
         SalientOperationsOptions? options = null,
         IProgress<WorkProgress>? progress = null,
@@ -51,7 +49,7 @@ public static class SalientOperations
     /// <exception cref="InvalidDataException">A weight that is needed holds a NaN; the message names it.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static IReadOnlyList<HeadOperations> Of(
-        TransformerModel model,
+        Model model,
         IReadOnlyList<Head>? heads,
         SalientOperationsOptions? options = null,
         IProgress<WorkProgress>? progress = null,
@@ -66,7 +64,7 @@ public static class SalientOperations
         return Describe(model, heads, amplifications, options, progress, cancellationToken);
     }
 
-    private static void RequireSound(TransformerModel model, IReadOnlyList<Head> heads, SalientOperationsOptions options)
+    private static void RequireSound(Model model, IReadOnlyList<Head> heads, SalientOperationsOptions options)
     {
         var known = model.Heads.ToHashSet();
         foreach (var head in heads)
@@ -90,7 +88,7 @@ public static class SalientOperations
     }
 
     private static Amplification[] Amplifications(
-        TransformerModel model,
+        Model model,
         IReadOnlyList<Head> heads,
         SalientOperationsOptions options,
         IProgress<WorkProgress>? progress,
@@ -138,7 +136,7 @@ public static class SalientOperations
     }
 
     private static HeadOperations[] Describe(
-        TransformerModel model,
+        Model model,
         IReadOnlyList<Head> heads,
         Amplification[] amplifications,
         SalientOperationsOptions options,
@@ -230,7 +228,7 @@ public static class SalientOperations
         return (largest, smallest);
     }
 
-    private static TokenValue[] Tokens(TransformerModel model, RunningTop top, int sign)
+    private static TokenValue[] Tokens(Model model, RunningTop top, int sign)
     {
         var tokens = new TokenValue[top.Count];
         for (var i = 0; i < tokens.Length; i++)
@@ -241,9 +239,9 @@ public static class SalientOperations
         return tokens;
     }
 
-    private static string Text(TransformerModel model, int token) => model.HasTokenizer ? model.Tokenizer.TokenText(token) : "";
+    private static string Text(Model model, int token) => model.HasTokenizer ? model.Tokenizer.TokenText(token) : "";
 
-    private static float[] Embeddings(TransformerModel model, int[] tokens, bool firstMlp)
+    private static float[] Embeddings(Model model, int[] tokens, bool firstMlp)
     {
         var width = model.Config.ModelWidth;
         var embeddings = new float[tokens.Length * width];
@@ -261,7 +259,7 @@ public static class SalientOperations
     }
 
     // Rᵀ of W_Oᵀ = Q R, [d_head, d_head].
-    private static float[] Triangle(TransformerModel model, Head head)
+    private static float[] Triangle(Model model, Head head)
     {
         var weight = model.OutputWeight(head);
         StaticValues.RequireFinite(weight.ToArray(), _ => $"W_O of head {head}");

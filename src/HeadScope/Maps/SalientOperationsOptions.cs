@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>How much of each head's work is listed. The defaults are the published ones (arXiv 2412.11965, section 5).</summary>
 public sealed record SalientOperationsOptions

@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>A head's static and dynamic score under one template: a point of the scatter figure.</summary>
 /// <param name="Head">The head.</param>

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>
 /// One of several equal parts of the work: part <c>3/16</c> is the third of sixteen. The parts are neighbouring heads in

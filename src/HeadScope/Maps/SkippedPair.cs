@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>A pair that was not used, and why.</summary>
 /// <param name="Source">The source as text.</param>

@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>A relation that was not scored, because too few of its pairs are single tokens for this tokenizer.</summary>
 /// <param name="Name">The relation.</param>

@@ -1,8 +1,6 @@
 using System.Numerics.Tensors;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>
 /// What heads take from source tokens by the parameters alone: mlp0(E[source]) W_V; at layer 0, or without the first MLP,
@@ -10,13 +8,13 @@ namespace HeadScope.Maps;
 /// </summary>
 internal sealed class StaticValues
 {
-    private readonly TransformerModel model;
+    private readonly Model model;
     private readonly float[] embeddings;
     private readonly float[] throughMlp;
     private readonly int count;
 
     /// <exception cref="InvalidDataException">An embedding or the first MLP holds a NaN.</exception>
-    public StaticValues(TransformerModel model, int[] sources, bool firstMlp)
+    public StaticValues(Model model, int[] sources, bool firstMlp)
     {
         this.model = model;
         count = sources.Length;

@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>What projections are asked: is this token among the k largest, or the k smallest, of the vocabulary?</summary>
 /// <param name="Targets">The target of each question.</param>

@@ -2,9 +2,8 @@ using System.Buffers;
 using System.Numerics;
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
-using HeadScope.Numerics;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>
 /// Decides for many projections whether their target is among the k largest or the k smallest logits, without a list of logits:

@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>The dynamic hits of one template.</summary>
 /// <param name="Template">The template.</param>

@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>A pair of a relation whose source and target are one token each.</summary>
 /// <param name="Source">The source as text, without the leading space that was tokenized with it.</param>

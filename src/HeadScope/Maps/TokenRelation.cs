@@ -1,7 +1,6 @@
-using HeadScope.Transformers.Tokenization;
 using static System.FormattableString;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>
 /// A relation as a model sees it: the pairs whose source and target are single tokens when written after a space, in their order and

@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>A token with its number, such as a logit.</summary>
 /// <param name="Token">The token.</param>

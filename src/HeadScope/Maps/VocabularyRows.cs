@@ -1,7 +1,4 @@
-using HeadScope.Numerics;
-using HeadScope.Transformers;
-
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>The unembedding read token by token, [vocabulary, d_model]: where it is in memory as views, else decoded block by block.</summary>
 internal sealed class VocabularyRows
@@ -13,7 +10,7 @@ internal sealed class VocabularyRows
     private readonly float[]? values;
 
     /// <summary>Reads the unembedding of a model.</summary>
-    public VocabularyRows(TransformerModel model)
+    public VocabularyRows(Model model)
     {
         unembedding = model.Unembedding;
         Count = unembedding.Outputs;

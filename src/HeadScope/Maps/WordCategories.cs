@@ -1,4 +1,4 @@
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>Groups of words of one kind, as the shipped relations know them: countries, capitals, animals, colours, given names, …</summary>
 internal static class WordCategories

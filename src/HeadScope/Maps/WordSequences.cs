@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>What comes next: numbers in digits and in words, days, months, letters.</summary>
 internal static class WordSequences

@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace HeadScope.Maps;
+namespace HeadScope;
 
 /// <summary>The word in a token's text.</summary>
 internal static class Words

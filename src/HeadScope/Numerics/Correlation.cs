@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace HeadScope.Numerics;
+namespace HeadScope;
 
 /// <summary>Pearson's correlation of two samples and how unlikely it is without a true one.</summary>
 /// <param name="R">r, from -1 to 1; NaN when there are fewer than 2 pairs or one of the samples is constant.</param>

@@ -3,7 +3,7 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics.X86;
 
-namespace HeadScope.Numerics;
+namespace HeadScope;
 
 /// <summary>
 /// The product of a few rows with many, both stored along the depth: every number of C is a dot product, and nothing is packed. This

@@ -1,7 +1,7 @@
 using System.Numerics;
 using System.Runtime.InteropServices;
 
-namespace HeadScope.Numerics;
+namespace HeadScope;
 
 /// <summary>Sums of fp32 numbers carried in fp64, so that their error does not grow with the length.</summary>
 public static class DoubleSums

@@ -2,7 +2,7 @@ using System.Numerics;
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 
-namespace HeadScope.Numerics;
+namespace HeadScope;
 
 /// <summary>
 /// The functions of a transformer between its matrix products, over one row at a time. Every destination may be the input itself;

@@ -1,6 +1,6 @@
 using System.Numerics;
 
-namespace HeadScope.Numerics;
+namespace HeadScope;
 
 /// <summary>
 /// Four vectors against two others in fp64: eight products for each number that is loaded from the four. This keeps a processor's

@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.Numerics.Tensors;
 
-namespace HeadScope.Numerics;
+namespace HeadScope;
 
 /// <summary>
 /// The QR decomposition of a matrix in fp64 with Q kept as reflections, which is enough to apply it: <see cref="ThinQr"/> without making

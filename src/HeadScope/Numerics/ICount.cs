@@ -1,4 +1,4 @@
-namespace HeadScope.Numerics;
+namespace HeadScope;
 
 /// <summary>A number known when the code is compiled, so that branches on it vanish.</summary>
 internal interface ICount

@@ -1,4 +1,4 @@
-namespace HeadScope.Numerics;
+namespace HeadScope;
 
 /// <summary>
 /// The innermost loop of the matrix product: a tile of C held in registers while a column of A meets a row of B at each step.

@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics.X86;
 
-namespace HeadScope.Numerics;
+namespace HeadScope;
 
 /// <summary>
 /// A part of a matrix that is needed soon, asked for a few cache lines at a time while the processor computes, so that memory is never

@@ -1,4 +1,4 @@
-namespace HeadScope.Numerics;
+namespace HeadScope;
 
 /// <summary>A view of numbers as a matrix to write to: rows <see cref="Stride"/> apart.</summary>
 public readonly ref struct Matrix

@@ -1,7 +1,7 @@
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
-namespace HeadScope.Numerics;
+namespace HeadScope;
 
 /// <summary>The matrix product in fp32.</summary>
 public static class MatrixProduct

@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using System.Runtime.ExceptionServices;
 
-namespace HeadScope.Numerics;
+namespace HeadScope;
 
 /// <summary>How many threads HeadScope's calls use. No result depends on it.</summary>
 public static class Parallelism

@@ -1,4 +1,4 @@
-namespace HeadScope.Numerics;
+namespace HeadScope;
 
 /// <summary>C[i, j] = (or +=) Σ over p of A[i · ARow + p · AColumn] B[p · BRow + j · BColumn], pinned.</summary>
 internal readonly unsafe struct ProductOperands

@@ -1,4 +1,4 @@
-namespace HeadScope.Numerics;
+namespace HeadScope;
 
 /// <summary>
 /// A view of numbers as a matrix: rows <see cref="Stride"/> apart, as stored or transposed. Slicing and transposing copy nothing,

@@ -1,7 +1,7 @@
 using System.Numerics;
 using System.Numerics.Tensors;
 
-namespace HeadScope.Numerics;
+namespace HeadScope;
 
 /// <summary>
 /// The singular value decomposition A = U diag(s) Vᵀ in fp64, for small matrices such as the core that two thin QRs leave

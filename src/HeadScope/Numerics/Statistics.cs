@@ -1,6 +1,6 @@
 using MathNet.Numerics;
 
-namespace HeadScope.Numerics;
+namespace HeadScope;
 
 /// <summary>Statistics of samples, in fp64.</summary>
 public static class Statistics

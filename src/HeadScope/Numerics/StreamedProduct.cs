@@ -1,7 +1,7 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 
-namespace HeadScope.Numerics;
+namespace HeadScope;
 
 /// <summary>
 /// The product of a few rows with a matrix B stored as seen: B passes by once, eight of its rows at a time, and C takes up the sums of

@@ -2,7 +2,7 @@ using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
-namespace HeadScope.Numerics;
+namespace HeadScope;
 
 /// <summary>The numbers of a dense <see cref="Tensor{T}"/> as one span or as a matrix, without copying.</summary>
 public static class TensorSpans

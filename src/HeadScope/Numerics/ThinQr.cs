@@ -1,6 +1,6 @@
 using System.Numerics.Tensors;
 
-namespace HeadScope.Numerics;
+namespace HeadScope;
 
 /// <summary>The thin QR decomposition A = Q R in fp64 (Householder): Q has orthonormal columns, R is upper triangular.</summary>
 /// <param name="QTransposed">The columns of Q as rows, [min(rows, columns), rows].</param>

@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
-namespace HeadScope.Numerics;
+namespace HeadScope;
 
 /// <summary>A tile of 6 rows by 16 columns in 12 of the 16 registers of AVX2 with FMA.</summary>
 internal readonly unsafe struct Tile256 : IProductTile

@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
-namespace HeadScope.Numerics;
+namespace HeadScope;
 
 /// <summary>A tile of 12 rows by 32 columns in 24 of the 32 registers of AVX-512.</summary>
 internal readonly unsafe struct Tile512 : IProductTile

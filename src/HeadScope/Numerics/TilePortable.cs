@@ -1,7 +1,7 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 
-namespace HeadScope.Numerics;
+namespace HeadScope;
 
 /// <summary>A tile of 6 rows by 2 vectors of whatever width the machine has, multiplied and added in one step where it can.</summary>
 internal readonly unsafe struct TilePortable : IProductTile

@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
-namespace HeadScope.Numerics;
+namespace HeadScope;
 
 /// <summary>
 /// The matrix product by register tiles (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008). C is cut into

@@ -1,6 +1,6 @@
 using System.Numerics;
 
-namespace HeadScope.Numerics;
+namespace HeadScope;
 
 /// <summary>The largest few of many numbers.</summary>
 public static class TopK

@@ -1,7 +1,6 @@
-using HeadScope.Circuits;
 using HeadScope.Cli;
 
-namespace HeadScope.Notebooks.Tests.Cli;
+namespace HeadScope.Notebooks.Tests;
 
 public sealed class CircuitVerbTests : IDisposable
 {

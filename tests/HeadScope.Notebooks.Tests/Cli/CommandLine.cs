@@ -1,6 +1,6 @@
 using HeadScope.Cli;
 
-namespace HeadScope.Notebooks.Tests.Cli;
+namespace HeadScope.Notebooks.Tests;
 
 /// <summary>Runs command lines inside the test's process.</summary>
 internal static class CommandLine

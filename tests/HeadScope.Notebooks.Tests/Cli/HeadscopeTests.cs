@@ -1,7 +1,7 @@
 using System.CommandLine;
 using HeadScope.Cli;
 
-namespace HeadScope.Notebooks.Tests.Cli;
+namespace HeadScope.Notebooks.Tests;
 
 public class HeadscopeTests
 {

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using HeadScope.Cli;
 
-namespace HeadScope.Notebooks.Tests.Cli;
+namespace HeadScope.Notebooks.Tests;
 
 public sealed class LorsaVerbTests : IDisposable
 {

@@ -1,7 +1,7 @@
 using System.Text.Json;
 using HeadScope.Cli;
 
-namespace HeadScope.Notebooks.Tests.Cli;
+namespace HeadScope.Notebooks.Tests;
 
 public sealed class MapsVerbTests : IDisposable
 {

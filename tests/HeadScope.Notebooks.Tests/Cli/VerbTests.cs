@@ -1,8 +1,7 @@
 using System.Text.Json;
 using HeadScope.Cli;
-using HeadScope.Transformers.Loading;
 
-namespace HeadScope.Notebooks.Tests.Cli;
+namespace HeadScope.Notebooks.Tests;
 
 public sealed class VerbTests : IDisposable
 {
@@ -56,7 +55,7 @@ public sealed class VerbTests : IDisposable
         var path = Path.Combine(folder, "all.safetensors");
         var (code, _, error) = await CommandLine.RunAsync("activations", "--ids", "5,7,9", "--names", "*", "--output", path);
         Assert.Equal((ExitCode.Done, ""), (code, error));
-        using var model = Transformers.TransformerModel.Load("demo");
+        using var model = Model.Load("demo");
         using var file = SafetensorsFile.Open(path);
         Assert.Equal(model.ActivationNames.Order(StringComparer.Ordinal), file.Tensors.Keys.Order(StringComparer.Ordinal));
         Assert.Equal([1L, 3L, 1L], file.Tensors["ln_final.hook_scale"].Shape);

@@ -1,10 +1,9 @@
 using System.Text;
 using System.Text.Json;
 using System.Xml.Linq;
-using HeadScope.Notebooks;
 using HeadScope.Notebooks.Plotly;
 
-namespace HeadScope.Notebooks.Tests.Export;
+namespace HeadScope.Notebooks.Tests;
 
 [Collection(InBrowser.Name)]
 public sealed class FigureExportTests(PlotlyBrowser plotly) : IDisposable

@@ -1,7 +1,6 @@
 using System.Text.Json.Nodes;
-using HeadScope.Notebooks;
 
-namespace HeadScope.Notebooks.Tests.Export;
+namespace HeadScope.Notebooks.Tests;
 
 /// <summary>A real browser with plotly.js in its page; tests that need one are skipped where either is missing.</summary>
 public sealed class PlotlyBrowser : IAsyncLifetime

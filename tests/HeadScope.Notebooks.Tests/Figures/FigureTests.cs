@@ -1,23 +1,17 @@
 using System.Numerics.Tensors;
 using System.Text.Json;
 using System.Xml.Linq;
-using HeadScope.Circuits;
-using HeadScope.Lorsa;
-using HeadScope.Maps;
-using HeadScope.Notebooks;
 using HeadScope.Notebooks.Plotly;
 using HeadScope.Notebooks.Static;
-using HeadScope.Notebooks.Tests.Export;
-using HeadScope.Transformers;
 
-namespace HeadScope.Notebooks.Tests.Figures;
+namespace HeadScope.Notebooks.Tests;
 
 [Collection(InBrowser.Name)]
 public class FigureTests(PlotlyBrowser plotly)
 {
     private const string Attack = "<script>alert(1)</script>";
 
-    private static readonly Lazy<TransformerModel> Demo = new(() => TransformerModel.Load("demo"));
+    private static readonly Lazy<Model> Demo = new(() => Model.Load("demo"));
 
     private static readonly Lazy<HeadMap> Map = new(() => HeadMap.Score(Demo.Value, [Relations.CountryToCapital, Relations.NameCopying]));
 
@@ -67,56 +61,56 @@ public class FigureTests(PlotlyBrowser plotly)
         pattern.Fill(0.125f);
         return new Dictionary<string, Figure>(StringComparer.Ordinal)
         {
-            ["attention pattern"] = Notebooks.Figures.AttentionPattern(pattern, tokens, Attack),
-            ["coloured text"] = Notebooks.Figures.ColoredText(tokens, [0, 1, -2, 3, 0.5f, float.NaN, 0, -1], Attack, Attack, 30),
+            ["attention pattern"] = Figures.AttentionPattern(pattern, tokens, Attack),
+            ["coloured text"] = Figures.ColoredText(tokens, [0, 1, -2, 3, 0.5f, float.NaN, 0, -1], Attack, Attack, 30),
             ["every trace"] = EveryTrace(),
-            ["lines"] = Notebooks.Figures.Lines(
+            ["lines"] = Figures.Lines(
                 [
                     new LineSeries(Attack, [0, 1, 2], [1, 0.5, 0.25]) { Spread = [0.1, 0.05, 0] },
                     new LineSeries("control", [0, 1, 2], [1, double.NaN, 0.9]) { IsReference = true },
                 ],
                 Attack, "ablated heads", "accuracy"),
-            ["points"] = Notebooks.Figures.Points([("3.5", 0.1, 0.2), (Attack, 0.8, 0.7), ("0.0", 0, 0.05), ("1.1", double.NaN, 1)], "static and dynamic", "static", "dynamic", "r = 0.98, n = 3"),
-            ["bars"] = Notebooks.Figures.Bars([("a", 1, 0.2), (Attack, -0.5, 0), ("c", 0.1, 0)], Attack, Attack),
-            ["one bar"] = Notebooks.Figures.Bars([("a", 1, 0)], "one", "value"),
-            ["distribution"] = Notebooks.Figures.Distribution([1, 2, 2, 3, float.NaN], Attack, Attack, 5),
-            ["table"] = Notebooks.Figures.Table(["source", Attack], [["a", Attack], ["b", new string('w', 200)]], Attack, [1, 3]),
-            ["graph"] = Notebooks.Figures.Graph(
+            ["points"] = Figures.Points([("3.5", 0.1, 0.2), (Attack, 0.8, 0.7), ("0.0", 0, 0.05), ("1.1", double.NaN, 1)], "static and dynamic", "static", "dynamic", "r = 0.98, n = 3"),
+            ["bars"] = Figures.Bars([("a", 1, 0.2), (Attack, -0.5, 0), ("c", 0.1, 0)], Attack, Attack),
+            ["one bar"] = Figures.Bars([("a", 1, 0)], "one", "value"),
+            ["distribution"] = Figures.Distribution([1, 2, 2, 3, float.NaN], Attack, Attack, 5),
+            ["table"] = Figures.Table(["source", Attack], [["a", Attack], ["b", new string('w', 200)]], Attack, [1, 3]),
+            ["graph"] = Figures.Graph(
                 [new GraphNode("a", "0.1", 0, 0), new GraphNode("b", Attack, 1, 1, 1, Attack), new GraphNode("c", "2.3", 2, 2)],
                 [new GraphEdge("a", "b", 0.5), new GraphEdge("b", "c", -2, 1, Attack)],
                 Attack, ["previous token", "other"], ["destination", "source"]),
-            ["training"] = Notebooks.Figures.TrainingCurves(
+            ["training"] = Figures.TrainingCurves(
                 new LorsaTrainingReport([.. Enumerable.Range(1, 20).Select(i => new LorsaTrainingPoint(i * 10, i * 10240, 1e-3, 32, 1.0 / i, 1 - (1.0 / i), 32, 2000 / i, i % 5 == 0 ? 0.9 - (1.0 / i) : null, i))], null, 1000),
                 [(10240, 0.2), (204800, 0.9)]),
-            ["head map"] = Notebooks.Figures.HeadMap(Map.Value),
-            ["head map of one relation"] = Notebooks.Figures.HeadMap(Map.Value, "country_to_capital", suppression: true),
-            ["relation comparison"] = Notebooks.Figures.RelationComparison(Map.Value),
-            ["dynamic and static"] = Notebooks.Figures.DynamicStatic(Dynamic.Value["country_to_capital"]),
-            ["ablation"] = Notebooks.Figures.Ablation(new HeadAblation(
+            ["head map"] = Figures.HeadMap(Map.Value),
+            ["head map of one relation"] = Figures.HeadMap(Map.Value, "country_to_capital", suppression: true),
+            ["relation comparison"] = Figures.RelationComparison(Map.Value),
+            ["dynamic and static"] = Figures.DynamicStatic(Dynamic.Value["country_to_capital"]),
+            ["ablation"] = Figures.Ablation(new HeadAblation(
                 "demo", "country_to_capital", "The capital of <X> is", AblationKind.Mean, 30,
                 new AblationRun([new Head(0, 5), new Head(0, 4)], [1, 0.6f, 0.2f]),
                 [new AblationRun([new Head(1, 5), new Head(3, 4)], [1, 0.95f, 0.9f]), new AblationRun([new Head(1, 2), new Head(2, 4)], [1, 0.99f, 0.97f])],
                 [new ControlTask(Attack, "x", 0, 0.9f, new AblationRun([new Head(0, 5), new Head(0, 4)], [0.9f, 0.85f, 0.88f])), new ControlTask("other", "y", 0.5f, float.NaN, null)])),
-            ["comparison of models"] = Notebooks.Figures.Comparison(HeadScope.Maps.HeadMap.Compare(Map.Value, Map.Value)),
-            ["interventions"] = Notebooks.Figures.Interventions(Intervened.Value),
-            ["circuit"] = Notebooks.Figures.Circuit(Trace.Value),
-            ["signal directions"] = Notebooks.Figures.SignalDirections(FoundSignals.Value),
-            ["signal table"] = Notebooks.Figures.SignalTable(FoundSignals.Value, heads: 5),
-            ["empty circuit"] = Notebooks.Figures.Circuit(Trace.Value with { Edges = [], EmptyReason = Attack }),
-            ["singular values"] = Notebooks.Figures.SingularValues(Omega.Of(CircuitModel.Of(Demo.Value), Fired.Value.Head), Fired.Value.Signal),
-            ["signal contributions"] = Notebooks.Figures.SignalContributions(Fired.Value),
-            ["upstream"] = Notebooks.Figures.Upstream(new Upstream(
+            ["comparison of models"] = Figures.Comparison(HeadMap.Compare(Map.Value, Map.Value)),
+            ["interventions"] = Figures.Interventions(Intervened.Value),
+            ["circuit"] = Figures.Circuit(Trace.Value),
+            ["signal directions"] = Figures.SignalDirections(FoundSignals.Value),
+            ["signal table"] = Figures.SignalTable(FoundSignals.Value, heads: 5),
+            ["empty circuit"] = Figures.Circuit(Trace.Value with { Edges = [], EmptyReason = Attack }),
+            ["singular values"] = Figures.SingularValues(Omega.Of(CircuitModel.Of(Demo.Value), Fired.Value.Head), Fired.Value.Signal),
+            ["signal contributions"] = Figures.SignalContributions(Fired.Value),
+            ["upstream"] = Figures.Upstream(new Upstream(
                 SignalSide.Source, 3, 1.5f,
                 [.. Enumerable.Range(0, 30).Select(i => KeyValuePair.Create(new Component(i == 0 ? ComponentKind.TokenEmbedding : ComponentKind.Head, i / 8, i % 8), Math.Sin(i)))],
                 new Dictionary<Head, IReadOnlyList<double>>())),
-            ["a number for each head"] = Notebooks.Figures.HeadGrid(DirectEffect.OfHeads(CircuitModel.Of(Demo.Value), Sentences.Value, 4), Attack, "logits"),
-            ["z-pattern"] = Notebooks.Figures.ZPattern(Head.Value.ZPattern("When Mary and John went to the store, John gave a drink to")),
-            ["activations of a Lorsa head"] = Notebooks.Figures.Activations(Head.Value.ZPattern("When Mary and John went to the store")),
-            ["origin of a Lorsa head"] = Notebooks.Figures.HeadOrigin(Head.Value.Origin!, 1),
-            ["dashboard of a Lorsa head"] = Notebooks.Figures.Dashboard(Head.Value),
-            ["top activations of a Lorsa head"] = Notebooks.Figures.TopActivations(
+            ["a number for each head"] = Figures.HeadGrid(DirectEffect.OfHeads(CircuitModel.Of(Demo.Value), Sentences.Value, 4), Attack, "logits"),
+            ["z-pattern"] = Figures.ZPattern(Head.Value.ZPattern("When Mary and John went to the store, John gave a drink to")),
+            ["activations of a Lorsa head"] = Figures.Activations(Head.Value.ZPattern("When Mary and John went to the store")),
+            ["origin of a Lorsa head"] = Figures.HeadOrigin(Head.Value.Origin!, 1),
+            ["dashboard of a Lorsa head"] = Figures.Dashboard(Head.Value),
+            ["top activations of a Lorsa head"] = Figures.TopActivations(
                 new HeadActivity(3, 17, 0.02, 0.4, [new TopActivation(1.25f, 0, 2, [1, 2, 3, 4]), new TopActivation(0.5f, 1, 0, [5])]), token => token == 3 ? Attack : $" {token}"),
-            ["salient operations"] = Notebooks.Figures.SalientOperations(Operations.Value),
+            ["salient operations"] = Figures.SalientOperations(Operations.Value),
         };
     }
 
@@ -217,7 +211,7 @@ public class FigureTests(PlotlyBrowser plotly)
     public void A_pattern_of_another_shape_is_refused_with_both_shapes()
     {
         var pattern = Tensor.CreateFromShape<float>([2, 3]);
-        var error = Assert.Throws<ArgumentException>(() => Notebooks.Figures.AttentionPattern(pattern, ["a", "b", "c"]));
+        var error = Assert.Throws<ArgumentException>(() => Figures.AttentionPattern(pattern, ["a", "b", "c"]));
         Assert.Contains("[3, 3]", error.Message, StringComparison.Ordinal);
         Assert.Contains("[2, 3]", error.Message, StringComparison.Ordinal);
     }

@@ -2,14 +2,10 @@ using System.Globalization;
 using System.Numerics.Tensors;
 using System.Text.Json;
 using System.Text.RegularExpressions;
-using HeadScope.Maps;
-using HeadScope.Notebooks;
 using HeadScope.Notebooks.Running;
-using HeadScope.Notebooks.Tests.Export;
-using HeadScope.Transformers;
 using Microsoft.DotNet.Interactive.Formatting;
 
-namespace HeadScope.Notebooks.Tests.Formatting;
+namespace HeadScope.Notebooks.Tests;
 
 [Collection(InBrowser.Name)]
 public class HeadScopeFormattersTests
@@ -31,7 +27,7 @@ public class HeadScopeFormattersTests
             Path.Combine(TestData.Repository, "src", "HeadScope.Notebooks", "Formatting", "extension.dib"), TestContext.Current.CancellationToken);
         Assert.StartsWith("#!meta", extension, StringComparison.Ordinal);
         using var session = new Notebooks.Session.CSharpSession();
-        var result = await session.RunAsync(extension[(extension.IndexOf("#!csharp", StringComparison.Ordinal) + "#!csharp".Length)..], new Session.RecordedOutput());
+        var result = await session.RunAsync(extension[(extension.IndexOf("#!csharp", StringComparison.Ordinal) + "#!csharp".Length)..], new RecordedOutput());
         Assert.True(result.Succeeded, result.Error?.Message);
         Assert.Contains(HeadScopeFormatters.PlotlyMimeType, Formatter.GetPreferredMimeTypesFor(typeof(HeadMap)));
     }
@@ -39,7 +35,7 @@ public class HeadScopeFormattersTests
     [Fact]
     public void A_head_map_shows_itself_as_plotly_figure_page_drawing_and_sentence()
     {
-        using var model = TransformerModel.Load("demo");
+        using var model = Model.Load("demo");
         var map = HeadMap.Score(model, Relations.CountryToCapital);
         Assert.Equal([HeadScopeFormatters.PlotlyMimeType, "text/html", "image/svg+xml"], Formatter.GetPreferredMimeTypesFor(typeof(HeadMap)));
         using var json = JsonDocument.Parse(map.ToDisplayString(HeadScopeFormatters.PlotlyMimeType));
@@ -72,8 +68,8 @@ public class HeadScopeFormattersTests
     [Fact]
     public void A_model_shows_itself_as_a_card()
     {
-        using var model = TransformerModel.Load("demo");
-        Assert.Equal(["text/html"], Formatter.GetPreferredMimeTypesFor(typeof(TransformerModel)));
+        using var model = Model.Load("demo");
+        Assert.Equal(["text/html"], Formatter.GetPreferredMimeTypesFor(typeof(Model)));
         var card = model.ToDisplayString("text/html");
         Assert.Contains("2,923", card, StringComparison.Ordinal);
         Assert.Contains("layers", card, StringComparison.Ordinal);

@@ -3,7 +3,7 @@ using System.Net.Sockets;
 using System.Text.Json.Nodes;
 using HeadScope.Notebooks.Kernel;
 
-namespace HeadScope.Notebooks.Tests.Kernel;
+namespace HeadScope.Notebooks.Tests;
 
 public sealed class ConnectionFileTests : IDisposable
 {

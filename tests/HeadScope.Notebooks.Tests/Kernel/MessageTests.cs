@@ -4,7 +4,7 @@ using FsCheck;
 using FsCheck.Fluent;
 using HeadScope.Notebooks.Kernel;
 
-namespace HeadScope.Notebooks.Tests.Kernel;
+namespace HeadScope.Notebooks.Tests;
 
 public class MessageTests
 {

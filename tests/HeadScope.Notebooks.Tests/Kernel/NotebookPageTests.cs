@@ -2,9 +2,8 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Text.Json.Nodes;
-using HeadScope.Notebooks.Tests.Export;
 
-namespace HeadScope.Notebooks.Tests.Kernel;
+namespace HeadScope.Notebooks.Tests;
 
 /// <summary>The kernel as a person meets it: Jupyter's own page in a real browser, its Run button, and the figure under the cell.</summary>
 /// <param name="client">Python with Jupyter, and the installed kernel.</param>
@@ -40,7 +39,7 @@ public sealed class NotebookPageTests(PythonClient client) : IAsyncDisposable
         await File.WriteAllTextAsync(Path.Combine(folder, "a.ipynb"), """
             {"cells": [
               {"cell_type": "markdown", "metadata": {}, "source": "# Which heads know capitals?\nRun with the button."},
-              {"cell_type": "code", "metadata": {}, "source": "var model = TransformerModel.Load(\"demo\");\nvar map = HeadMap.Score(model, [Relations.CountryToCapital]);\nmap", "outputs": [], "execution_count": null},
+              {"cell_type": "code", "metadata": {}, "source": "var model = Model.Load(\"demo\");\nvar map = HeadMap.Score(model, [Relations.CountryToCapital]);\nmap", "outputs": [], "execution_count": null},
               {"cell_type": "code", "metadata": {}, "source": "map[\"country_to_capital\"].Top(3).Select(top => top.Head)", "outputs": [], "execution_count": null}],
              "metadata": {"kernelspec": {"name": "headscope", "display_name": "C# (HeadScope)", "language": "C#"}}, "nbformat": 4, "nbformat_minor": 4}
             """, TestContext.Current.CancellationToken);

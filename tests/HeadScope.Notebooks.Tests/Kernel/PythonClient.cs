@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Text.Json;
 using HeadScope.Notebooks.Kernel;
 
-namespace HeadScope.Notebooks.Tests.Kernel;
+namespace HeadScope.Notebooks.Tests;
 
 /// <summary>The tests that use <see cref="PythonClient"/> run one after another, so that their times mean something.</summary>
 [CollectionDefinition(nameof(PythonClient))]

@@ -1,6 +1,6 @@
 using System.Text.Json.Nodes;
 
-namespace HeadScope.Notebooks.Tests.Kernel;
+namespace HeadScope.Notebooks.Tests;
 
 /// <summary>The kernel as the clients see it that people use: jupyter_client, and nbconvert on top of it.</summary>
 /// <param name="client">Python with these clients.</param>

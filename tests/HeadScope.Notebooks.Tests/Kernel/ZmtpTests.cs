@@ -5,7 +5,7 @@ using FsCheck;
 using FsCheck.Fluent;
 using HeadScope.Notebooks.Kernel.Zmtp;
 
-namespace HeadScope.Notebooks.Tests.Kernel;
+namespace HeadScope.Notebooks.Tests;
 
 public class ZmtpTests
 {

@@ -2,9 +2,8 @@ using System.Text.RegularExpressions;
 using System.Xml.Linq;
 using HeadScope.Notebooks.Running;
 using HeadScope.Notebooks.Running.Mathematics;
-using HeadScope.Notebooks.Tests.Export;
 
-namespace HeadScope.Notebooks.Tests.Running;
+namespace HeadScope.Notebooks.Tests;
 
 [Collection(InBrowser.Name)]
 public class MathMlTests

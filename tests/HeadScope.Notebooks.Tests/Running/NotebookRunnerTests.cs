@@ -2,7 +2,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using HeadScope.Notebooks.Running;
 
-namespace HeadScope.Notebooks.Tests.Running;
+namespace HeadScope.Notebooks.Tests;
 
 public class NotebookRunnerTests
 {

@@ -1,11 +1,10 @@
 using System.Text.Json.Nodes;
 using HeadScope.Notebooks.Running;
-using HeadScope.Notebooks.Tests.Kernel;
 using Markdig;
 using Markdig.Syntax;
 using Markdig.Syntax.Inlines;
 
-namespace HeadScope.Notebooks.Tests.Running;
+namespace HeadScope.Notebooks.Tests;
 
 /// <summary>The notebooks in notebooks/: they run from top to bottom, and are kept with the outputs of such a run.</summary>
 /// <param name="client">Python with nbconvert, for the run through the installed kernel.</param>

@@ -1,6 +1,6 @@
 using HeadScope.Notebooks.Session;
 
-namespace HeadScope.Notebooks.Tests.Session;
+namespace HeadScope.Notebooks.Tests;
 
 public sealed class InterruptTests : IDisposable
 {

@@ -3,7 +3,7 @@ using HeadScope.Notebooks.Session;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
 
-namespace HeadScope.Notebooks.Tests.Session;
+namespace HeadScope.Notebooks.Tests;
 
 /// <summary><c>#r "nuget: …"</c> with packages made here, in a folder that the restore takes as one more source.</summary>
 public sealed class PackageReferencesTests : IDisposable

@@ -1,7 +1,7 @@
 using System.Text;
 using HeadScope.Notebooks.Session;
 
-namespace HeadScope.Notebooks.Tests.Session;
+namespace HeadScope.Notebooks.Tests;
 
 /// <summary>Keeps what a cell puts out.</summary>
 internal sealed class RecordedOutput : CellOutput

@@ -4,7 +4,7 @@ using HeadScope.Notebooks.Session;
 using Markdig;
 using Markdig.Syntax;
 
-namespace HeadScope.Notebooks.Tests.Session;
+namespace HeadScope.Notebooks.Tests;
 
 /// <summary>The samples of C# in the texts of the repository: they compile as cells of a notebook do, and those that need no other file run.</summary>
 public sealed class SampleTests : IDisposable
@@ -37,7 +37,7 @@ public sealed class SampleTests : IDisposable
             var pairs = Path.Combine(folder, "pairs.csv");
             await File.WriteAllTextAsync(
                 pairs,
-                "source,target\n" + string.Join('\n', HeadScope.Maps.Relations.CountryToCapital.Pairs.Select(pair => $"{pair.Source},{pair.Target}")),
+                "source,target\n" + string.Join('\n', Relations.CountryToCapital.Pairs.Select(pair => $"{pair.Source},{pair.Target}")),
                 TestContext.Current.CancellationToken);
             var samples = Samples("README.md");
 

@@ -1,17 +1,13 @@
 using FsCheck;
 using FsCheck.Fluent;
-using HeadScope.Circuits;
-using HeadScope.Numerics;
-using HeadScope.Tests.Transformers;
-using HeadScope.Transformers;
 
-namespace HeadScope.Tests.Circuits;
+namespace HeadScope.Tests;
 
 /// <summary>What holds for any input.</summary>
 public class CircuitPropertyTests
 {
     private static readonly string[] Families = ["demo", "rotary", "parallel"];
-    private static readonly Dictionary<string, TransformerModel> Models = Families.ToDictionary(name => name, TinyModels.Load);
+    private static readonly Dictionary<string, Model> Models = Families.ToDictionary(name => name, TinyModels.Load);
 
     [Fact]
     public void A_sparse_set_is_the_shortest_leading_part_that_exceeds_the_score() =>
@@ -98,7 +94,7 @@ public class CircuitPropertyTests
     private static bool Near(double expected, double found) => Math.Abs(expected - found) <= 2e-3 * Math.Max(1, Math.Abs(expected));
 
     // Random tokens of three families of models; each position is its own role.
-    private static void ForFirings(int tests, Func<TransformerModel, PromptSet, IReadOnlyList<Firing>, bool> holds)
+    private static void ForFirings(int tests, Func<Model, PromptSet, IReadOnlyList<Firing>, bool> holds)
     {
         foreach (var family in Families)
         {

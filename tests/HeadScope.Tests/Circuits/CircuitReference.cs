@@ -1,13 +1,11 @@
 using System.Text.Json;
-using HeadScope.Circuits;
-using HeadScope.Transformers;
 
-namespace HeadScope.Tests.Circuits;
+namespace HeadScope.Tests;
 
 /// <summary>The two reference folders that trace whole prompt sets.</summary>
 internal sealed class CircuitReference
 {
-    private CircuitReference(string folder, TransformerModel model, PromptSet prompts)
+    private CircuitReference(string folder, Model model, PromptSet prompts)
     {
         Folder = folder;
         Model = model;
@@ -16,14 +14,14 @@ internal sealed class CircuitReference
 
     public string Folder { get; }
 
-    public TransformerModel Model { get; }
+    public Model Model { get; }
 
     public PromptSet Prompts { get; }
 
     public static CircuitReference Load(string name)
     {
         var folder = TestData.Shared("reference", "circuits", name);
-        var model = TransformerModel.Load(string.Equals(name, "tiny", StringComparison.Ordinal) ? folder : "demo");
+        var model = Model.Load(string.Equals(name, "tiny", StringComparison.Ordinal) ? folder : "demo");
         var json = Json(folder, "prompts.json");
         var rows = json.GetProperty("tokens").EnumerateArray()
             .Select(row => row.EnumerateArray().Select(t => t.GetInt32()).ToArray()).ToList();

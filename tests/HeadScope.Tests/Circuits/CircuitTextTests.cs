@@ -1,10 +1,8 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using System.Xml.Linq;
-using HeadScope.Circuits;
-using HeadScope.Transformers;
 
-namespace HeadScope.Tests.Circuits;
+namespace HeadScope.Tests;
 
 public class CircuitTextTests
 {
@@ -57,7 +55,7 @@ public class CircuitTextTests
     public void Json_that_is_no_circuit_is_refused(string json, string message) =>
         Assert.Contains(message, Assert.Throws<InvalidDataException>(() => CircuitTrace.FromJson(json)).Message, StringComparison.Ordinal);
 
-    private static readonly Lazy<TransformerModel> Demo = new(() => TransformerModel.Load("demo"));
+    private static readonly Lazy<Model> Demo = new(() => Model.Load("demo"));
 
     private static IEnumerable<string> Nodes(JsonElement graph, bool withFirings) => graph.GetProperty("nodes").EnumerateArray()
         .Select(n => withFirings ? $"{n.GetProperty("id")} fires {n.GetProperty("nfiring")}" : $"{n.GetProperty("id")}").Order(StringComparer.Ordinal);

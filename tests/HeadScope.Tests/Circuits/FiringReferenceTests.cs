@@ -1,8 +1,6 @@
 using System.Text.Json;
-using HeadScope.Circuits;
-using HeadScope.Transformers.Loading;
 
-namespace HeadScope.Tests.Circuits;
+namespace HeadScope.Tests;
 
 public class FiringReferenceTests
 {

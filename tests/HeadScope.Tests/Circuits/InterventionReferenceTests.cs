@@ -1,9 +1,6 @@
 using System.Text.Json;
-using HeadScope.Circuits;
-using HeadScope.Tests.Transformers;
-using HeadScope.Transformers.Loading;
 
-namespace HeadScope.Tests.Circuits;
+namespace HeadScope.Tests;
 
 public class InterventionReferenceTests
 {

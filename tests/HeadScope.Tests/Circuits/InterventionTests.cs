@@ -1,11 +1,8 @@
-using HeadScope.Circuits;
-using HeadScope.Transformers;
-
-namespace HeadScope.Tests.Circuits;
+namespace HeadScope.Tests;
 
 public class InterventionTests
 {
-    private static readonly Lazy<TransformerModel> Demo = new(() => TransformerModel.Load("demo"));
+    private static readonly Lazy<Model> Demo = new(() => Model.Load("demo"));
 
     private static readonly Lazy<(PromptSet Prompts, CircuitTrace Trace)> Traced = new(() =>
     {

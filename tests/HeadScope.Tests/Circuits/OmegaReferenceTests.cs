@@ -1,9 +1,4 @@
-using HeadScope.Circuits;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
-using HeadScope.Transformers.Loading;
-
-namespace HeadScope.Tests.Circuits;
+namespace HeadScope.Tests;
 
 public class OmegaReferenceTests
 {
@@ -71,7 +66,7 @@ public class OmegaReferenceTests
     [Fact]
     public void One_decomposition_is_that_of_factors_that_are_kept()
     {
-        using var model = TransformerModel.Load("demo");
+        using var model = Model.Load("demo");
         var folded = CircuitModel.Of(model);
         foreach (var head in folded.Heads)
         {

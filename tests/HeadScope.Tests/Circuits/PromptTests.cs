@@ -1,12 +1,8 @@
-using HeadScope.Circuits;
-using HeadScope.Transformers;
-using HeadScope.Transformers.Tokenization;
-
-namespace HeadScope.Tests.Circuits;
+namespace HeadScope.Tests;
 
 public class PromptTests
 {
-    private static readonly Lazy<TransformerModel> Demo = new(() => TransformerModel.Load("demo"));
+    private static readonly Lazy<Model> Demo = new(() => Model.Load("demo"));
 
     private static Tokenizer Tokenizer => Demo.Value.Tokenizer;
 

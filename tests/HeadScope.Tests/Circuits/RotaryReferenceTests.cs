@@ -1,10 +1,6 @@
 using System.Text.Json;
-using HeadScope.Circuits;
-using HeadScope.Tests.Transformers;
-using HeadScope.Transformers;
-using HeadScope.Transformers.Loading;
 
-namespace HeadScope.Tests.Circuits;
+namespace HeadScope.Tests;
 
 /// <summary>A model with rotary positions and shared keys (SmolLM2): Ω depends on the relative position.</summary>
 public class RotaryReferenceTests
@@ -13,7 +9,7 @@ public class RotaryReferenceTests
     public void Contributions_sparse_sets_and_upstream_numbers_equal_the_reference()
     {
         var folder = TestData.Shared("reference", "circuits", "rotary");
-        using var model = TransformerModel.Load(TestData.Shared("models", "smollm2-135m-instruct", "model.gguf"));
+        using var model = Model.Load(TestData.Shared("models", "smollm2-135m-instruct", "model.gguf"));
         using var document = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "rotary.json")));
         using var file = SafetensorsFile.Open(Path.Combine(folder, "rotary.safetensors"));
         int[] tokens = [.. document.RootElement.GetProperty("tokens").EnumerateArray().Select(t => t.GetInt32())];

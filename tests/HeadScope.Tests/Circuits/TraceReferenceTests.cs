@@ -1,7 +1,6 @@
 using System.Text.Json;
-using HeadScope.Circuits;
 
-namespace HeadScope.Tests.Circuits;
+namespace HeadScope.Tests;
 
 public class TraceReferenceTests
 {

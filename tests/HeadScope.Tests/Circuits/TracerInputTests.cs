@@ -1,12 +1,9 @@
-using HeadScope.Circuits;
-using HeadScope.Transformers;
-
-namespace HeadScope.Tests.Circuits;
+namespace HeadScope.Tests;
 
 /// <summary>Prompts and options that cannot be traced, and traces that find nothing.</summary>
 public class TracerInputTests
 {
-    private static readonly Lazy<TransformerModel> Demo = new(() => TransformerModel.Load("demo"));
+    private static readonly Lazy<Model> Demo = new(() => Model.Load("demo"));
 
     private static readonly Lazy<PromptSet> Prompts = new(() => Ioi.Prompts(3).For(Demo.Value));
 

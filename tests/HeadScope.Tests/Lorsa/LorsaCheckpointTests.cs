@@ -1,11 +1,8 @@
 using System.Numerics.Tensors;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using HeadScope.Lorsa;
-using HeadScope.Numerics;
-using HeadScope.Transformers.Loading;
 
-namespace HeadScope.Tests.Lorsa;
+namespace HeadScope.Tests;
 
 public sealed class LorsaCheckpointTests : IDisposable
 {

@@ -1,6 +1,4 @@
-using HeadScope.Lorsa;
-
-namespace HeadScope.Tests.Lorsa;
+namespace HeadScope.Tests;
 
 /// <summary>Forward pass, losses, gradients and training steps against both official codes, run in fp64.</summary>
 public class LorsaExactTests

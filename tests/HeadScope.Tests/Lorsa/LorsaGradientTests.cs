@@ -1,7 +1,4 @@
-using HeadScope.Lorsa;
-using HeadScope.Numerics;
-
-namespace HeadScope.Tests.Lorsa;
+namespace HeadScope.Tests;
 
 /// <summary>The hand-derived gradients against finite differences of an own, plain fp64 forward pass.</summary>
 public class LorsaGradientTests

@@ -1,6 +1,4 @@
-using HeadScope.Lorsa;
-
-namespace HeadScope.Tests.Lorsa;
+namespace HeadScope.Tests;
 
 /// <summary>The start from the attention, step by step, against both official codes.</summary>
 public class LorsaInitializerTests

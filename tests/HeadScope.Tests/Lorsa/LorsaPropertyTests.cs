@@ -1,10 +1,8 @@
 using System.Numerics.Tensors;
 using FsCheck;
 using FsCheck.Fluent;
-using HeadScope.Lorsa;
-using HeadScope.Numerics;
 
-namespace HeadScope.Tests.Lorsa;
+namespace HeadScope.Tests;
 
 /// <summary>What holds for every Lorsa, on random shapes and parameters.</summary>
 public class LorsaPropertyTests

@@ -1,10 +1,6 @@
 using System.Numerics.Tensors;
-using HeadScope.Lorsa;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
-using HeadScope.Transformers.Loading;
 
-namespace HeadScope.Tests.Lorsa;
+namespace HeadScope.Tests;
 
 /// <summary>Reading heads, against the reference and on the demo model, whose heads have known roles.</summary>
 public class LorsaReadingTests
@@ -52,7 +48,7 @@ public class LorsaReadingTests
     [Fact]
     public void Heads_of_a_Lorsa_of_SmolLM2_equal_the_reference()
     {
-        using var model = TransformerModel.Load(TestData.Shared("models", "smollm2-135m-instruct", "model.gguf"));
+        using var model = Model.Load(TestData.Shared("models", "smollm2-135m-instruct", "model.gguf"));
         using var reference = new SmolLm2();
         var lorsa = LorsaModel.Load(TestData.Shared("reference", "lorsa", "eval", "checkpoint_layer12")).For(model);
         foreach (var expected in reference.Json.GetProperty("heads").EnumerateArray())
@@ -81,7 +77,7 @@ public class LorsaReadingTests
     [Fact]
     public void Loss_recovered_equals_the_reference()
     {
-        using var model = TransformerModel.Load(TestData.Shared("models", "smollm2-135m-instruct", "model.gguf"));
+        using var model = Model.Load(TestData.Shared("models", "smollm2-135m-instruct", "model.gguf"));
         using var reference = new SmolLm2();
         var lorsa = LorsaModel.Load(TestData.Shared("reference", "lorsa", "eval", "checkpoint_layer12"));
         var downstream = reference.Json.GetProperty("downstream");
@@ -98,7 +94,7 @@ public class LorsaReadingTests
     [Fact]
     public void Heads_of_known_kind_are_found_in_the_demo_model()
     {
-        using var model = TransformerModel.Load("demo");
+        using var model = Model.Load("demo");
         var random = new Random(4);
         var vocabulary = model.Config.VocabularySize;
         var windows = Enumerable.Range(0, 150).Select(_ =>
@@ -138,7 +134,7 @@ public class LorsaReadingTests
     [Fact]
     public void What_a_head_writes_is_its_output_through_the_unembedding()
     {
-        using var model = TransformerModel.Load("demo");
+        using var model = Model.Load("demo");
         var config = LorsaTrainer.ConfigFor(model, 2, new() { Heads = 64, TopK = 4, ContextLength = 16 });
         var p = new LorsaParameters(config);
         LorsaInitializer.Randomize(p, config, 1, firstCode: true, 1);

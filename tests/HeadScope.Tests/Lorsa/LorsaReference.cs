@@ -1,8 +1,6 @@
 using System.Text.Json;
-using HeadScope.Lorsa;
-using HeadScope.Transformers.Loading;
 
-namespace HeadScope.Tests.Lorsa;
+namespace HeadScope.Tests;
 
 /// <summary>One file of reference numbers with the JSON beside it.</summary>
 internal sealed class LorsaReference : IDisposable

@@ -1,7 +1,4 @@
-using HeadScope.Lorsa;
-using HeadScope.Transformers;
-
-namespace HeadScope.Tests.Lorsa;
+namespace HeadScope.Tests;
 
 public class LorsaRotaryTests
 {

@@ -1,7 +1,6 @@
 using System.Globalization;
-using HeadScope.Lorsa;
 
-namespace HeadScope.Tests.Lorsa;
+namespace HeadScope.Tests;
 
 public class LorsaScheduleTests
 {

@@ -1,8 +1,4 @@
-using HeadScope.Lorsa;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
-
-namespace HeadScope.Tests.Lorsa;
+namespace HeadScope.Tests;
 
 public sealed class LorsaTrainerTests : IDisposable
 {
@@ -64,7 +60,7 @@ public sealed class LorsaTrainerTests : IDisposable
     [Fact]
     public void A_training_cancelled_while_it_evaluates_loses_neither_steps_nor_points()
     {
-        using var model = TransformerModel.Load("demo");
+        using var model = Model.Load("demo");
         var random = new Random(1);
         var windows = Enumerable.Range(0, 40).Select(_ => Enumerable.Range(0, 16).Select(_ => random.Next(2000)).ToArray()).ToArray();
         LorsaTrainingOptions Options(string? where) => new()
@@ -130,7 +126,7 @@ public sealed class LorsaTrainerTests : IDisposable
     {
         var path = Path.Combine(folder, "corpus.jsonl");
         File.WriteAllText(path, "{\"text\": \"The capital of France is Paris.\"}\n\n{\"texts\": 1}\n");
-        using var model = TransformerModel.Load("demo");
+        using var model = Model.Load("demo");
         var error = Assert.Throws<InvalidDataException>(() => LorsaTrainer.Train(
             model, 1, LorsaCorpus.FromFile(path), new() { Heads = 64, TopK = 4, ContextLength = 16, HeldOutSequences = 0 }, cancellationToken: TestContext.Current.CancellationToken));
         Assert.Contains("corpus.jsonl', line 3", error.Message, StringComparison.Ordinal);
@@ -139,7 +135,7 @@ public sealed class LorsaTrainerTests : IDisposable
     [Fact]
     public void A_corpus_that_is_too_short_is_refused()
     {
-        using var model = TransformerModel.Load("demo");
+        using var model = Model.Load("demo");
         Assert.Equal(128, LorsaTrainer.ConfigFor(model, 1, new()).ContextLength);
         var error = Assert.Throws<InvalidDataException>(() => LorsaTrainer.Train(
             model, 1, new[] { "Too short." }, new() { Heads = 64, TopK = 4 }, cancellationToken: TestContext.Current.CancellationToken));
@@ -149,7 +145,7 @@ public sealed class LorsaTrainerTests : IDisposable
     [Fact]
     public void Training_on_the_demo_model_explains_variance_it_was_not_trained_on()
     {
-        using var model = TransformerModel.Load("demo");
+        using var model = Model.Load("demo");
         var words = new[] { "river", "Paris", "the", "king", "of", "blue", "a", "house", "France", "city", "one", "two", "three", "and" };
         var random = new Random(1);
         var texts = Enumerable.Range(0, 300).Select(_ => string.Join(' ', Enumerable.Range(0, 40).Select(_ => words[random.Next(words.Length)]))).ToArray();

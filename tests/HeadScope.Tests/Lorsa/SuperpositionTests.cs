@@ -1,6 +1,4 @@
-using HeadScope.Lorsa;
-
-namespace HeadScope.Tests.Lorsa;
+namespace HeadScope.Tests;
 
 public class SuperpositionTests
 {

@@ -1,8 +1,4 @@
-using HeadScope.Maps;
-using HeadScope.Transformers;
-using HeadScope.Transformers.Loading;
-
-namespace HeadScope.Tests.Maps;
+namespace HeadScope.Tests;
 
 /// <summary>The demo model with one number missing: the error says which weight it is in.</summary>
 public sealed class DamagedWeightsTests : IDisposable
@@ -28,7 +24,7 @@ public sealed class DamagedWeightsTests : IDisposable
     public void A_missing_number_of_an_embedding_names_the_token()
     {
         int token;
-        using (var demo = TransformerModel.Load("demo"))
+        using (var demo = Model.Load("demo"))
         {
             token = demo.Tokenizer.Encode(" France")[0];
         }
@@ -40,7 +36,7 @@ public sealed class DamagedWeightsTests : IDisposable
 
     private static string Error(Action action) => Assert.Throws<InvalidDataException>(action).Message;
 
-    private TransformerModel Damaged(string tensor, int at)
+    private Model Damaged(string tensor, int at)
     {
         var demo = Path.Combine(TestData.Repository, "data", "models", "demo");
         foreach (var file in Directory.GetFiles(demo).Where(f => Path.GetExtension(f) is ".json" or ".txt"))
@@ -55,13 +51,13 @@ public sealed class DamagedWeightsTests : IDisposable
             var values = source.Read(name);
             if (name == tensor)
             {
-                HeadScope.Numerics.TensorSpans.AsFlatSpan(values)[at] = float.NaN;
+                TensorSpans.AsFlatSpan(values)[at] = float.NaN;
             }
 
             writer.Add(name, values);
         }
 
         writer.Save(Path.Combine(folder, "model.safetensors"));
-        return TransformerModel.Load(folder);
+        return Model.Load(folder);
     }
 }

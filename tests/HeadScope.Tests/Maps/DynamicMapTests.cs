@@ -1,9 +1,6 @@
 using System.Text.Json;
-using HeadScope.Maps;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
 
-namespace HeadScope.Tests.Maps;
+namespace HeadScope.Tests;
 
 public class DynamicMapTests
 {
@@ -19,7 +16,7 @@ public class DynamicMapTests
     public void A_tiny_model_has_the_reference_s_dynamic_scores(string name, int allowed)
     {
         var folder = TestData.Shared("reference", "maps", name);
-        using var model = TransformerModel.Load(folder);
+        using var model = Model.Load(folder);
         using var golden = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "golden.json")));
         var dynamic = golden.RootElement.GetProperty("dynamic");
         TokenPair[] pairs = [.. golden.RootElement.GetProperty("pairs").EnumerateArray().Select(
@@ -100,7 +97,7 @@ public class DynamicMapTests
     [Fact]
     public void The_demo_model_s_dynamic_scores_follow_its_static_ones()
     {
-        using var model = TransformerModel.Load("demo");
+        using var model = Model.Load("demo");
         var map = DynamicMap.Score(model, [Relations.CountryToCapital, Relations.NameCopying]);
         Assert.Equal(2, map.Relations.Count);
         var capitals = map["country_to_capital"];
@@ -117,7 +114,7 @@ public class DynamicMapTests
     [Fact]
     public void Bad_templates_are_named()
     {
-        using var model = TransformerModel.Load("demo");
+        using var model = Model.Load("demo");
         string Message(params string[] templates) => Assert.Throws<ArgumentException>(
             () => DynamicMap.Score(model, [Relations.CountryToCapital], new DynamicOptions { Templates = templates })).Message;
         Assert.Contains("one <X>", Message("No place"), StringComparison.Ordinal);

@@ -1,8 +1,6 @@
 using System.Text.Json;
-using HeadScope.Maps;
-using HeadScope.Transformers;
 
-namespace HeadScope.Tests.Maps;
+namespace HeadScope.Tests;
 
 public class HeadAblationTests
 {
@@ -12,7 +10,7 @@ public class HeadAblationTests
     public void A_tiny_model_loses_what_the_reference_s_loses(string name)
     {
         var folder = TestData.Shared("reference", "maps", name);
-        using var model = TransformerModel.Load(folder);
+        using var model = Model.Load(folder);
         using var golden = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "golden.json")));
         var causal = golden.RootElement.GetProperty("causal");
         TokenPair[] pairs = [.. causal.GetProperty("pairs").EnumerateArray().Select(
@@ -62,7 +60,7 @@ public class HeadAblationTests
     [Fact]
     public void The_demo_model_needs_its_heads_more_than_random_ones()
     {
-        using var model = TransformerModel.Load("demo");
+        using var model = Model.Load("demo");
         var options = new AblationOptions { Heads = 3, RandomRuns = 3, ControlTasks = 2, Seed = 4 };
         var result = HeadAblation.Run(model, Relations.CountryToCapital, options);
         Assert.Equal(PromptTemplates.Ablation("country_to_capital"), result.Template);
@@ -86,7 +84,7 @@ public class HeadAblationTests
     [Fact]
     public void The_last_token_alone_gives_what_a_full_pass_gives()
     {
-        using var model = TransformerModel.Load("demo");
+        using var model = Model.Load("demo");
         var relation = TokenRelation.From(Relations.CountryToLanguage, model.Tokenizer);
         var prompts = Prompts.Of("The official language of <X> is", relation.Pairs, model.Tokenizer);
         Head[] heads = [new(0, 3), new(1, 2), new(3, 7)];
@@ -99,7 +97,7 @@ public class HeadAblationTests
                 Hooks = [.. heads.Select(h => new ActivationHook(
                     $"blocks.{h.Layer}.attn.hook_z", z => z.At(0, z.Lengths[0] - 1, h.Index).Clear()))],
             });
-            right += HeadScope.Numerics.TensorSpans.AsFlatSpan(pass.Logits!).ToArray().Index().MaxBy(l => l.Item).Index == relation.Pairs[i].TargetToken ? 1 : 0;
+            right += TensorSpans.AsFlatSpan(pass.Logits!).ToArray().Index().MaxBy(l => l.Item).Index == relation.Pairs[i].TargetToken ? 1 : 0;
         }
 
         var meter = new AccuracyMeter(model, prompts, [.. relation.Pairs.Select(p => p.TargetToken)], 10, AblationKind.Zero, CancellationToken.None);
@@ -110,13 +108,13 @@ public class HeadAblationTests
     [Fact]
     public void A_relation_without_a_prompt_is_named()
     {
-        using var model = TransformerModel.Load("demo");
+        using var model = Model.Load("demo");
         var mine = Relations.CountryToCapital with { Name = "mine" };
         var error = Assert.Throws<ArgumentException>(() => HeadAblation.Run(model, mine));
         Assert.Contains("No prompt ships for the relation 'mine'", error.Message, StringComparison.Ordinal);
     }
 
-    private static AccuracyMeter Meter(TransformerModel model, string template, TokenPair[] pairs, AblationKind kind, int batch) => new(
+    private static AccuracyMeter Meter(Model model, string template, TokenPair[] pairs, AblationKind kind, int batch) => new(
         model,
         new Prompts(template, [.. pairs.Select(p => template.Replace("<X>", p.Source, StringComparison.Ordinal).Split(' ').Select(int.Parse).ToArray())], []),
         [.. pairs.Select(p => p.TargetToken)],

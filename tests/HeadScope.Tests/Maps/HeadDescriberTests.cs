@@ -1,8 +1,6 @@
-using HeadScope.Maps;
-using HeadScope.Transformers;
 using Microsoft.Extensions.AI;
 
-namespace HeadScope.Tests.Maps;
+namespace HeadScope.Tests;
 
 public class HeadDescriberTests
 {
@@ -51,7 +49,7 @@ public class HeadDescriberTests
     [Fact]
     public void A_relation_of_the_map_is_named_with_pairs_that_hit()
     {
-        using var model = TransformerModel.Load("demo");
+        using var model = Model.Load("demo");
         var map = HeadMap.Score(model, Relations.All);
         var strongest = map.Top(1).MaxBy(s => s.Score);
         var description = HeadDescriber.Describe(model, strongest.Head, map);

@@ -1,9 +1,6 @@
 using System.Text.Json;
-using HeadScope.Maps;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
 
-namespace HeadScope.Tests.Maps;
+namespace HeadScope.Tests;
 
 /// <summary>Static scores against the authors' own code; shared/reference/maps says how exact they have to be.</summary>
 public class HeadMapReferenceTests
@@ -21,7 +18,7 @@ public class HeadMapReferenceTests
     public void A_tiny_model_has_the_reference_s_hits_exactly(string name)
     {
         var folder = TestData.Shared("reference", "maps", name);
-        using var model = TransformerModel.Load(folder);
+        using var model = Model.Load(folder);
         using var golden = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "golden.json")));
         var relation = new TokenRelation("tiny", "", [.. golden.RootElement.GetProperty("pairs").EnumerateArray().Select(
             p => new TokenPair(p[0].ToString(), p[1].ToString(), p[0].GetInt32(), p[1].GetInt32()))], []);

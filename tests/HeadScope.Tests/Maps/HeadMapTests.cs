@@ -1,12 +1,8 @@
-using HeadScope.Maps;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
-
-namespace HeadScope.Tests.Maps;
+namespace HeadScope.Tests;
 
 public class HeadMapTests
 {
-    private static readonly Lazy<TransformerModel> DemoModel = new(() => TransformerModel.Load("demo"));
+    private static readonly Lazy<Model> DemoModel = new(() => Model.Load("demo"));
 
     private static readonly Lazy<HeadMap> DemoMap = new(() => HeadMap.Score(DemoModel.Value, Relations.All));
 

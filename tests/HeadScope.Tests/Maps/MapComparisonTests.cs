@@ -1,7 +1,6 @@
 using System.Numerics.Tensors;
-using HeadScope.Maps;
 
-namespace HeadScope.Tests.Maps;
+namespace HeadScope.Tests;
 
 public class MapComparisonTests
 {

@@ -1,16 +1,14 @@
 using System.Text.Json;
-using HeadScope.Maps;
-using HeadScope.Transformers;
 
-namespace HeadScope.Tests.Maps;
+namespace HeadScope.Tests;
 
 /// <summary>The real model of the reference data, loaded once.</summary>
 internal static class ReferenceModels
 {
-    private static readonly Lazy<TransformerModel> Lazy =
-        new(() => TransformerModel.Load(TestData.Shared("models", "smollm2-135m-instruct", "model.gguf")));
+    private static readonly Lazy<Model> Lazy =
+        new(() => Model.Load(TestData.Shared("models", "smollm2-135m-instruct", "model.gguf")));
 
-    public static TransformerModel SmolLm2 => Lazy.Value;
+    public static Model SmolLm2 => Lazy.Value;
 
     /// <summary>A relation of the reference data, as published.</summary>
     public static Relation Relation(string name)

@@ -1,6 +1,4 @@
-using HeadScope.Maps;
-
-namespace HeadScope.Tests.Maps;
+namespace HeadScope.Tests;
 
 public class RelationsTests
 {

@@ -1,13 +1,10 @@
 using System.Text.Json;
-using HeadScope.Maps;
-using HeadScope.Numerics;
-using HeadScope.Transformers;
 
-namespace HeadScope.Tests.Maps;
+namespace HeadScope.Tests;
 
 public class SalientOperationsTests
 {
-    private static readonly Lazy<TransformerModel> DemoModel = new(() => TransformerModel.Load("demo"));
+    private static readonly Lazy<Model> DemoModel = new(() => Model.Load("demo"));
 
     [Theory]
     [InlineData("tiny-gpt2")]
@@ -15,7 +12,7 @@ public class SalientOperationsTests
     public void A_tiny_model_has_the_reference_s_operations(string name)
     {
         var folder = TestData.Shared("reference", "maps", name);
-        using var model = TransformerModel.Load(folder);
+        using var model = Model.Load(folder);
         using var golden = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "golden.json")));
         var salient = golden.RootElement.GetProperty("salient");
         foreach (var group in salient.GetProperty("results").EnumerateArray().GroupBy(r => r.GetProperty("first_mlp").GetBoolean()))
@@ -98,7 +95,7 @@ public class SalientOperationsTests
         }
     }
 
-    private static void RequireSame(IReadOnlyList<JsonElement> expected, TransformerModel model, int tokens)
+    private static void RequireSame(IReadOnlyList<JsonElement> expected, Model model, int tokens)
     {
         Head[] heads = [.. expected.Select(e => new Head(e.GetProperty("layer").GetInt32(), e.GetProperty("head").GetInt32()))];
         var options = new SalientOperationsOptions { Tokens = tokens, FirstMlp = expected[0].GetProperty("first_mlp").GetBoolean() };

@@ -1,9 +1,7 @@
 using FsCheck;
 using FsCheck.Fluent;
-using HeadScope.Maps;
-using HeadScope.Numerics;
 
-namespace HeadScope.Tests.Maps;
+namespace HeadScope.Tests;
 
 public class TargetRankingTests
 {

@@ -1,7 +1,6 @@
 using System.Numerics;
-using HeadScope.Numerics;
 
-namespace HeadScope.Tests.Numerics;
+namespace HeadScope.Tests;
 
 public class ElementwiseTests
 {

@@ -1,7 +1,7 @@
 using FsCheck;
 using FsCheck.Fluent;
 
-namespace HeadScope.Tests.Numerics;
+namespace HeadScope.Tests;
 
 /// <summary>Seeded numbers for the tests of this folder, and how a property over them is checked.</summary>
 internal static class RandomNumbers

@@ -1,6 +1,4 @@
-using HeadScope.Numerics;
-
-namespace HeadScope.Tests.Numerics;
+namespace HeadScope.Tests;
 
 public class TopKTests
 {

@@ -1,0 +1,382 @@
+using System.Collections.Frozen;
+using System.Text;
+
+namespace HeadScope;
+
+/// <summary>
+/// A byte-level BPE tokenizer, as GPT-2, Pythia, Phi-2, Llama 3, Qwen 2 and SmolLM have it: text to token ids and back, equal to
+/// the Hugging Face tokenizers library id for id. An instance can be used by any number of threads.
+/// </summary>
+/// <remarks>
+/// Encoding finds the added tokens, brings the text between them into normal form where the file asks for it, cuts it into words,
+/// writes each word in bytes and merges these by rank. Lone surrogates, which no encoder can express, count as U+FFFD.
+/// </remarks>
+public sealed class Tokenizer
+{
+    private readonly TokenizerDefinition _definition;
+    private readonly BytePairEncoder _encoder;
+    private readonly WordCache _cache = new();
+    private readonly AddedTokenFinder? _addedAsWritten;
+    private readonly AddedTokenFinder? _addedNormalized;
+    private readonly Dictionary<string, int> _addedIds;
+    private readonly string?[] _entries;
+
+    internal Tokenizer(TokenizerDefinition definition)
+    {
+        _definition = definition;
+        _encoder = new BytePairEncoder(definition);
+        var added = definition.AddedTokens.Where(token => token.Content.Length > 0).ToArray();
+        _addedIds = new(StringComparer.Ordinal);
+        foreach (var token in added)
+        {
+            if (!_addedIds.TryAdd(token.Content, token.Id))
+            {
+                throw new InvalidDataException($"{definition.Source}: '{token.Content}' is among the added tokens twice.");
+            }
+        }
+
+        _entries = Entries(definition, added);
+        SpecialTokens = added.Where(token => token.Special).Select(token => token.Id).ToFrozenSet();
+        _addedAsWritten = Finder(added.Where(token => !token.Normalized));
+        _addedNormalized = Finder(added.Where(token => token.Normalized).Select(token => token with { Content = Normalize(token.Content) }));
+    }
+
+    /// <summary>One more than the largest token id.</summary>
+    public int VocabularySize => _entries.Length;
+
+    /// <summary>The token a text begins with, if the tokenizer has one. <see cref="Encode"/> adds it where the template says so.</summary>
+    public int? BeginningOfText => _definition.BeginningOfText;
+
+    /// <summary>The token a text ends with, if the tokenizer has one.</summary>
+    public int? EndOfText => _definition.EndOfText;
+
+    /// <summary>The tokens that <see cref="Decode"/> can leave out, such as <c>&lt;|endoftext|&gt;</c>.</summary>
+    public IReadOnlySet<int> SpecialTokens { get; }
+
+    /// <summary>Loads the tokenizer of a model without the model: a folder needs to hold nothing else, and from the hub nothing else is fetched.</summary>
+    /// <param name="nameOrPath">What <see cref="Model.Load"/> takes, or the path of a tokenizer.json.</param>
+    /// <param name="hub">Where the hub and the cache are; null for what the environment says.</param>
+    /// <param name="progress">Gets the bytes of a download.</param>
+    /// <param name="cancellationToken">Stops a download; what has arrived is kept.</param>
+    /// <returns>The tokenizer.</returns>
+    /// <exception cref="FileNotFoundException">There is no such file, folder or model, or no tokenizer with it.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged.</exception>
+    /// <exception cref="NotSupportedException">The tokenizer is not byte-level BPE.</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public static Tokenizer Load(
+        string nameOrPath,
+        HubOptions? hub = null,
+        IProgress<WorkProgress>? progress = null,
+        CancellationToken cancellationToken = default)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(nameOrPath);
+        if (File.Exists(nameOrPath) && nameOrPath.EndsWith(".json", StringComparison.OrdinalIgnoreCase))
+        {
+            return new(TokenizerJson.Read(nameOrPath, TokenizerSettings.OfFolder(Path.GetDirectoryName(Path.GetFullPath(nameOrPath))!)));
+        }
+
+        var files = ModelFiles.ResolveTokenizer(nameOrPath, hub, progress, cancellationToken);
+        if (files.GgufPath is null)
+        {
+            return FromFolder(files.Folder!);
+        }
+
+        using var gguf = GgufFile.Open(files.GgufPath);
+        return FromGguf(gguf.Metadata, files.GgufPath);
+    }
+
+    /// <summary>Reads a tokenizer.json file.</summary>
+    /// <param name="path">The file.</param>
+    /// <exception cref="FileNotFoundException">The file is not there.</exception>
+    /// <exception cref="InvalidDataException">The file is damaged: not JSON, a key missing, a merge of unknown entries.</exception>
+    /// <exception cref="NotSupportedException">The file asks for something other than byte-level BPE, such as SentencePiece.</exception>
+    public static Tokenizer FromJson(string path) => new(TokenizerJson.Read(path, new TokenizerSettings()));
+
+    /// <summary>Reads the older pair of files.</summary>
+    /// <param name="vocabPath">vocab.json: entries and their ids.</param>
+    /// <param name="mergesPath">merges.txt: one merge a line.</param>
+    /// <param name="tokenizerConfigPath">
+    /// tokenizer_config.json: which tokens are special, and whose pattern to use; without it, GPT-2's.
+    /// </param>
+    /// <exception cref="FileNotFoundException">A file is not there.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged, or the two do not belong together.</exception>
+    /// <exception cref="NotSupportedException">The settings name a tokenizer class that is not byte-level BPE.</exception>
+    public static Tokenizer FromVocabularyAndMerges(string vocabPath, string mergesPath, string? tokenizerConfigPath = null) =>
+        new(VocabularyFile.Read(vocabPath, mergesPath, TokenizerSettings.Read(tokenizerConfigPath)));
+
+    /// <summary>
+    /// Reads the tokenizer of a model folder: tokenizer.json, else vocab.json and merges.txt; tokenizer_config.json beside them
+    /// says which tokens begin and end a text.
+    /// </summary>
+    /// <param name="folder">The folder.</param>
+    /// <exception cref="FileNotFoundException">The folder has no such files.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged.</exception>
+    /// <exception cref="NotSupportedException">The tokenizer is not byte-level BPE.</exception>
+    public static Tokenizer FromFolder(string folder)
+    {
+        var json = Path.Combine(folder, "tokenizer.json");
+        var vocabulary = Path.Combine(folder, "vocab.json");
+        var merges = Path.Combine(folder, "merges.txt");
+        if (File.Exists(json))
+        {
+            return new(TokenizerJson.Read(json, TokenizerSettings.OfFolder(folder)));
+        }
+
+        if (File.Exists(vocabulary) && File.Exists(merges))
+        {
+            return new(VocabularyFile.Read(vocabulary, merges, TokenizerSettings.OfFolder(folder)));
+        }
+
+        if (File.Exists(Path.Combine(folder, "tokenizer.model")))
+        {
+            throw new NotSupportedException(
+                $"{folder} has a SentencePiece tokenizer (tokenizer.model) only, which is not supported; pass token ids.");
+        }
+
+        throw new FileNotFoundException($"{folder} has neither tokenizer.json nor vocab.json with merges.txt.", json);
+    }
+
+    /// <summary>Reads the tokenizer in the metadata of a GGUF file.</summary>
+    /// <param name="metadata">The file's keys and values; of these, tokenizer.ggml.*.</param>
+    /// <param name="source">What to call the file in messages.</param>
+    /// <exception cref="InvalidDataException">A key is missing or has a value of the wrong kind.</exception>
+    /// <exception cref="NotSupportedException">The tokenizer is not byte-level BPE, or tokenizer.ggml.pre is unknown.</exception>
+    public static Tokenizer FromGguf(IReadOnlyDictionary<string, object> metadata, string source = "GGUF metadata") =>
+        new(GgufTokenizer.Read(metadata, source));
+
+    /// <summary>The token ids of a text. Special tokens written in the text are recognised.</summary>
+    /// <param name="text">Any text.</param>
+    /// <param name="addSpecialTokens">Whether to add what the tokenizer's template puts around a text (for Llama 3, its first token).</param>
+    public int[] Encode(string text, bool addSpecialTokens = true)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        var run = new Run(this, specialIsText: false);
+        run.Append(addSpecialTokens ? _definition.Prefix : []);
+        run.Encode(text);
+        run.Append(addSpecialTokens ? _definition.Suffix : []);
+        return run.Ids;
+    }
+
+    /// <summary>
+    /// The token ids of a text in which special tokens have no meaning: <c>&lt;|endoftext|&gt;</c> written in it is encoded letter by
+    /// letter like any other text. Nothing is added.
+    /// </summary>
+    /// <param name="text">Any text, for instance one that a stranger wrote.</param>
+    public int[] EncodeOrdinary(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        var run = new Run(this, specialIsText: true);
+        run.Encode(text);
+        return run.Ids;
+    }
+
+    /// <summary>
+    /// The text of token ids. Bytes that are not whole characters become U+FFFD, one for each maximal subpart, as the WHATWG
+    /// Encoding Standard has it.
+    /// </summary>
+    /// <param name="ids">Token ids.</param>
+    /// <param name="skipSpecialTokens">Whether to leave out <see cref="SpecialTokens"/>.</param>
+    /// <exception cref="ArgumentOutOfRangeException">An id is not in the vocabulary.</exception>
+    public string Decode(ReadOnlySpan<int> ids, bool skipSpecialTokens = false)
+    {
+        var bytes = new List<byte>(4 * ids.Length);
+        for (var i = 0; i < ids.Length; i++)
+        {
+            if (EntryOf(ids[i]) is not { } entry)
+            {
+                throw new ArgumentOutOfRangeException(
+                    nameof(ids),
+                    $"Token {ids[i]} at position {i} is not in the vocabulary of {_definition.Source} (0 to {VocabularySize - 1}).");
+            }
+
+            if (!(skipSpecialTokens && SpecialTokens.Contains(ids[i])))
+            {
+                ByteSymbols.AppendBytes(entry, bytes);
+            }
+        }
+
+        return Encoding.UTF8.GetString(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(bytes));
+    }
+
+    /// <summary>
+    /// One token as text, for labels: with U+FFFD where its bytes are no whole character. A model's embedding may have more rows than
+    /// the tokenizer has tokens; those are named by their number, in brackets.
+    /// </summary>
+    /// <param name="id">A token id, 0 or more.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The id is negative.</exception>
+    public string TokenText(int id)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(id);
+        return EntryOf(id) is null
+            ? string.Create(System.Globalization.CultureInfo.InvariantCulture, $"[unused {id}]")
+            : Decode([id]);
+    }
+
+    /// <summary>The id of a vocabulary entry, written as the vocabulary has it (a leading space is Ġ); null when there is none.</summary>
+    /// <param name="piece">The entry.</param>
+    public int? TokenId(string piece) =>
+        _addedIds.TryGetValue(piece, out var id) || _definition.Vocabulary.TryGetValue(piece, out id) ? id : null;
+
+    private string? EntryOf(int id) => (uint)id < (uint)_entries.Length ? _entries[id] : null;
+
+    private string Normalize(string text) => _definition.Compose ? CanonicalComposition.Normalize(text) : text;
+
+    private static AddedTokenFinder? Finder(IEnumerable<AddedToken> tokens) =>
+        tokens.ToArray() is { Length: > 0 } some ? new AddedTokenFinder(some) : null;
+
+    /// <summary>The entry of each id; null where there is none.</summary>
+    private static string?[] Entries(TokenizerDefinition definition, IReadOnlyList<AddedToken> added)
+    {
+        // Far beyond any vocabulary: a damaged number must not take all memory.
+        const int MostTokens = 1 << 24;
+        var all = definition.Vocabulary
+            .Select(entry => (entry.Key, entry.Value))
+            .Concat(added.Select(token => (Key: token.Content, Value: token.Id)))
+            .Concat(definition.Prefix.Concat(definition.Suffix).Select(id => (Key: string.Empty, Value: id)));
+        var size = all.Max(entry => entry.Value) + 1;
+        if (size > MostTokens || size <= 0)
+        {
+            throw new InvalidDataException($"{definition.Source}: the token id {size - 1} is larger than any vocabulary.");
+        }
+
+        var entries = new string?[size];
+        foreach (var (entry, id) in all)
+        {
+            if (entry.Length == 0 && entries[id] is null)
+            {
+                throw new InvalidDataException($"{definition.Source}: the template uses token {id}, which has no entry.");
+            }
+
+            if (entry.Length > 0 && entries[id] is { } other && other != entry)
+            {
+                throw new InvalidDataException($"{definition.Source}: '{other}' and '{entry}' have the same token id {id}.");
+            }
+
+            entries[id] ??= entry;
+        }
+
+        foreach (var token in added)
+        {
+            if (definition.Vocabulary.TryGetValue(token.Content, out var id) && id != token.Id)
+            {
+                throw new InvalidDataException(
+                    $"{definition.Source}: '{token.Content}' is token {id} in the vocabulary and {token.Id} in the added tokens.");
+            }
+        }
+
+        return entries;
+    }
+
+    /// <summary>One encoding at work: its output and the buffers that only it uses.</summary>
+    private sealed class Run(Tokenizer tokenizer, bool specialIsText)
+    {
+        private readonly SplitPattern.Scratch _scratch = new();
+        private readonly BytePairEncoder.Workspace _workspace = new();
+        private readonly List<(int Start, int End)>[] _pieces =
+            [.. tokenizer._definition.Steps.Select(_ => new List<(int Start, int End)>())];
+
+        private readonly List<int> _ids = [];
+
+        /// <summary>The ids so far.</summary>
+        public int[] Ids => [.. _ids];
+
+        public void Append(IReadOnlyList<int> ids) => _ids.AddRange(ids);
+
+        public void Encode(string text)
+        {
+            text = WithoutLoneSurrogates(text);
+            if (tokenizer._addedAsWritten is not { } finder)
+            {
+                EncodeNormalized(tokenizer.Normalize(text));
+                return;
+            }
+
+            foreach (var part in finder.Split(text, specialIsText))
+            {
+                if (part.Token is { } token)
+                {
+                    _ids.Add(token.Id);
+                }
+                else
+                {
+                    EncodeNormalized(tokenizer.Normalize(text[part.Start..part.End]));
+                }
+            }
+        }
+
+        private void EncodeNormalized(string text)
+        {
+            if (tokenizer._addedNormalized is not { } finder)
+            {
+                Cut(text, 0);
+                return;
+            }
+
+            foreach (var part in finder.Split(text, specialIsText))
+            {
+                if (part.Token is { } token)
+                {
+                    _ids.Add(token.Id);
+                }
+                else
+                {
+                    Cut(text.AsSpan(part.Start, part.End - part.Start), 0);
+                }
+            }
+        }
+
+        private void Cut(ReadOnlySpan<char> text, int step)
+        {
+            if (text.IsEmpty)
+            {
+                return;
+            }
+
+            if (step == tokenizer._definition.PrefixSpaceBefore && text[0] != ' ')
+            {
+                text = string.Concat(" ", text);
+            }
+
+            if (step == _pieces.Length)
+            {
+                EncodeWord(text);
+                return;
+            }
+
+            tokenizer._definition.Steps[step].Split(text, _scratch, _pieces[step]);
+            foreach (var (start, end) in _pieces[step])
+            {
+                Cut(text[start..end], step + 1);
+            }
+        }
+
+        private void EncodeWord(ReadOnlySpan<char> word)
+        {
+            if (tokenizer._cache.Find(word, out var slot) is { } known)
+            {
+                _ids.AddRange(known);
+                return;
+            }
+
+            var tokens = tokenizer._encoder.Encode(word, _workspace);
+            tokenizer._cache.Add(slot, word, tokens);
+            _ids.AddRange(tokens);
+        }
+
+        private static string WithoutLoneSurrogates(string text)
+        {
+            if (text.AsSpan().IndexOfAnyInRange('\uD800', '\uDFFF') < 0)
+            {
+                return text;
+            }
+
+            var whole = new StringBuilder(text.Length);
+            foreach (var rune in text.EnumerateRunes())
+            {
+                whole.Append(rune.ToString());
+            }
+
+            return whole.ToString();
+        }
+    }
+}

@@ -1,0 +1,368 @@
+using System.Buffers.Binary;
+using System.Numerics.Tensors;
+using System.Text;
+using FsCheck;
+using FsCheck.Fluent;
+
+namespace HeadScope.Tests;
+
+public sealed class SafetensorsTests : IDisposable
+{
+    private readonly TemporaryFolder folder = new();
+
+    public void Dispose() => folder.Dispose();
+
+    [Fact]
+    public void Tensors_metadata_and_integers_come_back()
+    {
+        var writer = new SafetensorsWriter();
+        writer.Add("b", Tensor.Create([1f, 2, 3, 4, 5, 6], [2, 3]));
+        writer.Add("ids", [2, 2], new long[] { 1, -2, long.MaxValue, 4 });
+        writer.Add("scalar", [], (_, destination) => destination[0] = 7.5f);
+        writer.Add("nothing", Tensor.Create(Array.Empty<float>(), [0, 4]));
+        writer.Add("half \"ü\"", Tensor.Create([1f / 3, -65504], [2]), "F16");
+        writer.Metadata["made"] = "for a test\n";
+        writer.Save(folder["x.safetensors"]);
+
+        using var file = SafetensorsFile.Open(folder["x.safetensors"]);
+        Assert.Equal(5, file.Tensors.Count);
+        Assert.Equal([2L, 3], file.Tensors["b"].Shape);
+        Assert.Equal([1f, 2, 3, 4, 5, 6], file.Read("b").ToArray());
+        Assert.Equal([1L, -2, long.MaxValue, 4], file.ReadInt64("ids"));
+        Assert.Empty(file.Tensors["scalar"].Shape);
+        Assert.Equal([7.5f], file.Read("scalar").ToArray());
+        Assert.Equal(0, file.Read("nothing").FlattenedLength);
+        Assert.Equal([(float)(Half)(1f / 3), -65504], file.Read("half \"ü\"").ToArray());
+        Assert.Equal("for a test\n", file.Metadata["made"]);
+        Assert.Equal(0, BitConverter.ToInt64(File.ReadAllBytes(folder["x.safetensors"]), 0) % 8);
+    }
+
+    [Fact]
+    public void A_strided_view_is_written_in_its_own_order()
+    {
+        var tensor = Tensor.Create([1f, 2, 3, 4, 5, 6], [2, 3]);
+        SafetensorsWriter.Write(folder["x.safetensors"], new Dictionary<string, Tensor<float>>
+        {
+            ["transposed"] = Tensor.Transpose(tensor),
+            ["columns"] = tensor.Slice(0..2, 1..3),
+        });
+        using var file = SafetensorsFile.Open(folder["x.safetensors"]);
+        Assert.Equal([1f, 4, 2, 5, 3, 6], file.Read("transposed").ToArray());
+        Assert.Equal([2f, 3, 5, 6], file.Read("columns").ToArray());
+    }
+
+    [Fact]
+    public void A_tensor_with_lengths_of_one_is_written_whole()
+    {
+        // The scale of a norm is [batch, position, 1].
+        SafetensorsWriter.Write(folder["x.safetensors"], new Dictionary<string, Tensor<float>>
+        {
+            ["scale"] = Tensor.Create([1f, 2, 3], [1, 3, 1]),
+            ["one"] = Tensor.Create([4f], [1, 1, 1]),
+        });
+        using var file = SafetensorsFile.Open(folder["x.safetensors"]);
+        Assert.Equal([1L, 3, 1], file.Tensors["scale"].Shape);
+        Assert.Equal([1f, 2, 3], file.Read("scale").ToArray());
+        Assert.Equal([4f], file.Read("one").ToArray());
+    }
+
+    [Fact]
+    public void What_is_written_and_read_is_the_same_for_any_names_shapes_and_types()
+    {
+        var text = ArbMap.Default.GeneratorFor<NonNull<string>>().Select(t => t.Get)
+            .Where(t => t.EnumerateRunes().All(rune => rune != Rune.ReplacementChar) && t != "__metadata__");
+        var shape = Gen.Choose(0, 5).ListOf().Where(lengths => lengths.Count <= 4);
+        var tensor = from name in text
+                     from lengths in shape
+                     from type in Gen.Elements("F32", "F16", "BF16", "I64")
+                     from seed in Gen.Choose(0, int.MaxValue)
+                     select (Name: name, Lengths: lengths.Select(l => (long)l).ToArray(), Type: type, Seed: seed);
+        var all = from tensors in tensor.ListOf()
+                  from key in text
+                  from value in text
+                  select (Tensors: tensors.DistinctBy(t => t.Name).ToList(), Key: key, Value: value);
+        var path = folder["random.safetensors"];
+        Check.QuickThrowOnFailure(Prop.ForAll(all.ToArbitrary(), given =>
+        {
+            var writer = new SafetensorsWriter();
+            writer.Metadata[given.Key] = given.Value;
+            var floats = new Dictionary<string, float[]>();
+            var integers = new Dictionary<string, long[]>();
+            foreach (var (name, lengths, type, seed) in given.Tensors)
+            {
+                var random = new Random(seed);
+                var count = (int)lengths.Aggregate(1L, (a, b) => a * b);
+                if (type == "I64")
+                {
+                    integers[name] = [.. Enumerable.Range(0, count).Select(_ => random.NextInt64(long.MinValue, long.MaxValue))];
+                    writer.Add(name, lengths, integers[name]);
+                }
+                else
+                {
+                    // Whole numbers up to 128 are exact in every type.
+                    floats[name] = [.. Enumerable.Range(0, count).Select(_ => (float)random.Next(-128, 129))];
+                    var values = floats[name];
+                    writer.Add(name, lengths, (start, destination) => values.AsSpan((int)start, destination.Length).CopyTo(destination), type);
+                }
+            }
+
+            writer.Save(path);
+            using var file = SafetensorsFile.Open(path);
+            Assert.Equal(given.Tensors.Count, file.Tensors.Count);
+            Assert.Equal(given.Value, file.Metadata[given.Key]);
+            foreach (var (name, lengths, type, _) in given.Tensors)
+            {
+                Assert.Equal(lengths, file.Tensors[name].Shape);
+                Assert.Equal(type, file.Tensors[name].DataType);
+                if (type == "I64")
+                {
+                    Assert.Equal(integers[name], file.ReadInt64(name));
+                }
+                else
+                {
+                    Assert.Equal(floats[name], file.Read(name).ToArray());
+                }
+            }
+        }));
+    }
+
+    [Fact]
+    public void A_cut_or_damaged_file_is_refused_and_never_crashes()
+    {
+        var writer = new SafetensorsWriter();
+        writer.Add("model.weight", Tensor.Create(new float[24], [4, 6]), "F16");
+        writer.Add("ids", [3], new long[] { 1, 2, 3 });
+        writer.Metadata["format"] = "pt";
+        writer.Save(folder["whole.safetensors"]);
+        var whole = File.ReadAllBytes(folder["whole.safetensors"]);
+        var headerEnd = 8 + (int)BitConverter.ToInt64(whole, 0);
+        var path = folder["damaged.safetensors"];
+        for (var length = 0; length < whole.Length; length++)
+        {
+            File.WriteAllBytes(path, whole[..length]);
+            Assert.Contains(path, Assert.Throws<InvalidDataException>(() => SafetensorsFile.Open(path)).Message, StringComparison.Ordinal);
+        }
+
+        var flips = Gen.Choose(0, headerEnd - 1).SelectMany(at => Gen.Choose(1, 255).Select(by => (at, by))).NonEmptyListOf();
+        var refused = 0;
+        Check.One(Config.QuickThrowOnFailure.WithMaxTest(2000), Prop.ForAll(flips.ToArbitrary(), given =>
+        {
+            var bytes = (byte[])whole.Clone();
+            foreach (var (at, by) in given)
+            {
+                bytes[at] ^= (byte)by;
+            }
+
+            File.WriteAllBytes(path, bytes);
+            try
+            {
+                using var file = SafetensorsFile.Open(path);
+                foreach (var name in file.Tensors.Keys)
+                {
+                    file.Read(name); // whatever the damaged header says, its numbers are inside the file
+                }
+            }
+            catch (Exception error) when (error is InvalidDataException or NotSupportedException)
+            {
+                refused++;
+            }
+        }));
+        Assert.True(refused > 1000, $"only {refused} of 2000 damaged headers were refused");
+    }
+
+    public static TheoryData<string, string, int, string[]> Malformed => new()
+    {
+        { "not JSON", "{\"a\":", 0, ["not valid JSON"] },
+        { "not an object", "[1]", 0, ["expected a JSON object", "Array"] },
+        { "unknown type", """{"a":{"dtype":"F33","shape":[1],"data_offsets":[0,4]}}""", 4, ["'a'", "F33"] },
+        { "bytes and shape differ", """{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}""", 4, ["'a'", "8 bytes", "hold 4"] },
+        { "negative length", """{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}""", 4, ["'a'", "-1"] },
+        { "fraction", """{"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,4]}}""", 4, ["'a'", "1.5"] },
+        { "absurd shape", """{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,4]}}""", 4, ["'a'", "2^63"] },
+        { "absurd shape hidden by 0", """{"a":{"dtype":"U8","shape":[0,4294967296,4294967296],"data_offsets":[0,0]}}""", 0, ["'a'", "2^63"] },
+        { "offsets turned round", """{"a":{"dtype":"U8","shape":[1],"data_offsets":[4,3]}}""", 4, ["'a'", "[4,3]"] },
+        { "beyond the end", """{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}""", 4, ["'a'", "8 of 4", "cut"] },
+        { "overlap", """{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}""", 6, ["'b'", "overlaps tensor 'a'"] },
+        { "gap", """{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[1],"data_offsets":[5,6]}}""", 6, ["'b'", "gap"] },
+        { "bytes left over", """{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}""", 6, ["end at byte 4", "6 bytes"] },
+        { "name twice", """{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}""", 2, ["two tensors named 'a'"] },
+        { "missing field", """{"a":{"dtype":"U8","shape":[1]}}""", 1, ["'a'", "data_offsets"] },
+        { "metadata not text", """{"__metadata__":{"k":1}}""", 0, ["__metadata__", "'k'", "Number"] },
+        { "half a surrogate pair", """{"\ud800":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}""", 0, ["not valid JSON"] },
+    };
+
+    [Theory]
+    [MemberData(nameof(Malformed))]
+    public void A_wrong_header_is_refused_with_what_was_expected_and_found(string what, string header, int dataLength, string[] said)
+    {
+        var path = WriteRaw("wrong.safetensors", header, dataLength);
+        var error = Assert.Throws<InvalidDataException>(() => SafetensorsFile.Open(path));
+        Assert.Contains(path, error.Message, StringComparison.Ordinal);
+        Assert.All(said, part => Assert.True(error.Message.Contains(part, StringComparison.Ordinal), $"{what}: {error.Message}"));
+    }
+
+    [Theory]
+    [InlineData(100_000_001UL, "more than the format allows")]
+    [InlineData(ulong.MaxValue, "more than the format allows")]
+    [InlineData(1000UL, "does not fit into the file's 16")]
+    public void A_header_that_cannot_be_there_is_refused(ulong length, string said)
+    {
+        var bytes = new byte[16];
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes, length);
+        File.WriteAllBytes(folder["x.safetensors"], bytes);
+        Assert.Contains(said, Assert.Throws<InvalidDataException>(() => SafetensorsFile.Open(folder["x.safetensors"])).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_git_lfs_pointer_is_recognised()
+    {
+        File.WriteAllText(folder["model.safetensors"], "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
+        Assert.Contains("git lfs pull", Assert.Throws<InvalidDataException>(() => SafetensorsFile.Open(folder.Path)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Shards_are_joined_and_their_faults_are_named()
+    {
+        SafetensorsWriter.Write(folder["one.safetensors"], new Dictionary<string, Tensor<float>> { ["a"] = Tensor.Create([1f], [1]) });
+        SafetensorsWriter.Write(folder["two.safetensors"], new Dictionary<string, Tensor<float>> { ["b"] = Tensor.Create([2f], [1]) });
+        var index = folder["model.safetensors.index.json"];
+        File.WriteAllText(index, """{"metadata":{},"weight_map":{"a":"one.safetensors","b":"two.safetensors"}}""");
+        using (var file = SafetensorsFile.Open(folder.Path))
+        {
+            Assert.Equal([1f], file.Read("a").ToArray());
+            Assert.Equal([2f], file.Read("b").ToArray());
+        }
+
+        Refused("""{"weight_map":{"a":"one.safetensors","b":"one.safetensors"}}""", "'b' in 'one.safetensors', which has no such tensor");
+        Refused("""{"weight_map":{"a":"three.safetensors"}}""", "'three.safetensors', which is not in its folder");
+        Refused("""{"weight_map":{"a":"../one.safetensors"}}""", "the name of a shard beside the index");
+        Refused("""{"weight_map":{"a":"one.safetensors","a":"two.safetensors"}}""", "lists tensor 'a' twice");
+        Refused("{}", "weight_map");
+
+        void Refused(string json, string said)
+        {
+            File.WriteAllText(index, json);
+            Assert.Contains(said, Assert.Throws<InvalidDataException>(() => SafetensorsFile.Open(index)).Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void A_folder_without_weights_says_what_is_missing()
+    {
+        Assert.Contains("model.safetensors", Assert.Throws<FileNotFoundException>(() => SafetensorsFile.Open(folder.Path)).Message, StringComparison.Ordinal);
+        File.WriteAllText(folder["pytorch_model.bin"], "x");
+        Assert.Contains("safe_serialization", Assert.Throws<FileNotFoundException>(() => SafetensorsFile.Open(folder.Path)).Message, StringComparison.Ordinal);
+        Assert.Throws<FileNotFoundException>(() => SafetensorsFile.Open(folder["none.safetensors"]));
+    }
+
+    [Fact]
+    public void Every_plain_type_is_decoded()
+    {
+        byte[] data = [.. BitConverter.GetBytes(0.1), .. BitConverter.GetBytes(-3L), .. BitConverter.GetBytes(ulong.MaxValue),
+            .. BitConverter.GetBytes(-7), .. BitConverter.GetBytes(4_000_000_000), .. BitConverter.GetBytes((short)-9),
+            .. BitConverter.GetBytes((ushort)65535), 0xC0, 0x3F, 0xFE, 1, 200];
+        string[] entries = ["F64", "I64", "U64", "I32", "U32", "I16", "U16", "BF16", "I8", "BOOL", "U8"];
+        int[] sizes = [8, 8, 8, 4, 4, 2, 2, 2, 1, 1, 1];
+        var offset = 0;
+        var header = new StringBuilder("{");
+        for (var i = 0; i < entries.Length; i++)
+        {
+            header.Append($$$"""{{{(i > 0 ? "," : "")}}}"{{{entries[i]}}}":{"dtype":"{{{entries[i]}}}","shape":[1],"data_offsets":[{{{offset}}},{{{offset += sizes[i]}}}]}""");
+        }
+
+        var path = WriteRaw("x.safetensors", header.Append('}').ToString(), data);
+        using var file = SafetensorsFile.Open(path);
+        float[] expected = [0.1f, -3, ulong.MaxValue, -7, 4_000_000_000, -9, 65535, 1.5f, -2, 1, 200];
+        Assert.Equal(expected, entries.Select(name => file.Read(name)[0]));
+        Assert.Equal([-3L, -7, 4_000_000_000, -9, 65535, -2, 1, 200],
+            new[] { "I64", "I32", "U32", "I16", "U16", "I8", "BOOL", "U8" }.Select(name => file.ReadInt64(name)[0]));
+        Assert.Throws<NotSupportedException>(() => file.ReadInt64("F64"));
+    }
+
+    [Theory]
+    [InlineData("F16")]
+    [InlineData("BF16")]
+    public void Half_precision_types_decode_every_pattern_and_round_to_nearest_even(string type)
+    {
+        var path = WriteRaw(
+            "x.safetensors",
+            $$$"""{"a":{"dtype":"{{{type}}}","shape":[65536],"data_offsets":[0,131072]}}""",
+            [.. Enumerable.Range(0, 65536).SelectMany(i => BitConverter.GetBytes((ushort)i))]);
+        using var file = SafetensorsFile.Open(path);
+        var values = file.Read("a").ToArray();
+        for (var i = 0; i < 65536; i++)
+        {
+            var expected = type == "F16" ? (float)BitConverter.UInt16BitsToHalf((ushort)i) : BitConverter.UInt32BitsToSingle((uint)i << 16);
+            Assert.Equal(expected, values[i]);
+        }
+
+        var finite = values.Where(float.IsFinite).ToArray();
+        SafetensorsWriter writer = new();
+        writer.Add("same", Tensor.Create(finite, [finite.Length]), type);
+        writer.Add("rounded", Tensor.Create([1 + 1f / 4096, 1 + 3f / 4096, 1 + 1f / 512, 1 + 3f / 256, float.NaN], [5]), type);
+        writer.Save(folder["y.safetensors"]);
+        using var again = SafetensorsFile.Open(folder["y.safetensors"]);
+        Assert.Equal(finite, again.Read("same").ToArray());
+        Assert.Equal(
+            type == "F16" ? [1, 1 + 1f / 1024, 1 + 1f / 512, 1 + 3f / 256, float.NaN] : [1, 1, 1, 1 + 4f / 256, float.NaN],
+            again.Read("rounded").ToArray());
+    }
+
+    [Fact]
+    public void A_range_is_that_part_of_the_whole()
+    {
+        var values = Enumerable.Range(0, 1000).Select(i => (float)i).ToArray();
+        var writer = new SafetensorsWriter();
+        writer.Add("a", Tensor.Create(values, [10, 100]), "F16");
+        writer.Save(folder["x.safetensors"]);
+        using var file = SafetensorsFile.Open(folder["x.safetensors"]);
+        var part = new float[37];
+        file.Read("a", 501, part);
+        Assert.Equal(values[501..538], part);
+        file.Read("a", 1000, []);
+        Assert.Throws<ArgumentOutOfRangeException>(() => file.Read("a", 964, part));
+        Assert.Throws<ArgumentOutOfRangeException>(() => file.Read("a", -1, part));
+        Assert.Contains("'b'", Assert.Throws<InvalidDataException>(() => file.Read("b")).Message, StringComparison.Ordinal);
+        file.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => file.Read("a", 0, part));
+    }
+
+    [Fact]
+    public void The_writer_refuses_what_a_file_cannot_hold()
+    {
+        var writer = new SafetensorsWriter();
+        var one = Tensor.Create([1f], [1]);
+        writer.Add("a", one);
+        Assert.Throws<ArgumentException>(() => writer.Add("a", one));
+        Assert.Throws<ArgumentException>(() => writer.Add("__metadata__", one));
+        Assert.Throws<ArgumentException>(() => writer.Add("\ud800", one));
+        Assert.Throws<ArgumentException>(() => writer.Add("b", one, "F64"));
+        Assert.Throws<ArgumentException>(() => writer.Add("b", [2], new long[] { 1 }));
+        Assert.Throws<ArgumentException>(() => writer.Add("b", [-1], (_, _) => { }));
+    }
+
+    [Fact]
+    public void The_reference_models_open_and_their_shards_hold_the_same_weights()
+    {
+        using var whole = SafetensorsFile.Open(TestData.Shared("reference", "models", "llama"));
+        using var shards = SafetensorsFile.Open(TestData.Shared("reference", "models", "llama-sharded"));
+        Assert.Equal(whole.Tensors.Keys.Order(StringComparer.Ordinal), shards.Tensors.Keys.Order(StringComparer.Ordinal));
+        Assert.All(whole.Tensors.Keys, name => Assert.Equal(whole.Read(name).ToArray(), shards.Read(name).ToArray()));
+        foreach (var model in Directory.GetDirectories(TestData.Shared("reference", "models")))
+        {
+            using var weights = SafetensorsFile.Open(model);
+            using var expected = SafetensorsFile.Open(Path.Combine(model, "expected.safetensors"));
+            Assert.NotEmpty(expected.ReadInt64("input_ids"));
+            Assert.All(weights.Tensors.Keys, name => Assert.All(weights.Read(name).ToArray(), value => Assert.False(float.IsNaN(value))));
+        }
+    }
+
+    private string WriteRaw(string name, string header, int dataLength) => WriteRaw(name, header, new byte[dataLength]);
+
+    private string WriteRaw(string name, string header, byte[] data)
+    {
+        var json = Encoding.UTF8.GetBytes(header);
+        File.WriteAllBytes(folder[name], [.. BitConverter.GetBytes((long)json.Length), .. json, .. data]);
+        return folder[name];
+    }
+}
