@@ -1,4 +1,7 @@
+using HeadScope;
 using HeadScope.Benchmarks;
+
+LibTorch.Prepare(); // peers may make tensors before HeadScope does
 
 var benchmarks = new SortedDictionary<string, Action<string[]>>(StringComparer.Ordinal)
 {

@@ -20,6 +20,7 @@ public static class Parallelism
         {
             ArgumentOutOfRangeException.ThrowIfLessThan(value, 1);
             threads = value;
+            LibTorch.SetThreads(value);
         }
     }
 

@@ -1,0 +1,200 @@
+using System.Reflection;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Loader;
+using System.Security.Cryptography;
+using TorchSharp;
+
+namespace HeadScope;
+
+/// <summary>Loads libtorch and TorchSharp's own native library, before TorchSharp looks for them.</summary>
+/// <remarks>
+/// TorchSharp searches by name, which finds a distribution's older libtorch, and gives up where the C++ runtime is older than the one it was
+/// built with. Here each library is loaded by its full path, in the order in which they need each other; TorchSharp then finds them loaded.
+/// </remarks>
+internal static partial class LibTorch
+{
+    private static readonly Lazy<(nint Binding, string? Fault)> Native = new(LoadNative);
+    private static readonly Lazy<string?> Fault = new(Start);
+    private static int? threads;
+
+    /// <summary>Makes sure that tensors can be made. Costs nothing from the second call on.</summary>
+    /// <exception cref="DllNotFoundException">They cannot; the message says in one sentence what is missing and what brings it.</exception>
+    public static void Require()
+    {
+        if (Fault.Value is { } fault)
+        {
+            throw new DllNotFoundException(fault);
+        }
+    }
+
+    /// <summary>
+    /// Loads libtorch now, if it can be loaded: for a program whose user may touch tensors before anything of HeadScope. What is missing
+    /// is said by <see cref="Require"/>.
+    /// </summary>
+    public static void Prepare() => _ = Fault.Value;
+
+    /// <summary>The number of threads of a tensor operation, now or once libtorch is loaded.</summary>
+    /// <param name="count">At least 1.</param>
+    public static void SetThreads(int count)
+    {
+        threads = count;
+        if (Fault is { IsValueCreated: true, Value: null })
+        {
+            torch.set_num_threads(count);
+        }
+    }
+
+    [ModuleInitializer]
+    [System.Diagnostics.CodeAnalysis.SuppressMessage("Usage", "CA2255", Justification = "It must come before the first use of TorchSharp.")]
+    internal static void Hook()
+    {
+        // OpenMP's threads spin while they wait, which takes the processors of everyone else on the machine. It reads this when it is loaded.
+        if (OperatingSystem.IsWindows())
+        {
+            Environment.SetEnvironmentVariable("OMP_WAIT_POLICY", Environment.GetEnvironmentVariable("OMP_WAIT_POLICY") ?? "PASSIVE");
+        }
+        else
+        {
+            _ = SetEnvironment("OMP_WAIT_POLICY", "PASSIVE", overwrite: 0); // .NET's own call leaves the real environment as it is
+        }
+
+        // Raised only after the ordinary search has failed.
+        AssemblyLoadContext[] contexts = [AssemblyLoadContext.Default, AssemblyLoadContext.GetLoadContext(typeof(LibTorch).Assembly)!];
+        foreach (var context in contexts.Distinct())
+        {
+            context.ResolvingUnmanagedDll += Resolve;
+        }
+    }
+
+    private static nint Resolve(Assembly assembly, string name) => name is not ("LibTorchSharp" or "torch_cpu") ? 0
+        : Native.Value is { Fault: { } fault } ? throw new DllNotFoundException(fault)
+        : Native.Value.Binding;
+
+    private static string? Start()
+    {
+        if (Native.Value.Fault is { } fault)
+        {
+            return fault;
+        }
+
+        try
+        {
+            // libtorch counts the machine's cores, also those that a container may not use.
+            torch.set_num_threads(threads ?? Math.Min(torch.get_num_threads(), Environment.ProcessorCount));
+            return null;
+        }
+        catch (TypeInitializationException exception)
+        {
+            return LibTorchPlan.Explain(TorchPlatform.Current, Named, (exception.InnerException ?? exception).Message);
+        }
+    }
+
+    private static string? Named => Environment.GetEnvironmentVariable(LibTorchPlan.Variable) is { Length: > 0 } named ? named : null;
+
+    private static (nint Binding, string? Fault) LoadNative()
+    {
+        var platform = TorchPlatform.Current;
+        var searched = ((string?)AppContext.GetData("NATIVE_DLL_SEARCH_DIRECTORIES") ?? "")
+            .Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries);
+        var plan = LibTorchPlan.Make(platform, Named, Path.GetDirectoryName(typeof(torch).Assembly.Location), searched, File.Exists, Directories);
+        if (plan.Fault is not null)
+        {
+            return (0, plan.Fault);
+        }
+
+        try
+        {
+            foreach (var library in plan.Libraries)
+            {
+                NativeLibrary.Load(library);
+            }
+
+            return (LoadBinding(plan.Binding, platform), null);
+        }
+        catch (Exception exception) when (exception is DllNotFoundException or BadImageFormatException)
+        {
+            return (0, LibTorchPlan.Explain(platform, Named, exception.Message));
+        }
+    }
+
+    private static string[] Directories(string folder, string pattern) =>
+        Directory.Exists(folder) ? Directory.GetDirectories(folder, pattern) : [];
+
+    private static nint LoadBinding(string path, TorchPlatform platform)
+    {
+        try
+        {
+            return NativeLibrary.Load(path);
+        }
+        catch (DllNotFoundException) when (platform.System == "linux")
+        {
+            var library = File.ReadAllBytes(path);
+            if (!ElfVersions.Relax(library))
+            {
+                throw;
+            }
+
+            foreach (var folder in CacheFolders())
+            {
+                if (WriteCopy(folder, Path.GetFileName(path), library) is { } copy && NativeLibrary.TryLoad(copy, out var handle))
+                {
+                    return handle;
+                }
+            }
+
+            // A folder that nobody else can write to, for homes that are read-only or where nothing may be executed.
+            var temporary = Directory.CreateTempSubdirectory("headscope-").FullName;
+            try
+            {
+                if (WriteCopy(temporary, Path.GetFileName(path), library) is { } copy && NativeLibrary.TryLoad(copy, out var handle))
+                {
+                    return handle;
+                }
+            }
+            finally
+            {
+                Directory.Delete(temporary, recursive: true); // what is loaded stays
+            }
+
+            throw;
+        }
+    }
+
+    private static IEnumerable<string> CacheFolders()
+    {
+        var cache = Environment.GetEnvironmentVariable("XDG_CACHE_HOME");
+        var home = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
+        if (Path.IsPathFullyQualified(cache ?? ""))
+        {
+            yield return cache!;
+        }
+        else if (home.Length > 0)
+        {
+            yield return Path.Combine(home, ".cache");
+        }
+    }
+
+    /// <summary>Keeps a file under a name that its content gives; programs that start together may all do so.</summary>
+    /// <returns>Its path, or null where the folder takes no files.</returns>
+    internal static string? WriteCopy(string cache, string name, byte[] content)
+    {
+        var path = Path.Combine(cache, "headscope", "native", Convert.ToHexStringLower(SHA256.HashData(content))[..16], name);
+        try
+        {
+            if (!File.Exists(path) || !File.ReadAllBytes(path).AsSpan().SequenceEqual(content))
+            {
+                AtomicFile.Write(path, stream => stream.Write(content));
+            }
+
+            return path;
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "setenv", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int SetEnvironment(string name, string value, int overwrite);
+}
