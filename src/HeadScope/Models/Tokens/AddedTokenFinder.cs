@@ -37,7 +37,7 @@ internal sealed class AddedTokenFinder
             }
 
             var start = position + offset;
-            var token = LongestAt(text[start..]);
+            var token = LongestAt(text[start..], _longestFirst[text[start]]);
             var end = start + token.Content.Length;
             position = end;
             if ((ignoreSpecial && token.Special)
@@ -73,25 +73,20 @@ internal sealed class AddedTokenFinder
         return parts;
     }
 
-    private AddedToken LongestAt(ReadOnlySpan<char> text)
+    private static AddedToken LongestAt(ReadOnlySpan<char> text, AddedToken[] longestFirst)
     {
-        foreach (var token in _longestFirst[text[0]])
+        var index = 0;
+        while (!text.StartsWith(longestFirst[index].Content))
         {
-            if (text.StartsWith(token.Content))
-            {
-                return token;
-            }
+            index++;
         }
 
-        throw new InvalidOperationException("The search found a token that is not there.");
+        return longestFirst[index];
     }
 
     private static bool EndsWithWord(ReadOnlySpan<char> text) =>
-        Rune.DecodeLastFromUtf16(text, out var rune, out _) == OperationStatus.Done && IsWord(rune);
+        Rune.DecodeLastFromUtf16(text, out var rune, out _) == OperationStatus.Done && WordCharacters.Contains(rune);
 
     private static bool StartsWithWord(ReadOnlySpan<char> text) =>
-        Rune.DecodeFromUtf16(text, out var rune, out _) == OperationStatus.Done && IsWord(rune);
-
-    // The zero-width joiners join words.
-    private static bool IsWord(Rune rune) => rune.Value is 0x200C or 0x200D || CharacterClass.Word.Contains(rune.Value);
+        Rune.DecodeFromUtf16(text, out var rune, out _) == OperationStatus.Done && WordCharacters.Contains(rune);
 }

@@ -8,41 +8,35 @@ namespace HeadScope;
 /// </summary>
 internal static class ByteSymbols
 {
-    private const int LastSymbol = 0x143;
-
     private static readonly char[] Symbols = new char[256];
-    private static readonly short[] Bytes = new short[LastSymbol + 1];
+    private static readonly Dictionary<char, byte> Bytes = [];
 
     static ByteSymbols()
     {
-        Array.Fill(Bytes, (short)-1);
         var next = 0x100;
         for (var value = 0; value < 256; value++)
         {
             var printable = value is (>= '!' and <= '~') or (>= 0xA1 and <= 0xAC) or (>= 0xAE and <= 0xFF);
             Symbols[value] = (char)(printable ? value : next++);
-            Bytes[Symbols[value]] = (short)value;
+            Bytes[Symbols[value]] = (byte)value;
         }
     }
 
     /// <summary>The character a byte is written as.</summary>
     public static char Of(byte value) => Symbols[value];
 
-    /// <summary>Appends the bytes a vocabulary entry stands for: its own UTF-8 when it is not written in byte symbols.</summary>
-    public static void AppendBytes(string entry, List<byte> destination)
+    /// <summary>The bytes a vocabulary entry stands for: its own UTF-8 when it is not written in byte symbols.</summary>
+    public static byte[] BytesOf(string entry)
     {
-        var start = destination.Count;
-        foreach (var symbol in entry)
+        var bytes = new byte[entry.Length];
+        for (var i = 0; i < bytes.Length; i++)
         {
-            var value = symbol <= LastSymbol ? Bytes[symbol] : (short)-1;
-            if (value < 0)
+            if (!Bytes.TryGetValue(entry[i], out bytes[i]))
             {
-                destination.RemoveRange(start, destination.Count - start);
-                destination.AddRange(Encoding.UTF8.GetBytes(entry));
-                return;
+                return Encoding.UTF8.GetBytes(entry);
             }
-
-            destination.Add((byte)value);
         }
+
+        return bytes;
     }
 }

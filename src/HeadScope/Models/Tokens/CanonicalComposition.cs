@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Globalization;
 using System.Text;
 
 namespace HeadScope;
@@ -8,7 +7,7 @@ namespace HeadScope;
 /// Unicode's composed normal form NFC (Unicode Standard, section 3.11). Own code, because .NET's <see cref="string.Normalize()"/>
 /// leaves text unchanged when it runs without ICU, as it does in invariant mode.
 /// </summary>
-internal static class CanonicalComposition
+internal sealed class CanonicalComposition
 {
     // Hangul syllables are composed by arithmetic (section 3.12).
     private const int SyllableBase = 0xAC00;
@@ -18,235 +17,161 @@ internal static class CanonicalComposition
     private const int LeadCount = 19;
     private const int VowelCount = 21;
     private const int TrailCount = 28;
-    private const int SyllableCount = LeadCount * VowelCount * TrailCount;
 
     // Nothing up to here combines, and what decomposes composes back.
     private const char LastInertForSure = '\u02FF';
 
-    private static readonly Lazy<Data> Unicode = new(Data.Read);
+    private static readonly Lazy<CanonicalComposition> Unicode = new(() => new());
+
+    private readonly Dictionary<int, int[]> _decompositions = [];
+    private readonly Dictionary<(int First, int Second), int> _compositions = [];
+    private readonly Dictionary<int, int> _classes = [];
+    private readonly SearchValues<char> _changing;
+
+    /// <summary>Reads canonical-composition.txt, whose head says what its lines mean.</summary>
+    private CanonicalComposition()
+    {
+        // Beside the vowels and trails of Hangul, all surrogates count as changing: the few that are not cost only time.
+        var changing = Enumerable.Range(VowelBase, VowelCount).Concat(Enumerable.Range(TrailBase + 1, TrailCount - 1))
+            .Concat(Enumerable.Range(0xD800, 0x800)).ToHashSet();
+        using var stream = typeof(CanonicalComposition).Assembly.GetManifestResourceStream("HeadScope.canonical-composition.txt")!;
+        using var reader = new StreamReader(stream);
+        while (reader.ReadLine() is { } line)
+        {
+            if (line[0] == '#')
+            {
+                continue;
+            }
+
+            var numbers = Array.ConvertAll(line.TrimStart('!', '@').Split(' ', '-'), word => Convert.ToInt32(word, 16));
+            if (line[0] == '@')
+            {
+                for (var point = numbers[1]; point <= numbers[^1]; point++)
+                {
+                    _classes[point] = numbers[0];
+                    changing.Add(point);
+                }
+
+                continue;
+            }
+
+            _decompositions[numbers[0]] = numbers[1..];
+            changing.Add(line[0] == '!' ? numbers[0] : numbers[2]);
+            if (line[0] != '!')
+            {
+                _compositions[(numbers[1], numbers[2])] = numbers[0];
+            }
+        }
+
+        _changing = SearchValues.Create([.. changing.Where(point => point <= char.MaxValue).Select(point => (char)point)]);
+    }
 
     /// <summary>The text in NFC; the same string when it is already.</summary>
     /// <param name="text">Text without lone surrogates.</param>
-    public static string Normalize(string text)
+    public static string Normalize(string text) =>
+        text.AsSpan().IndexOfAnyExceptInRange('\0', LastInertForSure) < 0 ? text : Unicode.Value.Compose(text);
+
+    private string Compose(string text)
     {
         // A text changes only around characters that are not inert, from the inert one before them to the next one after.
         StringBuilder? result = null;
         var done = 0;
-        var lastInert = 0;
-        for (var position = 0; position < text.Length;)
+        while (text.AsSpan(done).IndexOfAny(_changing) is >= 0 and var offset)
         {
-            var plain = text.AsSpan(position).IndexOfAnyExceptInRange('\0', LastInertForSure);
-            if (plain < 0)
-            {
-                break;
-            }
-
-            lastInert = plain > 0 ? position + plain - 1 : lastInert;
-            position += plain;
-            var rune = Rune.GetRuneAt(text, position);
-            if (Unicode.Value.IsInert(rune.Value))
-            {
-                lastInert = position;
-                position += rune.Utf16SequenceLength;
-                continue;
-            }
-
-            while (position < text.Length && Rune.GetRuneAt(text, position) is var next && !Unicode.Value.IsInert(next.Value))
-            {
-                position += next.Utf16SequenceLength;
-            }
-
+            var start = done + Math.Max(0, offset - 1);
+            var length = text.AsSpan(done + offset).IndexOfAnyExcept(_changing);
+            var end = length < 0 ? text.Length : done + offset + length;
             result ??= new StringBuilder(text.Length);
-            result.Append(text, done, lastInert - done);
-            AppendComposed(text.AsSpan(lastInert, position - lastInert), Unicode.Value, result);
-            done = position;
-            lastInert = position;
+            result.Append(text, done, start - done);
+            foreach (var point in Composed(text.AsSpan(start, end - start)))
+            {
+                result.Append(char.ConvertFromUtf32(point));
+            }
+
+            done = end;
         }
 
-        return result is null ? text : result.Append(text, done, text.Length - done).ToString();
+        return result?.Append(text, done, text.Length - done).ToString() ?? text;
     }
 
-    private static void AppendComposed(ReadOnlySpan<char> text, Data data, StringBuilder destination)
+    private List<int> Composed(ReadOnlySpan<char> text)
     {
         var points = new List<int>(text.Length);
         foreach (var rune in text.EnumerateRunes())
         {
-            Decompose(rune.Value, data, points);
+            Decompose(rune.Value, points);
         }
 
-        Reorder(points, data);
-        Compose(points, data);
-        Span<char> units = stackalloc char[2];
-        foreach (var point in points)
+        Reorder(points);
+
+        // Each character joins the last starter before it unless something between blocks it.
+        var (count, starter, lastClass) = (0, -1, 0);
+        foreach (var point in points.ToArray())
         {
-            destination.Append(units[..new Rune(point).EncodeToUtf16(units)]);
+            var pointClass = _classes.GetValueOrDefault(point);
+            if (starter >= 0
+                && (starter == count - 1 || (lastClass != 0 && lastClass < pointClass))
+                && Pair(points[starter], point) is { } composed)
+            {
+                points[starter] = composed;
+                continue;
+            }
+
+            starter = pointClass == 0 ? count : starter;
+            lastClass = pointClass;
+            points[count++] = point;
         }
+
+        points.RemoveRange(count, points.Count - count);
+        return points;
     }
 
-    private static void Decompose(int point, Data data, List<int> points)
+    // Syllables of Hangul stay whole: nothing that joins them needs their parts.
+    private void Decompose(int point, List<int> points)
     {
-        var syllable = point - SyllableBase;
-        if (syllable is >= 0 and < SyllableCount)
-        {
-            points.Add(LeadBase + (syllable / (VowelCount * TrailCount)));
-            points.Add(VowelBase + (syllable / TrailCount % VowelCount));
-            if (syllable % TrailCount != 0)
-            {
-                points.Add(TrailBase + (syllable % TrailCount));
-            }
-        }
-        else if (data.Decompositions.TryGetValue(point, out var parts))
-        {
-            Decompose(parts.First, data, points);
-            if (parts.Second != 0)
-            {
-                Decompose(parts.Second, data, points);
-            }
-        }
-        else
+        if (!_decompositions.TryGetValue(point, out var parts))
         {
             points.Add(point);
+            return;
+        }
+
+        foreach (var part in parts)
+        {
+            Decompose(part, points);
         }
     }
 
     /// <summary>Sorts each run of combining marks by class, marks of one class staying in order.</summary>
-    private static void Reorder(List<int> points, Data data)
+    private void Reorder(List<int> points)
     {
-        for (var start = 0; start < points.Count;)
+        for (var start = 0; start < points.Count; start++)
         {
-            if (data.ClassOf(points[start]) == 0)
-            {
-                start++;
-                continue;
-            }
-
-            var end = start;
-            while (end < points.Count && data.ClassOf(points[end]) != 0)
-            {
-                end++;
-            }
-
+            var end = points.FindIndex(start, point => !_classes.ContainsKey(point));
+            end = end < 0 ? points.Count : end;
             if (end - start > 1)
             {
-                var sorted = points.GetRange(start, end - start).OrderBy(data.ClassOf).ToArray();
-                for (var i = 0; i < sorted.Length; i++)
-                {
-                    points[start + i] = sorted[i];
-                }
+                var sorted = points.GetRange(start, end - start).OrderBy(point => _classes[point]).ToArray();
+                sorted.CopyTo(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(points)[start..end]);
             }
 
             start = end;
         }
     }
 
-    /// <summary>Joins each character with the last starter before it unless something between blocks it.</summary>
-    private static void Compose(List<int> points, Data data)
+    private int? Pair(int first, int second)
     {
-        var count = 0;
-        var starter = -1;
-        var lastClass = 0;
-        for (var i = 0; i < points.Count; i++)
-        {
-            var point = points[i];
-            var pointClass = data.ClassOf(point);
-            var adjacent = starter >= 0 && starter == count - 1;
-            if (starter >= 0
-                && (adjacent || (lastClass != 0 && lastClass < pointClass))
-                && Pair(points[starter], point, data) is { } composed)
-            {
-                points[starter] = composed;
-                continue;
-            }
-
-            if (pointClass == 0)
-            {
-                starter = count;
-            }
-
-            lastClass = pointClass;
-            points[count++] = point;
-        }
-
-        points.RemoveRange(count, points.Count - count);
-    }
-
-    private static int? Pair(int first, int second, Data data)
-    {
-        var lead = first - LeadBase;
-        var vowel = second - VowelBase;
+        var (lead, vowel) = (first - LeadBase, second - VowelBase);
         if (lead is >= 0 and < LeadCount && vowel is >= 0 and < VowelCount)
         {
             return SyllableBase + (((lead * VowelCount) + vowel) * TrailCount);
         }
 
-        var syllable = first - SyllableBase;
-        var trail = second - TrailBase;
-        if (syllable is >= 0 and < SyllableCount && syllable % TrailCount == 0 && trail is > 0 and < TrailCount)
+        var (syllable, trail) = (first - SyllableBase, second - TrailBase);
+        if (syllable is >= 0 and < LeadCount * VowelCount * TrailCount && syllable % TrailCount == 0 && trail is > 0 and < TrailCount)
         {
             return first + trail;
         }
 
-        return data.Compositions.TryGetValue((first, second), out var composed) ? composed : null;
-    }
-
-    /// <summary>The tables of canonical-composition.txt, whose head says what its lines mean.</summary>
-    private sealed class Data
-    {
-        public Dictionary<int, (int First, int Second)> Decompositions { get; } = [];
-
-        public Dictionary<(int First, int Second), int> Compositions { get; } = [];
-
-        private Dictionary<int, byte> Classes { get; } = [];
-
-        private HashSet<int> Changing { get; } = [];
-
-        /// <summary>Whether the character, in any text, neither changes nor joins or changes place with what stands before it.</summary>
-        public bool IsInert(int point) =>
-            !Changing.Contains(point)
-            && !(point - VowelBase is >= 0 and < VowelCount)
-            && !(point - TrailBase is > 0 and < TrailCount);
-
-        public int ClassOf(int point) => Classes.TryGetValue(point, out var value) ? value : 0;
-
-        public static Data Read()
-        {
-            var data = new Data();
-            using var stream = typeof(CanonicalComposition).Assembly.GetManifestResourceStream("HeadScope.canonical-composition.txt")!;
-            using var reader = new StreamReader(stream);
-            while (reader.ReadLine() is { } line)
-            {
-                if (line.StartsWith('#'))
-                {
-                    continue;
-                }
-
-                var numbers = line.TrimStart('!', '@').Split(' ', '-')
-                    .Select(word => int.Parse(word, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture))
-                    .ToArray();
-                if (line[0] == '@')
-                {
-                    for (var point = numbers[1]; point <= numbers[^1]; point++)
-                    {
-                        data.Classes[point] = (byte)numbers[0];
-                        data.Changing.Add(point);
-                    }
-
-                    continue;
-                }
-
-                data.Decompositions[numbers[0]] = (numbers[1], numbers.Length > 2 ? numbers[2] : 0);
-                if (line[0] == '!')
-                {
-                    data.Changing.Add(numbers[0]);
-                }
-                else
-                {
-                    data.Compositions[(numbers[1], numbers[2])] = numbers[0];
-                    data.Changing.Add(numbers[2]);
-                }
-            }
-
-            return data;
-        }
+        return _compositions.TryGetValue((first, second), out var composed) ? composed : null;
     }
 }

@@ -19,9 +19,7 @@ internal readonly record struct JsonField(string File, string Parent, string? Ke
         try
         {
             using var document = JsonDocument.Parse(System.IO.File.ReadAllBytes(path));
-            var root = new JsonField(path, string.Empty, string.Empty, 0, document.RootElement.Clone());
-            root.Expect(JsonValueKind.Object, "an object");
-            return root;
+            return new JsonField(path, string.Empty, string.Empty, 0, document.RootElement.Clone()).Expect(JsonValueKind.Object, "an object");
         }
         catch (JsonException error)
         {
@@ -39,39 +37,17 @@ internal readonly record struct JsonField(string File, string Parent, string? Ke
         : Parent.Length == 0 ? Key
         : $"{Parent}.{Key}";
 
+    /// <summary>Whether there is a member of this name, be it null.</summary>
+    public bool Has(string name) => Member(name).ValueKind != JsonValueKind.Undefined;
+
     /// <summary>The member of this name; null when it is absent or null.</summary>
-    public JsonField? Optional(string name)
-    {
-        Expect(JsonValueKind.Object, "an object");
-        return Value.TryGetProperty(name, out var member) && member.ValueKind != JsonValueKind.Null
-            ? new JsonField(File, Path, name, 0, member)
-            : null;
-    }
+    public JsonField? Optional(string name) => Member(name) is { ValueKind: not (JsonValueKind.Undefined or JsonValueKind.Null) } member
+        ? new JsonField(File, Path, name, 0, member)
+        : null;
 
     /// <summary>The member of this name.</summary>
     public JsonField Required(string name) =>
         Optional(name) ?? throw new InvalidDataException($"{File}: '{new JsonField(File, Path, name, 0, default).Path}' is missing.");
-
-    /// <summary>Whether there is a member of this name, be it null.</summary>
-    public bool Has(string name) => Value.ValueKind == JsonValueKind.Object && Value.TryGetProperty(name, out _);
-
-    /// <summary>How many members an object, or items an array, has.</summary>
-    public int Count
-    {
-        get
-        {
-            if (Value.ValueKind == JsonValueKind.Object)
-            {
-                return Value.GetPropertyCount();
-            }
-
-            Expect(JsonValueKind.Array, "an array");
-            return Value.GetArrayLength();
-        }
-    }
-
-    /// <summary>An item of an array.</summary>
-    public JsonField Item(int index) => new(File, Path, null, index, Value[index]);
 
     /// <summary>The members of an object.</summary>
     public IEnumerable<(string Key, JsonField Field)> Members()
@@ -80,16 +56,7 @@ internal readonly record struct JsonField(string File, string Parent, string? Ke
         var path = Path;
         foreach (var member in Value.EnumerateObject())
         {
-            string key;
-            try
-            {
-                key = member.Name;
-            }
-            catch (InvalidOperationException error)
-            {
-                throw new InvalidDataException($"{Name} has a key with a lone surrogate, which is no text.", error);
-            }
-
+            var key = Sound(() => member.Name);
             yield return (key, new JsonField(File, path, key, 0, member.Value));
         }
     }
@@ -98,21 +65,41 @@ internal readonly record struct JsonField(string File, string Parent, string? Ke
     public IEnumerable<JsonField> Items()
     {
         Expect(JsonValueKind.Array, "an array");
-        var path = Path;
-        var index = 0;
-        foreach (var item in Value.EnumerateArray())
-        {
-            yield return new JsonField(File, path, null, index++, item);
-        }
+        var (file, path) = (File, Path);
+        return Value.EnumerateArray().Select((item, index) => new JsonField(file, path, null, index, item));
     }
 
     /// <summary>The value as text.</summary>
-    public string Text()
+    public string Text() => Sound(Expect(JsonValueKind.String, "text").Value.GetString)!;
+
+    /// <summary>The value as a token number.</summary>
+    public int TokenId() =>
+        Value.ValueKind == JsonValueKind.Number && Value.TryGetInt32(out var id) && id >= 0
+            ? id
+            : throw Wrong("a token number (a whole number, 0 or more)");
+
+    /// <summary>The value as true or false.</summary>
+    public bool Flag() => Value.ValueKind is JsonValueKind.True or JsonValueKind.False ? Value.GetBoolean() : throw Wrong("true or false");
+
+    /// <summary>The refusal of a value that means something this library does not do.</summary>
+    public NotSupportedException Refuse(string supported) =>
+        new($"{Name} is {Shown()}, which is not supported; supported: {supported}.");
+
+    private JsonElement Member(string name)
     {
-        Expect(JsonValueKind.String, "text");
+        var value = Expect(JsonValueKind.Object, "an object").Value;
+        return Sound(() => value.TryGetProperty(name, out var member) ? member : default);
+    }
+
+    private JsonField Expect(JsonValueKind kind, string what) => Value.ValueKind == kind ? this : throw Wrong(what);
+
+    private InvalidDataException Wrong(string expected) => new($"{Name} should be {expected}, but is {Shown()}.");
+
+    private T Sound<T>(Func<T> read)
+    {
         try
         {
-            return Value.GetString()!;
+            return read();
         }
         catch (InvalidOperationException error)
         {
@@ -120,35 +107,5 @@ internal readonly record struct JsonField(string File, string Parent, string? Ke
         }
     }
 
-    /// <summary>The value as a token number.</summary>
-    public int TokenId() =>
-        Value.ValueKind == JsonValueKind.Number && Value.TryGetInt32(out var id) && id >= 0
-            ? id
-            : throw new InvalidDataException($"{Name} should be a token number (a whole number, 0 or more), but is {Shown()}.");
-
-    /// <summary>The value as true or false.</summary>
-    public bool Flag() => Value.ValueKind switch
-    {
-        JsonValueKind.True => true,
-        JsonValueKind.False => false,
-        _ => throw new InvalidDataException($"{Name} should be true or false, but is {Shown()}."),
-    };
-
-    /// <summary>The refusal of a value that means something this library does not do.</summary>
-    public NotSupportedException Refuse(string supported) =>
-        new($"{Name} is {Shown()}, which is not supported; supported: {supported}.");
-
-    private void Expect(JsonValueKind kind, string what)
-    {
-        if (Value.ValueKind != kind)
-        {
-            throw new InvalidDataException($"{Name} should be {what}, but is {Shown()}.");
-        }
-    }
-
-    private string Shown()
-    {
-        var raw = Value.GetRawText();
-        return raw.Length <= 80 ? raw : raw[..80] + "…";
-    }
+    private string Shown() => Value.GetRawText() is { Length: > 80 } raw ? raw[..80] + "…" : Value.GetRawText();
 }

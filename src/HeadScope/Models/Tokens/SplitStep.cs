@@ -25,45 +25,45 @@ internal enum SplitBehavior
 /// <param name="Invert">Whether what lies between the matches is treated as the matches, and the other way round.</param>
 internal sealed record SplitStep(SplitPattern Pattern, SplitBehavior Behavior = SplitBehavior.Isolated, bool Invert = false)
 {
-    /// <summary>Replaces the list by the pieces of a text, in order, as (start, end); none is empty.</summary>
-    public void Split(ReadOnlySpan<char> text, SplitPattern.Scratch scratch, List<(int Start, int End)> pieces)
+    /// <summary>The pieces of a text, in order, as (start, end); none is empty.</summary>
+    public List<(int Start, int End)> Split(ReadOnlySpan<char> text, long deadline)
     {
-        pieces.Clear();
-        var lastMatched = false;
-        for (var position = 0; position < text.Length;)
+        var matches = Pattern.Find(text, deadline);
+        var pieces = new List<(int Start, int End)>(matches.Count + 1);
+        var (done, lastMatched) = (0, false);
+        foreach (var (start, end) in matches)
         {
-            var found = Pattern.Find(text, position, scratch, out var start, out var end);
-            if (start > position)
+            Add((done, start), matched: Invert);
+            Add((start, end), matched: !Invert);
+            done = end;
+        }
+
+        Add((done, text.Length), matched: Invert);
+        return pieces;
+
+        void Add((int Start, int End) piece, bool matched)
+        {
+            if (piece.Start == piece.End)
             {
-                Add(pieces, (position, start), matched: Invert, ref lastMatched);
+                return;
             }
 
-            if (found)
+            var joins = pieces.Count > 0 && Behavior switch
             {
-                Add(pieces, (start, end), matched: !Invert, ref lastMatched);
+                SplitBehavior.MergedWithPrevious => matched && !lastMatched,
+                SplitBehavior.MergedWithNext => !matched && lastMatched,
+                SplitBehavior.Contiguous => matched == lastMatched,
+                _ => false,
+            };
+            lastMatched = matched;
+            if (joins)
+            {
+                pieces[^1] = (pieces[^1].Start, piece.End);
             }
-
-            position = end;
-        }
-    }
-
-    private void Add(List<(int Start, int End)> pieces, (int Start, int End) piece, bool matched, ref bool lastMatched)
-    {
-        var joins = pieces.Count > 0 && Behavior switch
-        {
-            SplitBehavior.MergedWithPrevious => matched && !lastMatched,
-            SplitBehavior.MergedWithNext => !matched && lastMatched,
-            SplitBehavior.Contiguous => matched == lastMatched,
-            _ => false,
-        };
-        lastMatched = matched;
-        if (joins)
-        {
-            pieces[^1] = (pieces[^1].Start, piece.End);
-        }
-        else if (!(matched && Behavior == SplitBehavior.Removed))
-        {
-            pieces.Add(piece);
+            else if (!(matched && Behavior == SplitBehavior.Removed))
+            {
+                pieces.Add(piece);
+            }
         }
     }
 }

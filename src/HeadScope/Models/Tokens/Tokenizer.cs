@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Collections.Frozen;
 using System.Text;
 
@@ -15,9 +16,10 @@ public sealed class Tokenizer
 {
     private readonly TokenizerDefinition _definition;
     private readonly BytePairEncoder _encoder;
-    private readonly WordCache _cache = new();
-    private readonly AddedTokenFinder? _addedAsWritten;
-    private readonly AddedTokenFinder? _addedNormalized;
+    private readonly ConcurrentDictionary<string, int[]> _words = new(StringComparer.Ordinal);
+    private long _wordCount;
+    private readonly AddedTokenFinder _addedAsWritten;
+    private readonly AddedTokenFinder _addedNormalized;
     private readonly Dictionary<string, int> _addedIds;
     private readonly string?[] _entries;
 
@@ -26,7 +28,7 @@ public sealed class Tokenizer
         _definition = definition;
         _encoder = new BytePairEncoder(definition);
         var added = definition.AddedTokens.Where(token => token.Content.Length > 0).ToArray();
-        _addedIds = new(StringComparer.Ordinal);
+        _addedIds = new(added.Length, StringComparer.Ordinal);
         foreach (var token in added)
         {
             if (!_addedIds.TryAdd(token.Content, token.Id))
@@ -37,8 +39,8 @@ public sealed class Tokenizer
 
         _entries = Entries(definition, added);
         SpecialTokens = added.Where(token => token.Special).Select(token => token.Id).ToFrozenSet();
-        _addedAsWritten = Finder(added.Where(token => !token.Normalized));
-        _addedNormalized = Finder(added.Where(token => token.Normalized).Select(token => token with { Content = Normalize(token.Content) }));
+        _addedAsWritten = new([.. added.Where(token => !token.Normalized)]);
+        _addedNormalized = new([.. added.Where(token => token.Normalized).Select(token => token with { Content = Normalize(token.Content) })]);
     }
 
     /// <summary>One more than the largest token id.</summary>
@@ -90,7 +92,7 @@ public sealed class Tokenizer
     /// <exception cref="FileNotFoundException">The file is not there.</exception>
     /// <exception cref="InvalidDataException">The file is damaged: not JSON, a key missing, a merge of unknown entries.</exception>
     /// <exception cref="NotSupportedException">The file asks for something other than byte-level BPE, such as SentencePiece.</exception>
-    public static Tokenizer FromJson(string path) => new(TokenizerJson.Read(path, new TokenizerSettings()));
+    public static Tokenizer FromJson(string path) => new(TokenizerJson.Read(path, TokenizerSettings.None));
 
     /// <summary>Reads the older pair of files.</summary>
     /// <param name="vocabPath">vocab.json: entries and their ids.</param>
@@ -151,10 +153,8 @@ public sealed class Tokenizer
     {
         ArgumentNullException.ThrowIfNull(text);
         var run = new Run(this, specialIsText: false);
-        run.Append(addSpecialTokens ? _definition.Prefix : []);
         run.Encode(text);
-        run.Append(addSpecialTokens ? _definition.Suffix : []);
-        return run.Ids;
+        return addSpecialTokens ? [.. _definition.Prefix, .. run.Ids, .. _definition.Suffix] : [.. run.Ids];
     }
 
     /// <summary>
@@ -167,7 +167,7 @@ public sealed class Tokenizer
         ArgumentNullException.ThrowIfNull(text);
         var run = new Run(this, specialIsText: true);
         run.Encode(text);
-        return run.Ids;
+        return [.. run.Ids];
     }
 
     /// <summary>
@@ -179,23 +179,18 @@ public sealed class Tokenizer
     /// <exception cref="ArgumentOutOfRangeException">An id is not in the vocabulary.</exception>
     public string Decode(ReadOnlySpan<int> ids, bool skipSpecialTokens = false)
     {
-        var bytes = new List<byte>(4 * ids.Length);
+        var bytes = new MemoryStream(4 * ids.Length);
         for (var i = 0; i < ids.Length; i++)
         {
-            if (EntryOf(ids[i]) is not { } entry)
-            {
-                throw new ArgumentOutOfRangeException(
-                    nameof(ids),
-                    $"Token {ids[i]} at position {i} is not in the vocabulary of {_definition.Source} (0 to {VocabularySize - 1}).");
-            }
-
+            var entry = EntryOf(ids[i]) ?? throw new ArgumentOutOfRangeException(
+                nameof(ids), $"Token {ids[i]} at position {i} is not in the vocabulary of {_definition.Source} (0 to {VocabularySize - 1}).");
             if (!(skipSpecialTokens && SpecialTokens.Contains(ids[i])))
             {
-                ByteSymbols.AppendBytes(entry, bytes);
+                bytes.Write(ByteSymbols.BytesOf(entry));
             }
         }
 
-        return Encoding.UTF8.GetString(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(bytes));
+        return Encoding.UTF8.GetString(bytes.GetBuffer(), 0, (int)bytes.Length);
     }
 
     /// <summary>
@@ -221,38 +216,32 @@ public sealed class Tokenizer
 
     private string Normalize(string text) => _definition.Compose ? CanonicalComposition.Normalize(text) : text;
 
-    private static AddedTokenFinder? Finder(IEnumerable<AddedToken> tokens) =>
-        tokens.ToArray() is { Length: > 0 } some ? new AddedTokenFinder(some) : null;
-
     /// <summary>The entry of each id; null where there is none.</summary>
     private static string?[] Entries(TokenizerDefinition definition, IReadOnlyList<AddedToken> added)
     {
-        // Far beyond any vocabulary: a damaged number must not take all memory.
-        const int MostTokens = 1 << 24;
-        var all = definition.Vocabulary
-            .Select(entry => (entry.Key, entry.Value))
-            .Concat(added.Select(token => (Key: token.Content, Value: token.Id)))
-            .Concat(definition.Prefix.Concat(definition.Suffix).Select(id => (Key: string.Empty, Value: id)));
-        var size = all.Max(entry => entry.Value) + 1;
-        if (size > MostTokens || size <= 0)
+        var all = definition.Vocabulary.Select(entry => (entry.Key, entry.Value)).Concat(added.Select(token => (Key: token.Content, Value: token.Id)));
+        var largest = all.Max(entry => entry.Value);
+
+        // Vocabularies have few gaps, if any: a damaged number must not take all memory.
+        if (largest > (2 * definition.Vocabulary.Count) + added.Count + 100_000)
         {
-            throw new InvalidDataException($"{definition.Source}: the token id {size - 1} is larger than any vocabulary.");
+            throw new InvalidDataException(
+                $"{definition.Source}: the token id {largest} is larger than any in a vocabulary of {definition.Vocabulary.Count} entries.");
         }
 
-        var entries = new string?[size];
+        var entries = new string?[largest + 1];
         foreach (var (entry, id) in all)
         {
-            if (entry.Length == 0 && entries[id] is null)
+            entries[id] = entries[id] is not { } other || other == entry ? entry
+                : throw new InvalidDataException($"{definition.Source}: '{other}' and '{entry}' have the same token id {id}.");
+        }
+
+        foreach (var id in definition.Prefix.Concat(definition.Suffix))
+        {
+            if (id > largest || entries[id] is null)
             {
                 throw new InvalidDataException($"{definition.Source}: the template uses token {id}, which has no entry.");
             }
-
-            if (entry.Length > 0 && entries[id] is { } other && other != entry)
-            {
-                throw new InvalidDataException($"{definition.Source}: '{other}' and '{entry}' have the same token id {id}.");
-            }
-
-            entries[id] ??= entry;
         }
 
         foreach (var token in added)
@@ -267,35 +256,33 @@ public sealed class Tokenizer
         return entries;
     }
 
-    /// <summary>One encoding at work: its output and the buffers that only it uses.</summary>
+    /// <summary>One encoding at work, and its output.</summary>
     private sealed class Run(Tokenizer tokenizer, bool specialIsText)
     {
-        private readonly SplitPattern.Scratch _scratch = new();
-        private readonly BytePairEncoder.Workspace _workspace = new();
-        private readonly List<(int Start, int End)>[] _pieces =
-            [.. tokenizer._definition.Steps.Select(_ => new List<(int Start, int End)>())];
+        // Beyond it words are forgotten: a cache must not grow with the text.
+        private const int MostWords = 1 << 16;
+        private const int LongestWord = 64;
 
-        private readonly List<int> _ids = [];
+        private readonly TokenizerDefinition _definition = tokenizer._definition;
+        private readonly ConcurrentDictionary<string, int[]>.AlternateLookup<ReadOnlySpan<char>> _known =
+            tokenizer._words.GetAlternateLookup<ReadOnlySpan<char>>();
+
+        private long _deadline;
 
         /// <summary>The ids so far.</summary>
-        public int[] Ids => [.. _ids];
-
-        public void Append(IReadOnlyList<int> ids) => _ids.AddRange(ids);
+        public List<int> Ids { get; } = [];
 
         public void Encode(string text)
         {
-            text = WithoutLoneSurrogates(text);
-            if (tokenizer._addedAsWritten is not { } finder)
-            {
-                EncodeNormalized(tokenizer.Normalize(text));
-                return;
-            }
+            _deadline = SplitPattern.DeadlineFor(text);
 
-            foreach (var part in finder.Split(text, specialIsText))
+            // UTF-8 has no lone surrogates: on the way through it each becomes U+FFFD.
+            text = text.AsSpan().IndexOfAnyInRange('\uD800', '\uDFFF') < 0 ? text : Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text));
+            foreach (var part in tokenizer._addedAsWritten.Split(text, specialIsText))
             {
                 if (part.Token is { } token)
                 {
-                    _ids.Add(token.Id);
+                    Ids.Add(token.Id);
                 }
                 else
                 {
@@ -306,17 +293,11 @@ public sealed class Tokenizer
 
         private void EncodeNormalized(string text)
         {
-            if (tokenizer._addedNormalized is not { } finder)
-            {
-                Cut(text, 0);
-                return;
-            }
-
-            foreach (var part in finder.Split(text, specialIsText))
+            foreach (var part in tokenizer._addedNormalized.Split(text, specialIsText))
             {
                 if (part.Token is { } token)
                 {
-                    _ids.Add(token.Id);
+                    Ids.Add(token.Id);
                 }
                 else
                 {
@@ -327,24 +308,18 @@ public sealed class Tokenizer
 
         private void Cut(ReadOnlySpan<char> text, int step)
         {
-            if (text.IsEmpty)
-            {
-                return;
-            }
-
-            if (step == tokenizer._definition.PrefixSpaceBefore && text[0] != ' ')
+            if (step == _definition.PrefixSpaceBefore && text[0] != ' ')
             {
                 text = string.Concat(" ", text);
             }
 
-            if (step == _pieces.Length)
+            if (step == _definition.Steps.Count)
             {
                 EncodeWord(text);
                 return;
             }
 
-            tokenizer._definition.Steps[step].Split(text, _scratch, _pieces[step]);
-            foreach (var (start, end) in _pieces[step])
+            foreach (var (start, end) in _definition.Steps[step].Split(text, _deadline))
             {
                 Cut(text[start..end], step + 1);
             }
@@ -352,31 +327,21 @@ public sealed class Tokenizer
 
         private void EncodeWord(ReadOnlySpan<char> word)
         {
-            if (tokenizer._cache.Find(word, out var slot) is { } known)
+            if (!_known.TryGetValue(word, out var tokens))
             {
-                _ids.AddRange(known);
-                return;
+                tokens = tokenizer._encoder.Encode(word);
+                if (word.Length <= LongestWord)
+                {
+                    if (Interlocked.Increment(ref tokenizer._wordCount) % MostWords == 0)
+                    {
+                        tokenizer._words.Clear();
+                    }
+
+                    _known.TryAdd(word, tokens);
+                }
             }
 
-            var tokens = tokenizer._encoder.Encode(word, _workspace);
-            tokenizer._cache.Add(slot, word, tokens);
-            _ids.AddRange(tokens);
-        }
-
-        private static string WithoutLoneSurrogates(string text)
-        {
-            if (text.AsSpan().IndexOfAnyInRange('\uD800', '\uDFFF') < 0)
-            {
-                return text;
-            }
-
-            var whole = new StringBuilder(text.Length);
-            foreach (var rune in text.EnumerateRunes())
-            {
-                whole.Append(rune.ToString());
-            }
-
-            return whole.ToString();
+            Ids.AddRange(tokens);
         }
     }
 }

@@ -14,19 +14,7 @@ internal static class TokenizerJson
         var model = root.Required("model");
         CheckModel(model);
         var vocabulary = VocabularyFile.Entries(model.Required("vocab"));
-        var mergeList = model.Required("merges");
-        var merges = new List<(string Left, string Right)>(mergeList.Count);
-        foreach (var merge in mergeList.Items())
-        {
-            merges.Add(Merge(merge));
-        }
-
-        var added = new List<AddedToken>();
-        foreach (var token in root.Optional("added_tokens")?.Items() ?? [])
-        {
-            added.Add(AddedToken(token, token.Required("id").TokenId()));
-        }
-
+        var added = (root.Optional("added_tokens")?.Items() ?? []).Select(token => AddedToken(token, token.Required("id").TokenId())).ToList();
         var known = added.Select(token => token.Content).ToHashSet(StringComparer.Ordinal);
         added.AddRange(settings.AddedTokens.Where(token => known.Add(token.Content)));
 
@@ -39,7 +27,12 @@ internal static class TokenizerJson
                 $"{path}: pre_tokenizer has no ByteLevel step; only byte-level BPE is supported, not SentencePiece or character BPE.");
         }
 
-        CheckDecoder(path, root.Optional("decoder"));
+        // Without a decoder the entries are written in byte symbols all the same.
+        if (root.Optional("decoder") is { } decoder)
+        {
+            CheckDecoder(decoder);
+        }
+
         List<int> prefix = [];
         List<int> suffix = [];
         if (root.Optional("post_processor") is { } postProcessor)
@@ -47,11 +40,11 @@ internal static class TokenizerJson
             ReadTemplate(postProcessor, prefix, suffix);
         }
 
-        var definition = new TokenizerDefinition
+        return settings.AddEndsTo(new()
         {
             Source = path,
             Vocabulary = vocabulary,
-            Merges = merges,
+            Merges = [.. model.Required("merges").Items().Select(Merge)],
             AddedTokens = added,
             Compose = root.Optional("normalizer") is { } normalizer && ReadNormalizer(normalizer),
             Steps = steps,
@@ -62,8 +55,7 @@ internal static class TokenizerJson
             FuseUnknown = model.Optional("fuse_unk")?.Flag() ?? false,
             Prefix = prefix,
             Suffix = suffix,
-        };
-        return TextEnds.AddTo(definition, settings);
+        });
     }
 
     /// <summary>Reads one added token.</summary>
@@ -101,36 +93,20 @@ internal static class TokenizerJson
         }
     }
 
-    private static (string Left, string Right) Merge(JsonField merge)
-    {
-        if (merge.Value.ValueKind == JsonValueKind.String)
-        {
-            return VocabularyFile.Merge(merge.Text(), () => merge.Name);
-        }
-
-        return merge.Count == 2
-            ? (merge.Item(0).Text(), merge.Item(1).Text())
-            : throw new InvalidDataException($"{merge.Name} should have two parts, but has {merge.Count}.");
-    }
+    private static (string Left, string Right) Merge(JsonField merge) =>
+        merge.Value.ValueKind == JsonValueKind.String ? VocabularyFile.Merge(merge.Text(), () => merge.Name)
+        : merge.Items().ToArray() is [var left, var right] ? (left.Text(), right.Text())
+        : throw new InvalidDataException($"{merge.Name} should have two parts, but has {merge.Items().Count()}.");
 
     private static bool ReadNormalizer(JsonField normalizer)
     {
         var type = normalizer.Required("type");
-        switch (type.Text())
+        return type.Text() switch
         {
-            case "NFC":
-                return true;
-            case "Sequence":
-                var compose = false;
-                foreach (var part in normalizer.Required("normalizers").Items())
-                {
-                    compose |= ReadNormalizer(part);
-                }
-
-                return compose;
-            default:
-                throw type.Refuse("NFC, Sequence, null");
-        }
+            "NFC" => true,
+            "Sequence" => normalizer.Required("normalizers").Items().Select(ReadNormalizer).ToArray().Contains(true),
+            _ => throw type.Refuse("NFC, Sequence, null"),
+        };
     }
 
     /// <summary>Adds the steps of a pre-tokenizer; says whether the last is ByteLevel, which must come last.</summary>
@@ -190,29 +166,17 @@ internal static class TokenizerJson
         }
 
         var regex = pattern.Required("Regex");
-        try
-        {
-            return new(new SplitPattern(regex.Text()), parsed, invert);
-        }
-        catch (NotSupportedException error)
-        {
-            throw new NotSupportedException($"{regex.Name}: {error.Message}", error);
-        }
+        return new(new SplitPattern(regex.Text(), regex.Name), parsed, invert);
     }
 
-    private static void CheckDecoder(string path, JsonField? decoder)
+    private static void CheckDecoder(JsonField decoder)
     {
-        if (decoder is not { } present)
-        {
-            throw new NotSupportedException($"{path}: decoder is null; byte-level BPE needs ByteLevel.");
-        }
-
-        var type = present.Required("type");
+        var type = decoder.Required("type");
         if (type.Text() == "Sequence")
         {
-            foreach (var part in present.Required("decoders").Items())
+            foreach (var part in decoder.Required("decoders").Items())
             {
-                CheckDecoder(path, part);
+                CheckDecoder(part);
             }
         }
         else if (type.Text() != "ByteLevel")

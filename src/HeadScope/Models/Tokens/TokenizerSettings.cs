@@ -1,64 +1,33 @@
+using System.Globalization;
+using System.Text.Json;
+
 namespace HeadScope;
 
 /// <summary>
 /// What tokenizer_config.json, or the older special_tokens_map.json, adds to a tokenizer: which tokens begin and end a text, and
 /// added tokens that the tokenizer's own file may lack.
 /// </summary>
-internal sealed record TokenizerSettings
+internal sealed class TokenizerSettings
 {
+    private readonly JsonField? _root;
+
+    private TokenizerSettings(JsonField? root)
+    {
+        _root = root;
+        AddedTokens = [.. root?.Optional("added_tokens_decoder")?.Members().Select(Added) ?? []];
+    }
+
+    /// <summary>What holds without a file.</summary>
+    public static TokenizerSettings None { get; } = new(null);
+
     /// <summary>The file, for messages; null when there is none.</summary>
-    public string? Source { get; init; }
-
-    /// <summary>Whether the file says which tokens begin and end a text, be it "none".</summary>
-    public bool NamesEnds { get; init; }
-
-    /// <summary>The token a text begins with.</summary>
-    public string? BeginningOfText { get; init; }
-
-    /// <summary>The token a text ends with.</summary>
-    public string? EndOfText { get; init; }
-
-    /// <summary>The entry for what the vocabulary lacks.</summary>
-    public string? Unknown { get; init; }
-
-    /// <summary>The Python class the file was written for.</summary>
-    public string? TokenizerClass { get; init; }
-
-    /// <summary>Whether a text gets its beginning token.</summary>
-    public bool AddBeginning { get; init; }
-
-    /// <summary>Whether a text gets its end token.</summary>
-    public bool AddEnd { get; init; }
-
-    /// <summary>Whether a text that does not start with a space gets one.</summary>
-    public bool AddPrefixSpace { get; init; }
+    public string? Source => _root?.File;
 
     /// <summary>added_tokens_decoder.</summary>
-    public IReadOnlyList<AddedToken> AddedTokens { get; init; } = [];
+    public IReadOnlyList<AddedToken> AddedTokens { get; }
 
-    /// <summary>Reads a settings file; without a path, what holds when there is none.</summary>
-    public static TokenizerSettings Read(string? path)
-    {
-        if (path is null)
-        {
-            return new();
-        }
-
-        var root = JsonField.Read(path);
-        return new()
-        {
-            Source = path,
-            NamesEnds = root.Has("bos_token") || root.Has("eos_token"),
-            BeginningOfText = Token(root, "bos_token"),
-            EndOfText = Token(root, "eos_token"),
-            Unknown = Token(root, "unk_token"),
-            TokenizerClass = root.Optional("tokenizer_class")?.Text(),
-            AddBeginning = root.Optional("add_bos_token")?.Flag() ?? false,
-            AddEnd = root.Optional("add_eos_token")?.Flag() ?? false,
-            AddPrefixSpace = root.Optional("add_prefix_space")?.Flag() ?? false,
-            AddedTokens = root.Optional("added_tokens_decoder") is { } added ? [.. added.Members().Select(Added)] : [],
-        };
-    }
+    /// <summary>Reads a settings file, if there is one.</summary>
+    public static TokenizerSettings Read(string? path) => path is null ? None : new(JsonField.Read(path));
 
     /// <summary>Reads the settings of a folder, if it has any.</summary>
     public static TokenizerSettings OfFolder(string folder) => Read(
@@ -66,13 +35,48 @@ internal sealed record TokenizerSettings
             .Select(name => Path.Combine(folder, name))
             .FirstOrDefault(File.Exists));
 
+    /// <summary>A text of the file; null when it is absent.</summary>
+    public string? Text(string key) => _root?.Optional(key)?.Text();
+
+    /// <summary>A truth value of the file; false when it is absent.</summary>
+    public bool Flag(string key) => _root?.Optional(key)?.Flag() ?? false;
+
+    /// <summary>The name of a token, such as bos_token; null when it is absent.</summary>
+    public string? Token(string key) =>
+        _root?.Optional(key) is not { } field ? null
+        : field.Value.ValueKind == JsonValueKind.Object ? field.Required("content").Text()
+        : field.Text();
+
+    /// <summary>
+    /// Fills in which tokens begin and end a text: those the file names, be it "none"; else those of the template; else those of
+    /// the customary names.
+    /// </summary>
+    public TokenizerDefinition AddEndsTo(TokenizerDefinition definition)
+    {
+        var added = definition.AddedTokens.ToLookup(token => token.Content, StringComparer.Ordinal);
+        if (_root is { } root && (root.Has("bos_token") || root.Has("eos_token")))
+        {
+            return definition with { BeginningOfText = Named(Token("bos_token")), EndOfText = Named(Token("eos_token")) };
+        }
+
+        return definition with
+        {
+            BeginningOfText = definition.Prefix is [var first, ..] ? first : Customary("<|begin_of_text|>", "<s>", "<|endoftext|>"),
+            EndOfText = definition.Suffix is [.., var last] ? last : Customary("<|end_of_text|>", "</s>", "<|endoftext|>"),
+        };
+
+        int? Named(string? name) =>
+            name is null ? null
+            : added[name].FirstOrDefault() is { } token ? token.Id
+            : definition.Vocabulary.TryGetValue(name, out var id) ? id
+            : null;
+
+        int? Customary(params string[] names) =>
+            names.Select(name => added[name].FirstOrDefault(token => token.Special)?.Id).FirstOrDefault(id => id is not null);
+    }
+
     private static AddedToken Added((string Key, JsonField Field) member) =>
-        int.TryParse(member.Key, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out var id)
+        int.TryParse(member.Key, NumberStyles.None, CultureInfo.InvariantCulture, out var id)
             ? TokenizerJson.AddedToken(member.Field, id)
             : throw new InvalidDataException($"{member.Field.Name} is not named by a token number.");
-
-    private static string? Token(JsonField root, string name) =>
-        root.Optional(name) is not { } field ? null
-        : field.Value.ValueKind == System.Text.Json.JsonValueKind.Object ? field.Required("content").Text()
-        : field.Text();
 }

@@ -3,13 +3,11 @@ namespace HeadScope;
 /// <summary>Reads vocab.json and merges.txt, the older pair of files, and their parts in other files.</summary>
 internal static class VocabularyFile
 {
-    private const string Gpt2EndOfText = "<|endoftext|>";
-
     /// <summary>Reads the pair of files, whose settings say what kind of tokenizer they belong to; GPT-2's when they do not.</summary>
     public static TokenizerDefinition Read(string vocabularyPath, string mergesPath, TokenizerSettings settings)
     {
         var vocabulary = Entries(JsonField.Read(vocabularyPath));
-        var (pattern, compose) = settings.TokenizerClass switch
+        var (pattern, compose) = settings.Text("tokenizer_class") switch
         {
             null or "GPT2Tokenizer" or "GPT2TokenizerFast" or "CodeGenTokenizer" or "CodeGenTokenizerFast" => (KnownPatterns.Gpt2, false),
             "GPTNeoXTokenizer" or "GPTNeoXTokenizerFast" => (KnownPatterns.Gpt2, true),
@@ -18,9 +16,10 @@ internal static class VocabularyFile
                 $"{settings.Source}: tokenizer_class is {other}, whose vocab.json and merges.txt are not supported "
                 + "(GPT2Tokenizer, CodeGenTokenizer, GPTNeoXTokenizer and Qwen2Tokenizer are); use its tokenizer.json."),
         };
+        var unknown = settings.Token("unk_token");
         var added = settings.AddedTokens.ToList();
-        var names = new[] { settings.BeginningOfText, settings.EndOfText, settings.Unknown, settings.Source is null ? Gpt2EndOfText : null };
-        foreach (var name in names.OfType<string>().Distinct(StringComparer.Ordinal))
+        string?[] names = settings.Source is null ? ["<|endoftext|>"] : [settings.Token("bos_token"), settings.Token("eos_token"), unknown];
+        foreach (var name in names.OfType<string>())
         {
             if (added.TrueForAll(token => token.Content != name) && vocabulary.TryGetValue(name, out var id))
             {
@@ -28,30 +27,28 @@ internal static class VocabularyFile
             }
         }
 
-        var definition = TextEnds.AddTo(
-            new TokenizerDefinition
-            {
-                Source = vocabularyPath,
-                Vocabulary = vocabulary,
-                Merges = [.. Merges(mergesPath)],
-                AddedTokens = added,
-                Compose = compose,
-                Steps = [new(pattern)],
-                PrefixSpaceBefore = settings.AddPrefixSpace ? 0 : null,
-                UnknownToken = settings.Unknown is { } unknown && vocabulary.ContainsKey(unknown) ? unknown : null,
-            },
-            settings);
+        var definition = settings.AddEndsTo(new()
+        {
+            Source = vocabularyPath,
+            Vocabulary = vocabulary,
+            Merges = [.. Merges(mergesPath)],
+            AddedTokens = added,
+            Compose = compose,
+            Steps = [new(pattern)],
+            PrefixSpaceBefore = settings.Flag("add_prefix_space") ? 0 : null,
+            UnknownToken = unknown is not null && vocabulary.ContainsKey(unknown) ? unknown : null,
+        });
         return definition with
         {
-            Prefix = settings.AddBeginning && definition.BeginningOfText is { } beginning ? [beginning] : [],
-            Suffix = settings.AddEnd && definition.EndOfText is { } end ? [end] : [],
+            Prefix = settings.Flag("add_bos_token") && definition.BeginningOfText is { } beginning ? [beginning] : [],
+            Suffix = settings.Flag("add_eos_token") && definition.EndOfText is { } end ? [end] : [],
         };
     }
 
     /// <summary>Reads an object of entries and their numbers.</summary>
     public static Dictionary<string, int> Entries(JsonField vocabulary)
     {
-        var entries = new Dictionary<string, int>(vocabulary.Count, StringComparer.Ordinal);
+        var entries = new Dictionary<string, int>(StringComparer.Ordinal);
         foreach (var (entry, field) in vocabulary.Members())
         {
             if (!entries.TryAdd(entry, field.TokenId()))
@@ -72,17 +69,7 @@ internal static class VocabularyFile
             : throw new InvalidDataException($"{where()} should be two entries with a space between, but is '{text}'.");
     }
 
-    private static IEnumerable<(string Left, string Right)> Merges(string path)
-    {
-        var number = 0;
-        foreach (var line in File.ReadLines(path))
-        {
-            number++;
-            if (line.Length > 0 && !line.StartsWith("#version", StringComparison.Ordinal))
-            {
-                var here = number;
-                yield return Merge(line, () => $"{path}: line {here}");
-            }
-        }
-    }
+    private static IEnumerable<(string Left, string Right)> Merges(string path) => File.ReadLines(path).Index()
+        .Where(line => line.Item.Length > 0 && !line.Item.StartsWith("#version", StringComparison.Ordinal))
+        .Select(line => Merge(line.Item, () => $"{path}: line {line.Index + 1}"));
 }
