@@ -14,7 +14,7 @@ public class CircuitPropertyTests
         Prop.ForAll(Gen.Choose(-1000, 1000).NonEmptyListOf().ToArbitrary(), draw =>
         {
             double[] contributions = [.. draw.Select(v => v / 100.0)];
-            var set = SparseSet.Of(contributions);
+            var set = CircuitsUnderTest.SparseSetOf(contributions);
             var own = set.Directions.Select(k => contributions[k]).ToList();
             var sign = set.Score > 0 ? 1 : -1;
             return own.SequenceEqual(set.Contributions)
@@ -29,8 +29,7 @@ public class CircuitPropertyTests
     [Fact]
     public void Contributions_of_all_directions_are_the_attention_score() => ForFirings(2, (model, prompts, firings) =>
     {
-        var pass = model.Run(
-            [.. prompts.Prompts.Select(p => p.Tokens.ToArray())], new() { Activations = ["blocks.*.attn.hook_attn_scores"], Logits = LogitsOf.None });
+        var pass = ModelUnderTest.Run(model, [.. prompts.Prompts.Select(p => p.Tokens.ToArray())], "blocks.*.attn.hook_attn_scores");
         return firings.All(firing => Near(
             firing.Signal.Score / Math.Sqrt(model.Config.HeadWidth),
             pass[$"blocks.{firing.Head.Layer}.attn.hook_attn_scores"][firing.Prompt, firing.Head.Index, firing.Destination, firing.Source]));
@@ -39,14 +38,12 @@ public class CircuitPropertyTests
     [Fact]
     public void Upstream_parts_are_the_projection_of_the_normalised_residual() => ForFirings(2, (model, prompts, firings) =>
     {
-        var folded = CircuitModel.Of(model);
-        var activations = CircuitActivations.Of(folded, prompts.Prompts, 0, prompts.Count, default);
-        var omegas = new OmegaCache(folded);
+        var circuits = new CircuitsUnderTest(model, prompts);
         return SignalUpstream.Of(model, prompts, [.. firings.Take(20)]).All(upstream => new[] { upstream.Source, upstream.Destination }.All(side =>
         {
             var firing = upstream.Firing;
-            var signal = SignalVector.Of(omegas, firing, side.Side);
-            var residual = activations.Normalized(firing.Head.Layer, firing.Prompt, side.Position);
+            var signal = circuits.SignalOf(firing, side.Side);
+            var residual = circuits.Normalized(firing.Head.Layer, firing.Prompt, side.Position);
             var projection = signal.Length > residual.Length ? signal[^1] : 0;
             for (var i = 0; i < residual.Length; i++)
             {
@@ -71,22 +68,12 @@ public class CircuitPropertyTests
     [Fact]
     public void A_trace_does_not_depend_on_threads_or_batches()
     {
-        var before = Parallelism.Threads;
-        try
-        {
-            Parallelism.Threads = 1;
-            var one = CircuitTracer.Trace(Models["demo"], Ioi.Prompts(10), new() { BatchSize = 10 });
-            Parallelism.Threads = 3;
-            var three = CircuitTracer.Trace(Models["demo"], Ioi.Prompts(10), new() { BatchSize = 10 });
-            Assert.NotEmpty(one.Edges);
-            Assert.Equal(one.ToJson(), three.ToJson());
-            var batches = CircuitTracer.Trace(Models["demo"], Ioi.Prompts(10), new() { BatchSize = 3 });
-            Assert.Equal(one.Edges.Select(e => (e.Sender, e.Receiver, e.Role, e.Count)), batches.Edges.Select(e => (e.Sender, e.Receiver, e.Role, e.Count)));
-        }
-        finally
-        {
-            Parallelism.Threads = before;
-        }
+        var traces = ThreadsUnderTest.With([1, 3], () => CircuitTracer.Trace(Models["demo"], Ioi.Prompts(10), new() { BatchSize = 10 }));
+        Assert.NotEmpty(traces[0].Edges);
+        Assert.Equal(traces[0].ToJson(), traces[1].ToJson());
+        var batches = CircuitTracer.Trace(Models["demo"], Ioi.Prompts(10), new() { BatchSize = 3 });
+        Assert.Equal(
+            traces[0].Edges.Select(e => (e.Sender, e.Receiver, e.Role, e.Count)), batches.Edges.Select(e => (e.Sender, e.Receiver, e.Role, e.Count)));
     }
 
     private const double Threshold = 0.2;

@@ -10,7 +10,7 @@ public class InterventionReferenceTests
     public void Scores_and_answers_after_interventions_equal_the_reference(string name)
     {
         var reference = CircuitReference.Load(name);
-        using var file = SafetensorsFile.Open(Path.Combine(reference.Folder, "interventions.safetensors"));
+        var file = GoldenFile.Open(reference.Folder, "interventions.safetensors");
         var runs = reference.Json("interventions.json").EnumerateArray()
             .GroupBy(run => (Edge: Int(run, "edge"), Kind: run.GetProperty("kind").GetString()!, Boosting: run.GetProperty("boosting").GetBoolean()));
         foreach (var run in runs)
@@ -44,14 +44,12 @@ public class InterventionReferenceTests
             BatchSize = 5,
         };
         var directions = random.GetProperty("random_directions");
-        return Interventions.Run(
+        return CircuitsUnderTest.Intervene(
             reference.Model,
             reference.Prompts,
             [edge],
             options,
-            (firing, _) => [.. directions[Array.IndexOf(changed, firing.Prompt)].EnumerateArray().Select(k => k.GetInt32())],
-            null,
-            default);
+            firing => [.. directions[Array.IndexOf(changed, firing.Prompt)].EnumerateArray().Select(k => k.GetInt32())]);
     }
 
     private static void AssertRun(

@@ -38,8 +38,8 @@ public class PromptTests
         var set = Ioi.Prompts(64, seed: 1).For(Demo.Value);
         var right = set.Prompts.Count(prompt =>
         {
-            var logits = Demo.Value.Run([.. prompt.Tokens], new() { Logits = LogitsOf.LastPosition }).Logits!;
-            return logits[0, 0, prompt.Answer!.Value] > logits[0, 0, prompt.Distractor!.Value];
+            var logits = ModelUnderTest.LastLogits(Demo.Value, [.. prompt.Tokens]);
+            return logits[prompt.Answer!.Value] > logits[prompt.Distractor!.Value];
         });
         Assert.True(right > 55, $"{right} of 64");
     }
@@ -63,7 +63,7 @@ public class PromptTests
         Assert.Equal(Texts(first), Texts(PromptTask.Parse(task, 5).For(Tokenizer)));
         Assert.NotEqual(Texts(first), Texts(PromptTask.Parse(task, 6).For(Tokenizer)));
         Assert.Equal((9, task.Split(':')[0]), (first.Count, first.Name));
-        first.RequireSound(Demo.Value.Config.ContextLength, Demo.Value.Config.VocabularySize);
+        CircuitsUnderTest.RequireSound(first, Demo.Value);
     }
 
     [Fact]

@@ -11,21 +11,18 @@ public class RotaryReferenceTests
         var folder = TestData.Shared("reference", "circuits", "rotary");
         using var model = Model.Load(TestData.Shared("models", "smollm2-135m-instruct", "model.gguf"));
         using var document = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "rotary.json")));
-        using var file = SafetensorsFile.Open(Path.Combine(folder, "rotary.safetensors"));
+        var file = GoldenFile.Open(folder, "rotary.safetensors");
         int[] tokens = [.. document.RootElement.GetProperty("tokens").EnumerateArray().Select(t => t.GetInt32())];
         Assert.Equal(tokens, model.Tokenizer.Encode(document.RootElement.GetProperty("prompt").GetString()!));
         var prompts = new PromptSet("rotary", [new CircuitPrompt(tokens, [new("end", tokens.Length - 1)])]);
-        var folded = CircuitModel.Of(model);
-        var omegas = new OmegaCache(folded);
-        var activations = CircuitActivations.Of(folded, prompts.Prompts, 0, 1, default);
-        var reader = new UpstreamReader(folded, activations, omegas, default);
+        var circuits = new CircuitsUnderTest(model, prompts);
         var firings = Signals.Find(model, prompts).Firings;
         foreach (var golden in document.RootElement.GetProperty("firings").EnumerateArray())
         {
             var head = new Head(golden.GetProperty("layer").GetInt32(), golden.GetProperty("head").GetInt32());
             var (destination, source) = (golden.GetProperty("dest").GetInt32(), golden.GetProperty("src").GetInt32());
             var score = golden.GetProperty("score_before_scaling").GetDouble();
-            var omega = Omega.Of(folded, head, destination - source);
+            var omega = CircuitsUnderTest.Decompose(model, head, destination - source);
             Assert.Equal(64, omega.Rank);
             Assert.False(omega.HasConstant);
             var values = file.Values($"{head}.singular_values");
@@ -36,11 +33,9 @@ public class RotaryReferenceTests
 
             // From the reference's own inputs, and from the model's.
             var contributions = file.Values($"{head}.contributions");
-            AssertClose(contributions, omega.Contributions(file.Values($"{head}.x_dest"), file.Values($"{head}.x_src")));
-            AssertClose(contributions, omega.Contributions(
-                activations.Normalized(head.Layer, 0, destination), activations.Normalized(head.Layer, 0, source)));
-
             var firing = firings.Single(f => f.Head == head && f.Destination == destination && f.Source == source);
+            AssertClose(contributions, circuits.Contributions(firing, file.Values($"{head}.x_dest"), file.Values($"{head}.x_src")));
+            AssertClose(contributions, circuits.Contributions(firing));
             Assert.Equal(golden.GetProperty("pattern").GetDouble(), firing.Pattern, 1e-4);
             Assert.Equal(score, firing.Signal.Score, 1e-4 * score);
             Assert.Equal(golden.GetProperty("directions").EnumerateArray().Select(k => k.GetInt32()), firing.Signal.Directions);
@@ -49,11 +44,11 @@ public class RotaryReferenceTests
             foreach (var (side, name) in new[] { (SignalSide.Source, "src"), (SignalSide.Destination, "dest") })
             {
                 float[] expected = [.. upstream.GetProperty(name).EnumerateArray().SelectMany(row => row.EnumerateArray().Select(v => v.GetSingle()))];
-                UpstreamReferenceTests.AssertHeads(reader, firing, side, expected, $"{head}");
+                UpstreamReferenceTests.AssertHeads(circuits, firing, side, expected, $"{head}");
                 var rms = upstream.GetProperty($"{name}_rms").GetDouble();
-                Assert.Equal(rms, reader.Decompose(firing, side).Scale, 1e-4 * rms);
+                Assert.Equal(rms, circuits.UpstreamOf(firing, side).Scale, 1e-4 * rms);
                 var signal = upstream.GetProperty($"{name}_signal").GetDouble();
-                Assert.Equal(signal, reader.Decompose(firing, side).Total, 1e-3 * Math.Abs(signal));
+                Assert.Equal(signal, circuits.UpstreamOf(firing, side).Total, 1e-3 * Math.Abs(signal));
             }
 
             void AssertClose(float[] expected, double[] found)

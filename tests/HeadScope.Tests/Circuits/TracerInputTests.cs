@@ -38,7 +38,7 @@ public class TracerInputTests
         var first = Prompts.Value.Prompts[0];
         Refused(new("answer", [first with { Answer = Demo.Value.Config.VocabularySize }]), "as answer or distractor");
         Refused(new("distractor", [first with { Distractor = -1 }]), "expects token -1");
-        Assert.Throws<ArgumentException>(() => DirectEffect.OfHeads(CircuitModel.Of(Demo.Value), new("none", [])));
+        Assert.Throws<ArgumentException>(() => CircuitsUnderTest.RequireDirectEffects(Demo.Value, new("none", [])));
     }
 
     [Fact]

@@ -12,26 +12,15 @@ public class UpstreamReferenceTests
         var reference = CircuitReference.Load(name);
         var firings = Signals.Find(reference.Model, reference.Prompts).Firings;
         var golden = reference.Json("firings.json").GetProperty("firings").EnumerateArray().ToList();
-        using var file = SafetensorsFile.Open(Path.Combine(reference.Folder, "firings.safetensors"));
+        var file = GoldenFile.Open(reference.Folder, "firings.safetensors");
         var (contributions, source, destination) = (file.Values("contributions"), file.Values("upstream_src"), file.Values("upstream_dest"));
-        var folded = CircuitModel.Of(reference.Model);
-        var omegas = new OmegaCache(folded);
-        var activations = CircuitActivations.Of(folded, reference.Prompts.Prompts, 0, reference.Prompts.Count, default);
-        var reader = new UpstreamReader(folded, activations, omegas, default);
-        var heads = folded.Config.LayerCount * folded.Config.HeadCount;
-        var wholes = new Dictionary<Head, Omega>();
+        var circuits = new CircuitsUnderTest(reference.Model, reference.Prompts);
+        var heads = reference.Model.Config.LayerCount * reference.Model.Config.HeadCount;
         for (var f = 0; f < firings.Count; f++)
         {
             var firing = firings[f];
             var where = $"{firing.Head} {firing.Destination} {firing.Source} in {firing.Prompt}";
-            if (!wholes.TryGetValue(firing.Head, out var omega))
-            {
-                wholes[firing.Head] = omega = Omega.Of(folded, firing.Head);
-            }
-
-            var ours = omega.Contributions(
-                activations.Normalized(firing.Head.Layer, firing.Prompt, firing.Destination),
-                activations.Normalized(firing.Head.Layer, firing.Prompt, firing.Source));
+            var ours = circuits.Contributions(firing);
             var rank = ours.Length;
             for (var k = 0; k < rank; k++)
             {
@@ -44,8 +33,8 @@ public class UpstreamReferenceTests
                 continue;
             }
 
-            AssertHeads(reader, firing, SignalSide.Source, source.AsSpan(f * heads, heads), where);
-            AssertHeads(reader, firing, SignalSide.Destination, destination.AsSpan(f * heads, heads), where);
+            AssertHeads(circuits, firing, SignalSide.Source, source.AsSpan(f * heads, heads), where);
+            AssertHeads(circuits, firing, SignalSide.Destination, destination.AsSpan(f * heads, heads), where);
         }
     }
 
@@ -90,9 +79,9 @@ public class UpstreamReferenceTests
         }
     }
 
-    internal static void AssertHeads(UpstreamReader reader, Firing firing, SignalSide side, ReadOnlySpan<float> expected, string where)
+    internal static void AssertHeads(CircuitsUnderTest circuits, Firing firing, SignalSide side, ReadOnlySpan<float> expected, string where)
     {
-        var heads = reader.HeadsWithConstant(firing, side);
+        var heads = circuits.HeadsWithConstant(firing, side);
         var largest = 0.0;
         foreach (var value in expected)
         {

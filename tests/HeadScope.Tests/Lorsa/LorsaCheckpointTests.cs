@@ -1,4 +1,3 @@
-using System.Numerics.Tensors;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
@@ -17,28 +16,28 @@ public sealed class LorsaCheckpointTests : IDisposable
     public void Checkpoints_of_the_current_code_give_its_numbers_and_survive_a_round_trip(string name)
     {
         var source = TestData.Shared("reference", "lorsa", "checkpoints", name);
-        using var expected = SafetensorsFile.Open(Path.Combine(source, "expected.safetensors"));
+        var expected = GoldenFile.Open(source, "expected.safetensors");
         var lorsa = LorsaModel.Load(source);
         Check(lorsa);
         lorsa.Save(folder);
         Check(LorsaModel.Load(folder));
 
-        using var original = SafetensorsFile.Open(Path.Combine(source, "sae_weights.safetensors"));
-        using var written = SafetensorsFile.Open(Path.Combine(folder, "sae_weights.safetensors"));
-        Assert.Equal("2.0.0b34", written.Metadata["version"]);
-        Assert.Equal(original.Tensors.Keys.Order(), written.Tensors.Keys.Order());
-        foreach (var info in original.Tensors.Values)
+        var original = GoldenFile.Open(source, "sae_weights.safetensors");
+        var written = GoldenFile.Open(folder, "sae_weights.safetensors");
+        Assert.Equal("2.0.0b34", written.Metadata("version"));
+        Assert.Equal(original.Names.Order(), written.Names.Order());
+        foreach (var tensor in original.Names)
         {
-            Assert.Equal(info.Shape, written.Tensors[info.Name].Shape);
-            Assert.Equal(info.DataType, written.Tensors[info.Name].DataType);
-            if (info.DataType != "BOOL" && info.Name != "IGNORE")
+            Assert.Equal(original.Shape(tensor), written.Shape(tensor));
+            Assert.Equal(original.DataType(tensor), written.DataType(tensor));
+            if (original.DataType(tensor) != "BOOL" && tensor != "IGNORE")
             {
-                LorsaReference.AssertClose(Numbers(original, info.Name), Numbers(written, info.Name), 1e-6, info.Name);
+                LorsaReference.AssertClose(original.Values(tensor), written.Values(tensor), 1e-6, tensor);
             }
         }
 
-        Assert.Equal(original.ReadInt64("mask"), written.ReadInt64("mask"));
-        Assert.Equal(float.NegativeInfinity, Numbers(written, "IGNORE")[0]);
+        Assert.Equal(original.Integers("mask"), written.Integers("mask"));
+        Assert.Equal(float.NegativeInfinity, written.Values("IGNORE")[0]);
         var config = JsonNode.Parse(File.ReadAllText(Path.Combine(source, "config.json")))!.AsObject();
         var writtenConfig = JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "config.json")))!.AsObject();
         Assert.Equal(config.Select(field => field.Key).Order(), writtenConfig.Select(field => field.Key).Order());
@@ -49,11 +48,11 @@ public sealed class LorsaCheckpointTests : IDisposable
 
         void Check(LorsaModel model)
         {
-            var input = Read(expected, "hook_in");
+            var input = expected.Numbers("hook_in").ToTensor();
             var activations = model.Encode(input);
-            LorsaReference.AssertClose(Numbers(expected, "recon_in_model_units"), model.Reconstruct(input).AsFlatSpan(), 5e-6, "The output");
-            var z = new float[expected.Tensors["z"].Length];
-            var shape = expected.Tensors["z"].Shape;
+            LorsaReference.AssertClose(expected.Values("recon_in_model_units"), model.Reconstruct(input).Values(), 5e-6, "The output");
+            var shape = expected.Shape("z");
+            var z = new float[shape[0] * shape[1] * shape[2]];
             for (var b = 0; b < shape[0]; b++)
             {
                 for (var t = 0; t < shape[1]; t++)
@@ -65,7 +64,7 @@ public sealed class LorsaCheckpointTests : IDisposable
                 }
             }
 
-            LorsaReference.AssertClose(Numbers(expected, "z"), z, 5e-6, "z");
+            LorsaReference.AssertClose(expected.Values("z"), z, 5e-6, "z");
         }
     }
 
@@ -77,22 +76,22 @@ public sealed class LorsaCheckpointTests : IDisposable
         var source = TestData.Shared("reference", "lorsa", "checkpoints", "lorsa");
         File.Copy(Path.Combine(source, "config.json"), Path.Combine(folder, "config.json"));
         File.Copy(Path.Combine(source, file), Path.Combine(folder, file));
-        using var expected = SafetensorsFile.Open(Path.Combine(source, "expected.safetensors"));
-        var input = Read(expected, "hook_in");
+        var expected = GoldenFile.Open(source, "expected.safetensors");
+        var input = expected.Numbers("hook_in").ToTensor();
         var lorsa = LorsaModel.Load(folder);
         var rescaled = lorsa.FoldNormalization();
         var folded = rescaled.WithUnitOutputNorms();
         Assert.Equal(3, lorsa.Config.Layer);
         foreach (var model in new[] { lorsa, rescaled, folded })
         {
-            LorsaReference.AssertClose(Numbers(expected, "recon_in_model_units"), model.Reconstruct(input).AsFlatSpan(), 5e-6, "The output");
+            LorsaReference.AssertClose(expected.Values("recon_in_model_units"), model.Reconstruct(input).Values(), 5e-6, "The output");
         }
 
         foreach (var (name, tensor) in rescaled.Tensors)
         {
             var stored = name == "b_D" ? "b_O" : name;
-            LorsaReference.AssertClose(Numbers(expected, $"rescaled.{stored}"), tensor.AsFlatSpan(), 1e-6, name);
-            LorsaReference.AssertClose(Numbers(expected, $"folded.{stored}"), folded.Tensors[name].AsFlatSpan(), 1e-6, name);
+            LorsaReference.AssertClose(expected.Values($"rescaled.{stored}"), tensor.Values(), 1e-6, name);
+            LorsaReference.AssertClose(expected.Values($"folded.{stored}"), folded.Tensors[name].Values(), 1e-6, name);
         }
     }
 
@@ -100,10 +99,10 @@ public sealed class LorsaCheckpointTests : IDisposable
     public void A_Lorsa_trained_on_a_real_model_gives_the_recorded_output()
     {
         var lorsa = LorsaModel.Load(TestData.Shared("reference", "lorsa", "eval", "checkpoint_layer12"));
-        using var window = SafetensorsFile.Open(TestData.Shared("reference", "lorsa", "eval", "smollm2_layer12_window1400.safetensors"));
-        var activations = lorsa.Encode(Read(window, "hook_in"));
-        LorsaReference.AssertClose(Numbers(window, "recon_model_units"), activations.Output.AsFlatSpan(), 1e-4, "The output");
-        var active = window.ReadInt64("active_indices");
+        var window = GoldenFile.Open(TestData.Shared("reference", "lorsa", "eval", "smollm2_layer12_window1400.safetensors"));
+        var activations = lorsa.Encode(window.Numbers("hook_in").ToTensor());
+        LorsaReference.AssertClose(window.Values("recon_model_units"), activations.Output.Values(), 1e-4, "The output");
+        var active = window.Integers("active_indices");
         var differing = 0;
         for (var t = 0; t < activations.Length; t++)
         {
@@ -121,14 +120,13 @@ public sealed class LorsaCheckpointTests : IDisposable
         {
             ModelWidth = 8, Heads = 12, QkHeads = 2, QkWidth = 4, ContextLength = 6, Activation = LorsaActivation.JumpRelu,
         };
-        var p = new LorsaParameters(config);
-        LorsaInitializer.Randomize(p, config, 1, firstCode: true, threshold: 0.3);
-        var lorsa = new LorsaModel(config, p, LorsaNormalization.Dataset, 5, 0.5);
+        var p = LorsaUnderTest.Random(config, 1, firstCode: true, threshold: 0.3);
+        var lorsa = LorsaUnderTest.Create(config, p, LorsaNormalization.Dataset, 5, 0.5);
         var random = new Random(2);
-        var input = Tensor.Create([.. Enumerable.Range(0, 48).Select(_ => (float)random.NextDouble() * 4)], [6, 8]);
-        var output = lorsa.Reconstruct(input).AsFlatSpan().ToArray();
+        var input = new NumberArray([.. Enumerable.Range(0, 48).Select(_ => (float)random.NextDouble() * 4)], [6, 8]).ToTensor();
+        var output = lorsa.Reconstruct(input).Values();
         Assert.Contains(lorsa.Encode(input).ActiveAt(0, 5), _ => true);
-        LorsaReference.AssertClose(output, lorsa.FoldNormalization().Reconstruct(input).AsFlatSpan(), 1e-5, "The output");
+        LorsaReference.AssertClose(output, lorsa.FoldNormalization().Reconstruct(input).Values(), 1e-5, "The output");
     }
 
     [Fact]
@@ -153,21 +151,11 @@ public sealed class LorsaCheckpointTests : IDisposable
             stream.Write("\u0080\u0002cos\nsystem\nX\u0004\u0000\u0000\u0000echo\u0085R."u8.ToArray().Where(b => b != 0xC2).ToArray());
         }
 
-        var error = Assert.Throws<InvalidDataException>(() => TorchPickle.Read(path));
+        var error = Assert.Throws<InvalidDataException>(() => LorsaUnderTest.ReadPickle(path));
         Assert.Contains("os.system", error.Message, StringComparison.Ordinal);
     }
 
     private static bool SameJson(JsonNode? a, JsonNode? b) => a?.GetValueKind() == JsonValueKind.Number && b?.GetValueKind() == JsonValueKind.Number
         ? Math.Abs(a.GetValue<double>() - b.GetValue<double>()) < 1e-12
         : JsonNode.DeepEquals(a, b);
-
-    private static float[] Numbers(SafetensorsFile file, string name)
-    {
-        var numbers = new float[file.Tensors[name].Length];
-        file.Read(name, 0, numbers);
-        return numbers;
-    }
-
-    private static Tensor<float> Read(SafetensorsFile file, string name) =>
-        Tensor.Create(Numbers(file, name), [.. file.Tensors[name].Shape.Select(length => (nint)length)]);
 }

@@ -34,7 +34,8 @@ public class LorsaEvaluationTests
         var lorsa = Tiny(reference);
         var (n, length) = (lorsa.Config.Heads, 12);
         var first = reference.Numbers("in.hook_in").AsSpan(0, 4 * length * lorsa.Config.ModelWidth).ToArray();
-        var activations = lorsa.Encode(System.Numerics.Tensors.Tensor.Create(first, [4, length, lorsa.Config.ModelWidth]));
+        var activations = lorsa.Encode(new NumberArray(first, [4, length, lorsa.Config.ModelWidth]).ToTensor());
+        var before = activations.PreActivations;
         var actual = new float[4 * n * length * length];
         for (var c = 0; c < 4; c++)
         {
@@ -44,7 +45,7 @@ public class LorsaEvaluationTests
                 {
                     var row = activations.ZPatternAt(i, c, t);
                     row.CopyTo(actual, ((((c * n) + i) * length) + t) * length);
-                    Assert.Equal(activations.PreActivations[c, t, i], row.Sum(), 1e-4);
+                    Assert.Equal(before.At(c, t, i), row.Sum(), 1e-4);
                 }
             }
         }
@@ -56,7 +57,7 @@ public class LorsaEvaluationTests
     {
         var config = reference.Config;
         var norms = reference.Json.GetProperty("dataset_average_activation_norm").EnumerateObject().Select(p => p.Value.GetDouble()).ToArray();
-        return new LorsaModel(config, reference.Parameters(config, "param"), LorsaNormalization.Dataset, norms[0], norms[1]);
+        return LorsaUnderTest.Create(config, reference.Parameters(config, "param"), LorsaNormalization.Dataset, norms[0], norms[1]);
     }
 
     internal static IEnumerable<ActivationBatch> Batches(LorsaReference reference)

@@ -27,28 +27,24 @@ public class LorsaExactTests
         var config = reference.Config;
         var parameters = reference.Parameters(config, "param");
         var shape = reference.Shape("norm.x");
-        var pass = new LorsaPass(config, (int)shape[0], (int)shape[1]);
-        pass.Attend(parameters, reference.Numbers("norm.x"));
-        pass.Sparsify(parameters, reference.Json.GetProperty("reference").GetProperty("k").GetInt32());
-        pass.Decode(parameters);
-
-        var (n, tokens, width) = (config.Heads, pass.Tokens, pass.Queries.Length / config.QkHeads / pass.Tokens);
-        AssertActivation(reference, "act.q_rot", Swap(pass.Queries, config.QkHeads, tokens, width));
-        AssertActivation(reference, "act.k_rot", Swap(pass.Keys, config.QkHeads, tokens, width));
-        AssertActivation(reference, "act.v", Swap(pass.Values, n, tokens, 1));
-        AssertActivation(
-            reference, "act.pattern", Swap(pass.Patterns, config.QkHeads, pass.Batch, pass.Length * pass.Length));
+        var k = reference.Json.GetProperty("reference").GetProperty("k").GetInt32();
+        var pass = LorsaUnderTest.Forward(config, parameters, reference.Numbers("norm.x"), shape[0], shape[1], k);
+        var (n, tokens) = (config.Heads, shape[0] * shape[1]);
+        AssertActivation(reference, "act.q_rot", pass.Queries);
+        AssertActivation(reference, "act.k_rot", pass.Keys);
+        AssertActivation(reference, "act.v", pass.Values);
+        AssertActivation(reference, "act.pattern", pass.Patterns);
         AssertActivation(reference, "act.z_pre", pass.PreActivations);
         AssertActivation(reference, "act.recon", pass.Reconstruction);
         var (z, score, active) = (new float[tokens * n], new float[tokens * n], new float[tokens * n]);
         for (var t = 0; t < tokens; t++)
         {
-            for (var j = t * pass.Entries.Capacity; j < (t * pass.Entries.Capacity) + pass.Entries.Count[t]; j++)
+            foreach (var (head, value, _) in pass.Heads[t])
             {
-                var at = (t * n) + pass.Entries.Head[j];
-                z[at] = pass.Entries.Value[j];
+                var at = (t * n) + head;
+                z[at] = value;
                 active[at] = 1;
-                score[at] = Math.Abs(z[at]) * pass.OutputNorms[pass.Entries.Head[j]];
+                score[at] = Math.Abs(value) * pass.OutputNorms[head];
             }
         }
 
@@ -74,32 +70,28 @@ public class LorsaExactTests
         var config = reference.Config;
         var parameters = reference.Parameters(config, "param");
         var objective = Objective(reference, name);
-        var gradient = new LorsaParameters(config);
         var shape = reference.Shape("norm.x");
-        var pass = new LorsaPass(config, (int)shape[0], (int)shape[1]);
-        pass.Attend(parameters, reference.Numbers("norm.x"));
-        pass.Sparsify(parameters, expected.GetProperty("k").GetInt32(), forGradient: true);
         var dead = reference.Has("aux.is_dead") ? Array.ConvertAll(reference.Numbers("aux.is_dead"), d => d != 0) : null;
         var penalty = expected.TryGetProperty("l1_coefficient", out var c) ? c.GetDouble() : 0;
-        var loss = pass.Loss(
-            parameters, reference.Numbers("norm.x"), reference.Numbers("norm.y"), reference.Numbers("in.batch0.mask"), objective, penalty,
-            dead, gradient);
+        var (loss, gradient, _) = LorsaUnderTest.Gradient(
+            config, parameters, reference.Numbers("norm.x"), reference.Numbers("norm.y"), reference.Numbers("in.batch0.mask"), shape[0], shape[1],
+            expected.GetProperty("k").GetInt32(), objective, penalty, dead);
 
         AssertRelative(Number("loss") ?? Number("mse_loss"), loss.Total, "loss");
         AssertRelative(Number("l_rec"), loss.Reconstruction, "reconstruction");
         AssertRelative(Number("l_p"), loss.Threshold, "threshold penalty");
         AssertRelative(Number("l_aux"), loss.Auxiliary, "auxiliary loss");
-        foreach (var tensor in gradient.All)
+        foreach (var (tensor, values) in gradient)
         {
-            var golden = reference.Numbers(reference.Name("grad", tensor.Name));
-            if (string.Equals(tensor.Name, "b_K", StringComparison.Ordinal) && golden.All(g => Math.Abs(g) < 1e-6))
+            var golden = reference.Numbers(reference.Name("grad", tensor));
+            if (string.Equals(tensor, "b_K", StringComparison.Ordinal) && golden.All(g => Math.Abs(g) < 1e-6))
             {
                 // Exactly zero without rotation; what is left is rounding.
-                Assert.All(tensor.Values, g => Assert.InRange(g, -1e-5f, 1e-5f));
+                Assert.All(values, g => Assert.InRange(g, -1e-5f, 1e-5f));
                 continue;
             }
 
-            LorsaReference.AssertClose(golden, tensor.Values, 1e-5, $"The gradient of {tensor.Name}");
+            LorsaReference.AssertClose(golden, values, 1e-5, $"The gradient of {tensor}");
         }
 
         double? Number(string field) => expected.TryGetProperty(field, out var value) && value.ValueKind != System.Text.Json.JsonValueKind.Null
@@ -113,15 +105,14 @@ public class LorsaExactTests
     {
         using var reference = new LorsaReference("exact", name);
         var config = reference.Config;
-        var stepper = Stepper(reference, name, config, reference.Parameters(config, "param"), byTokens: false);
-        if (reference.Has("aux.tokens_since_last_activation"))
-        {
-            Array.ConvertAll(reference.Numbers("aux.tokens_since_last_activation"), since => (long)since).CopyTo(stepper.SilentTokens, 0);
-        }
+        var silent = reference.Has("aux.tokens_since_last_activation")
+            ? Array.ConvertAll(reference.Numbers("aux.tokens_since_last_activation"), since => (long)since)
+            : null;
+        var training = new LorsaUnderTest.Training(config, reference.Parameters(config, "param"), Rules(reference, name, config, byTokens: false), silent);
 
         var norms = reference.Json.GetProperty("dataset_average_activation_norm").EnumerateObject().ToDictionary(
             p => p.Name.EndsWith("attn_out", StringComparison.Ordinal) ? "out" : "in", p => p.Value.GetDouble());
-        AssertTraining(reference, name, config, stepper, norms, "param");
+        AssertTraining(reference, name, config, training, norms, "param");
     }
 
     [Theory]
@@ -131,9 +122,9 @@ public class LorsaExactTests
         Assert.SkipWhen(name.EndsWith("_forward", StringComparison.Ordinal), "This case has a forward pass and gradients only.");
         using var reference = new LorsaReference("exact", name);
         var config = reference.Config;
-        var stepper = Stepper(reference, name, config, reference.Parameters(config, "start"), byTokens: true);
+        var training = new LorsaUnderTest.Training(config, reference.Parameters(config, "start"), Rules(reference, name, config, byTokens: true));
         var norms = reference.Json.GetProperty("avg_norm").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetDouble());
-        AssertTraining(reference, name, config, stepper, norms, "start");
+        AssertTraining(reference, name, config, training, norms, "start");
     }
 
     private static LorsaObjective Objective(LorsaReference reference, string name)
@@ -164,8 +155,7 @@ public class LorsaExactTests
         };
     }
 
-    private static LorsaStepper Stepper(
-        LorsaReference reference, string name, LorsaConfig config, LorsaParameters parameters, bool byTokens)
+    private static LorsaRules Rules(LorsaReference reference, string name, LorsaConfig config, bool byTokens)
     {
         var rate = byTokens
             ? new LorsaLearningRate(
@@ -181,21 +171,17 @@ public class LorsaExactTests
                 reference.Number("k_warm_up_tokens", 0))
             : new LorsaTopKSchedule(LorsaTopKShape.Linear, reference.Number("initial_k", 0), config.TopK, reference.Number("k_warmup_steps", 0));
         var warmUp = reference.Number("l1_coefficient_warmup_steps", 0);
-        return new LorsaStepper(config, parameters, new LorsaStepRules
-        {
-            LearningRate = rate,
-            TopK = topK,
-            Objective = Objective(reference, name),
-            PenaltyWarmUpSteps = warmUp is > 0 and < 1 ? (int)(warmUp * reference.Number("total_training_steps", 0)) : warmUp,
-            Optimizer = reference.Text("optimizer_class", "adam") == "sparseadam" ? LorsaOptimizerKind.SparseAdam : LorsaOptimizerKind.Adam,
-            Clipping = byTokens ? LorsaClipping.Norm : LorsaClipping.RootMeanSquare,
-            ClipLimit = reference.Number("clip_grad_norm", 0),
-            ThresholdRateFactor = reference.Number("jumprelu_lr_factor", 1),
-        });
+        return new LorsaRules(
+            rate, topK, Objective(reference, name),
+            PenaltyWarmUpSteps: warmUp is > 0 and < 1 ? (int)(warmUp * reference.Number("total_training_steps", 0)) : warmUp,
+            reference.Text("optimizer_class", "adam") == "sparseadam" ? LorsaOptimizerKind.SparseAdam : LorsaOptimizerKind.Adam,
+            byTokens ? LorsaClipping.Norm : LorsaClipping.RootMeanSquare,
+            ClipLimit: reference.Number("clip_grad_norm", 0), ThresholdRateFactor: reference.Number("jumprelu_lr_factor", 1));
     }
 
     private static void AssertTraining(
-        LorsaReference reference, string name, LorsaConfig config, LorsaStepper stepper, Dictionary<string, double> norms, string start)
+        LorsaReference reference, string name, LorsaConfig config, LorsaUnderTest.Training training, Dictionary<string, double> norms,
+        string start)
     {
         var shape = reference.Shape("norm.x");
         var log = reference.Json.GetProperty("training_log");
@@ -205,14 +191,14 @@ public class LorsaExactTests
         {
             var x = Scaled(reference.Numbers($"in.batch{step}.hook_in"), norms["in"], config.ModelWidth);
             var y = Scaled(reference.Numbers($"in.batch{step}.hook_out"), norms["out"], config.ModelWidth);
-            var result = stepper.TakeStep(x, y, reference.Numbers($"in.batch{step}.mask"), (int)shape[0], (int)shape[1]);
+            var result = training.TakeStep(x, y, reference.Numbers($"in.batch{step}.mask"), shape[0], shape[1]);
             var entry = log[step];
             var lr = entry.GetProperty("lr");
             AssertRelative(lr.ValueKind == System.Text.Json.JsonValueKind.Array ? lr[0].GetDouble() : lr.GetDouble(), result.LearningRate, "lr");
             Assert.Equal(entry.GetProperty("k").GetInt32(), result.TopK);
             if (entry.TryGetProperty("loss", out var loss))
             {
-                Assert.Equal(loss.GetDouble(), result.Loss.Total, loss.GetDouble() * 2e-5);
+                Assert.Equal(loss.GetDouble(), result.Loss, loss.GetDouble() * 2e-5);
             }
 
             if (entry.TryGetProperty("grad_norm_reported", out var norm))
@@ -221,28 +207,28 @@ public class LorsaExactTests
             }
 
             rates += result.LearningRate;
-            foreach (var tensor in stepper.Parameters.All)
+            var gradient = training.Gradient;
+            foreach (var (tensor, values) in training.Parameters)
             {
-                if (step == 0 && !IsUndetermined(tensor.Name))
+                if (step == 0 && !IsUndetermined(tensor))
                 {
                     LorsaReference.AssertClose(
-                        reference.Numbers(reference.Name("gradclip", tensor.Name)), stepper.Gradient.Find(tensor.Name)!.Values, 1e-5,
-                        $"The clipped gradient of {tensor.Name}");
+                        reference.Numbers(reference.Name("gradclip", tensor)), gradient[tensor], 1e-5, $"The clipped gradient of {tensor}");
                 }
 
-                if (!reference.Has(reference.Name($"step{step + 1}", tensor.Name)))
+                if (!reference.Has(reference.Name($"step{step + 1}", tensor)))
                 {
                     continue;
                 }
 
-                var golden = reference.Numbers(reference.Name($"step{step + 1}", tensor.Name));
-                var sensitive = tensor.Name is "W_O" or "b_K";
-                AssertParameters(golden, tensor.Values, sensitive ? 5e-4 : 2e-5, IsUndetermined(tensor.Name) ? 3 * rates : 0, $"{name} {tensor.Name}");
+                var golden = reference.Numbers(reference.Name($"step{step + 1}", tensor));
+                var sensitive = tensor is "W_O" or "b_K";
+                AssertParameters(golden, values, sensitive ? 5e-4 : 2e-5, IsUndetermined(tensor) ? 3 * rates : 0, $"{name} {tensor}");
             }
 
             if (step == 0)
             {
-                AssertSilentHeadsStayed(stepper, before, config);
+                AssertSilentHeadsStayed(training, before, config);
             }
         }
 
@@ -251,15 +237,16 @@ public class LorsaExactTests
             tensor == "b_K" && (config.Rotary is null || config.Rotary.Dimensions < config.QkWidth * config.Rotary.Repeat);
     }
 
-    private static void AssertSilentHeadsStayed(LorsaStepper stepper, LorsaParameters before, LorsaConfig config)
+    private static void AssertSilentHeadsStayed(
+        LorsaUnderTest.Training training, OrderedDictionary<string, float[]> before, LorsaConfig config)
     {
-        var d = config.ModelWidth;
+        var (d, gradient, after) = (config.ModelWidth, training.Gradient, training.Parameters);
         for (var i = 0; i < config.Heads; i++)
         {
-            if (!stepper.Gradient.OutputWeight.AsSpan(i * d, d).ContainsAnyExcept(0f))
+            if (!gradient["W_O"].AsSpan(i * d, d).ContainsAnyExcept(0f))
             {
-                Assert.Equal(before.OutputWeight.AsSpan(i * d, d), stepper.Parameters.OutputWeight.AsSpan(i * d, d));
-                Assert.Equal(before.ValueWeight.AsSpan(i * d, d), stepper.Parameters.ValueWeight.AsSpan(i * d, d));
+                Assert.Equal(before["W_O"].AsSpan(i * d, d), after["W_O"].AsSpan(i * d, d));
+                Assert.Equal(before["W_V"].AsSpan(i * d, d), after["W_V"].AsSpan(i * d, d));
             }
         }
     }
@@ -287,19 +274,4 @@ public class LorsaExactTests
 
     private static float[] Scaled(float[] values, double norm, int width) =>
         Array.ConvertAll(values, v => (float)(v * Math.Sqrt(width) / norm));
-
-    /// <summary>[a, b, inner] as [b, a, inner].</summary>
-    private static float[] Swap(float[] values, int a, int b, int inner)
-    {
-        var swapped = new float[values.Length];
-        for (var i = 0; i < a; i++)
-        {
-            for (var j = 0; j < b; j++)
-            {
-                values.AsSpan(((i * b) + j) * inner, inner).CopyTo(swapped.AsSpan(((j * a) + i) * inner));
-            }
-        }
-
-        return swapped;
-    }
 }

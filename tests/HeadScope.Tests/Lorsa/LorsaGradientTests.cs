@@ -19,31 +19,32 @@ public class LorsaGradientTests
         var mask = Enumerable.Range(0, Batch * Length).Select(t => t % Length == 0 ? 0f : 1f).ToArray();
         var dead = variant == "auxiliary" ? Enumerable.Range(0, config.Heads).Select(i => i % 3 == 0).ToArray() : null;
         const double Penalty = 0.3;
-        var pass = new LorsaPass(config, Batch, Length);
-        var gradient = new LorsaParameters(config);
-        pass.Attend(p, x);
-        pass.Sparsify(p, config.TopK, forGradient: true);
-        var loss = pass.Loss(p, x, y, mask, objective, Penalty, dead, gradient);
-        var plain = new PlainLorsa(config, objective, Penalty, x, y, mask, pass.Entries);
-        Assert.Equal(plain.Loss(p.All.Select(t => Array.ConvertAll(t.Values, v => (double)v)).ToArray()), loss.Total, 1e-4);
+        var (loss, gradient, heads) = LorsaUnderTest.Gradient(
+            config, p, x, y, mask, Batch, Length, config.TopK, objective, Penalty, dead);
+        var plain = new PlainLorsa(config, objective, Penalty, x, y, mask, heads);
+        var names = p.Keys.ToList();
+        Assert.Equal(plain.Loss(names, Doubles()), loss.Total, 1e-4);
 
-        foreach (var (tensor, index) in gradient.All.Select((t, i) => (t, i)))
+        foreach (var (name, values) in gradient)
         {
-            var largest = Math.Max(1e-3, tensor.Values.Max(Math.Abs));
+            var index = names.IndexOf(name);
+            var largest = Math.Max(1e-3, values.Max(Math.Abs));
             for (var trial = 0; trial < 12; trial++)
             {
-                var at = random.Next(tensor.Values.Length);
-                var numbers = p.All.Select(t => Array.ConvertAll(t.Values, v => (double)v)).ToArray();
+                var at = random.Next(values.Length);
+                var numbers = Doubles();
                 const double Step = 1e-5;
                 numbers[index][at] += Step;
-                var up = plain.Loss(numbers);
+                var up = plain.Loss(names, numbers);
                 numbers[index][at] -= 2 * Step;
-                var slope = (up - plain.Loss(numbers)) / (2 * Step);
+                var slope = (up - plain.Loss(names, numbers)) / (2 * Step);
                 Assert.True(
-                    Math.Abs(slope - tensor.Values[at]) < (2e-5 * largest) + 1e-5,
-                    $"{variant}: d{tensor.Name}[{at}] is {tensor.Values[at]}, by differences {slope}.");
+                    Math.Abs(slope - values[at]) < (2e-5 * largest) + 1e-5,
+                    $"{variant}: d{name}[{at}] is {values[at]}, by differences {slope}.");
             }
         }
+
+        double[][] Doubles() => [.. p.Values.Select(v => Array.ConvertAll(v, n => (double)n))];
     }
 
     [Fact]
@@ -55,26 +56,11 @@ public class LorsaGradientTests
         var x = Numbers(random, Batch * Length * config.ModelWidth);
         var y = Numbers(random, Batch * Length * config.ModelWidth);
         var mask = Enumerable.Repeat(1f, Batch * Length).ToArray();
-        var before = Parallelism.Threads;
-        try
-        {
-            var results = new[] { 1, 2, 3 }.Select(threads =>
-            {
-                Parallelism.Threads = threads;
-                var gradient = new LorsaParameters(config);
-                var pass = new LorsaPass(config, Batch, Length);
-                pass.Attend(p, x);
-                pass.Sparsify(p, config.TopK);
-                pass.Loss(p, x, y, mask, objective, 0, null, gradient);
-                return gradient.All.SelectMany(t => t.Values).ToArray();
-            }).ToArray();
-            Assert.Equal(results[0], results[1]);
-            Assert.Equal(results[0], results[2]);
-        }
-        finally
-        {
-            Parallelism.Threads = before;
-        }
+        var results = ThreadsUnderTest.With(
+            [1, 2, 3],
+            () => LorsaUnderTest.Gradient(config, p, x, y, mask, Batch, Length, config.TopK, objective, 0).Gradient.Values.SelectMany(v => v).ToArray());
+        Assert.Equal(results[0], results[1]);
+        Assert.Equal(results[0], results[2]);
     }
 
     private static (LorsaConfig Config, LorsaObjective Objective) Variant(string name)
@@ -98,16 +84,8 @@ public class LorsaGradientTests
         };
     }
 
-    private static LorsaParameters Random(LorsaConfig config, Random random)
-    {
-        var p = new LorsaParameters(config);
-        foreach (var tensor in p.All)
-        {
-            Numbers(random, tensor.Values.Length).CopyTo(tensor.Values, 0);
-        }
-
-        return p;
-    }
+    private static OrderedDictionary<string, float[]> Random(LorsaConfig config, Random random) =>
+        new(LorsaUnderTest.Zeros(config).Select(zero => KeyValuePair.Create(zero.Key, Numbers(random, zero.Value.Length))));
 
     private static float[] Numbers(Random random, int count) =>
         [.. Enumerable.Range(0, count).Select(_ => (float)((random.NextDouble() * 2) - 1))];
@@ -117,11 +95,9 @@ public class LorsaGradientTests
     /// differentiation.
     /// </summary>
     private sealed class PlainLorsa(
-        LorsaConfig c, LorsaObjective objective, double penalty, float[] x, float[] y, float[] mask, HeadEntries entries)
+        LorsaConfig c, LorsaObjective objective, double penalty, float[] x, float[] y, float[] mask, HeadAtToken[][] heads)
     {
-        private readonly List<string> names = [.. new LorsaParameters(c).All.Select(t => t.Name)];
-
-        public double Loss(double[][] numbers)
+        public double Loss(List<string> names, double[][] numbers)
         {
             double[] Of(string name) => names.IndexOf(name) is >= 0 and var at ? numbers[at] : [];
             var (wv, wo, bv, bd) = (Of("W_V"), Of("W_O"), Of("b_V"), Of("b_D"));
@@ -140,9 +116,8 @@ public class LorsaGradientTests
                     bd.CopyTo(main, 0);
                     var aux = new double[d];
                     double power = 0, tanh = 0;
-                    for (var j = 0; j < entries.Count[token]; j++)
+                    foreach (var (i, _, isMain) in heads[token])
                     {
-                        var i = entries.Head[(token * entries.Capacity) + j];
                         var z = 0.0;
                         var weights = Softmax(q[i / r][t], k[i / r], t);
                         for (var s = 0; s <= t; s++)
@@ -156,7 +131,6 @@ public class LorsaGradientTests
                             z += weights[s] * v;
                         }
 
-                        var isMain = j < entries.MainCount[token];
                         var norm = 0.0;
                         for (var m = 0; m < d; m++)
                         {

@@ -1,4 +1,3 @@
-using System.Numerics.Tensors;
 using FsCheck;
 using FsCheck.Fluent;
 
@@ -10,17 +9,18 @@ public class LorsaPropertyTests
     [Fact]
     public void Active_heads_follow_the_rule_of_their_activation() => ForAll(60, (lorsa, input) =>
     {
-        var activations = lorsa.Encode(input);
-        var (n, k, norms) = (lorsa.Config.Heads, lorsa.Config.TopK, activations.Pass.OutputNorms);
+        var activations = lorsa.Encode(input.ToTensor());
+        var (n, k, norms) = (lorsa.Config.Heads, lorsa.Config.TopK, LorsaUnderTest.OutputNorms(activations));
+        var before = activations.PreActivations.ToNumberArray();
         var total = 0;
         for (var b = 0; b < activations.Sequences; b++)
         {
             for (var t = 0; t < activations.Length; t++)
             {
                 var active = activations.ActiveAt(b, t);
-                var scores = Enumerable.Range(0, n).Select(i => activations.PreActivations[b, t, i] * (lorsa.Config.ScoreByOutputNorm ? norms[i] : 1)).ToArray();
+                var scores = Enumerable.Range(0, n).Select(i => before[b, t, i] * (lorsa.Config.ScoreByOutputNorm ? norms[i] : 1)).ToArray();
                 total += active.Count;
-                Assert.All(active, a => Assert.Equal(activations.PreActivations[b, t, a.Head], a.Activation));
+                Assert.All(active, a => Assert.Equal(before[b, t, a.Head], a.Activation));
                 Assert.Equal(active.Select(a => a.Head).Order(), active.Select(a => a.Head));
                 if (lorsa.Config.Activation == LorsaActivation.Relu)
                 {
@@ -45,13 +45,13 @@ public class LorsaPropertyTests
     [Fact]
     public void Patterns_sum_to_one_and_z_patterns_to_z() => ForAll(40, (lorsa, input) =>
     {
-        var activations = lorsa.Encode(input);
+        var activations = lorsa.Encode(input.ToTensor());
         var random = new Random(1);
         for (var trial = 0; trial < 10; trial++)
         {
             var (b, t, head) = (random.Next(activations.Sequences), random.Next(activations.Length), random.Next(lorsa.Config.Heads));
-            Assert.Equal(1, TensorPrimitives.Sum(activations.PatternAt(lorsa.Config.QkHeadOf(head), b, t)), 1e-5);
-            Assert.Equal(activations.PreActivations[b, t, head], activations.ZPatternAt(head, b, t).Sum(), 1e-4);
+            Assert.Equal(1, activations.PatternAt(lorsa.Config.QkHeadOf(head), b, t).ToArray().Sum(), 1e-5);
+            Assert.Equal(activations.PreActivations.At(b, t, head), activations.ZPatternAt(head, b, t).Sum(), 1e-4);
         }
     });
 
@@ -64,12 +64,10 @@ public class LorsaPropertyTests
             return;
         }
 
-        var before = lorsa.Reconstruct(input);
-        var changed = Tensor.Create(input.AsFlatSpan().ToArray(), input.Lengths.ToArray());
-        var (length, d) = ((int)input.Lengths[1], (int)input.Lengths[2]);
-        changed.AsFlatSpan().Slice((length - 1) * d, d).Fill(3);
-        var after = lorsa.Reconstruct(changed);
-        Assert.Equal(before.AsFlatSpan()[..((length - 1) * d)], after.AsFlatSpan()[..((length - 1) * d)]);
+        var (length, d) = (input.Shape[1], input.Shape[2]);
+        var changed = input with { Values = [.. input.Values] };
+        changed.Values.AsSpan((length - 1) * d, d).Fill(3);
+        Assert.Equal(Reconstructed(lorsa, input)[..((length - 1) * d)], Reconstructed(lorsa, changed)[..((length - 1) * d)]);
     });
 
     [Fact]
@@ -78,11 +76,11 @@ public class LorsaPropertyTests
         // Heads at the edge of the choice may change places by rounding, so only what does not choose is compared exactly.
         if (lorsa.Config.Activation is LorsaActivation.Relu or LorsaActivation.Dense)
         {
-            var output = lorsa.Reconstruct(input).AsFlatSpan().ToArray();
-            LorsaReference.AssertClose(output, lorsa.FoldNormalization().Reconstruct(input).AsFlatSpan(), 2e-5, "Folded, the output");
+            var output = Reconstructed(lorsa, input);
+            LorsaReference.AssertClose(output, Reconstructed(lorsa.FoldNormalization(), input), 2e-5, "Folded, the output");
             if (lorsa.Config.ScoreByOutputNorm)
             {
-                LorsaReference.AssertClose(output, lorsa.WithUnitOutputNorms().Reconstruct(input).AsFlatSpan(), 2e-5, "With unit norms, the output");
+                LorsaReference.AssertClose(output, Reconstructed(lorsa.WithUnitOutputNorms(), input), 2e-5, "With unit norms, the output");
             }
         }
     });
@@ -103,7 +101,7 @@ public class LorsaPropertyTests
             Assert.Equal(lorsa.Config with { AttentionScale = read.Config.AttentionScale }, read.Config);
             foreach (var (name, tensor) in lorsa.Tensors)
             {
-                Assert.Equal(tensor.AsFlatSpan(), read.Tensors[name].AsFlatSpan());
+                Assert.Equal(tensor.Values(), read.Tensors[name].Values());
             }
         }
         finally
@@ -112,7 +110,9 @@ public class LorsaPropertyTests
         }
     });
 
-    private static void ForAll(int tests, Action<LorsaModel, Tensor<float>> property)
+    private static float[] Reconstructed(LorsaModel lorsa, NumberArray input) => lorsa.Reconstruct(input.ToTensor()).Values();
+
+    private static void ForAll(int tests, Action<LorsaModel, NumberArray> property)
     {
         var cases =
             from seed in Gen.Choose(0, int.MaxValue)
@@ -136,17 +136,17 @@ public class LorsaPropertyTests
                 ScoreByOutputNorm = given.byNorm, HasOutputBias = random.Next(2) == 0,
                 Rotary = given.rotary ? new() { Dimensions = 2 * given.pairs, AdjacentPairs = random.Next(2) == 0 } : null,
             };
-            var p = new LorsaParameters(config);
-            foreach (var tensor in p.All)
+            var p = LorsaUnderTest.Zeros(config);
+            foreach (var values in p.Values)
             {
-                Fill(tensor.Values);
+                Fill(values);
             }
 
             var input = new float[given.batch * given.length * given.d];
             Fill(input);
             property(
-                new LorsaModel(config, p, LorsaNormalization.Dataset, 1.5, 0.25),
-                Tensor.Create(input, [given.batch, given.length, given.d]));
+                LorsaUnderTest.Create(config, p, LorsaNormalization.Dataset, 1.5, 0.25),
+                new NumberArray(input, [given.batch, given.length, given.d]));
 
             void Fill(float[] values)
             {

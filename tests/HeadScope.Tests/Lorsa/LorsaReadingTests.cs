@@ -1,5 +1,3 @@
-using System.Numerics.Tensors;
-
 namespace HeadScope.Tests;
 
 /// <summary>Reading heads, against the reference and on the demo model, whose heads have known roles.</summary>
@@ -29,10 +27,8 @@ public class LorsaReadingTests
     public void Top_activations_are_the_largest_of_each_sequence_however_they_are_batched()
     {
         var planted = new PlantedUnits(1);
-        var config = planted.Layer with { Heads = 48, TopK = 6, Activation = LorsaActivation.TopK };
-        var p = new LorsaParameters(config);
-        LorsaInitializer.Randomize(p, config, 2, firstCode: true, 1);
-        var lorsa = new LorsaModel(config, p, LorsaNormalization.None, 0, 0);
+        var config = LorsaUnderTest.LayerOf(planted) with { Heads = 48, TopK = 6, Activation = LorsaActivation.TopK };
+        var lorsa = LorsaUnderTest.Create(config, LorsaUnderTest.Random(config, 2, firstCode: true));
         var token = TestContext.Current.CancellationToken;
         var one = HeadActivities.Of(lorsa, planted.Batches(0, 1, token).Take(60), top: 5, cancellationToken: token);
         var many = HeadActivities.Of(lorsa, planted.Batches(0, 20, token).Take(3), top: 5, cancellationToken: token);
@@ -54,7 +50,8 @@ public class LorsaReadingTests
         foreach (var expected in reference.Json.GetProperty("heads").EnumerateArray())
         {
             var index = expected.GetProperty("head").GetInt32();
-            var origin = HeadOrigin.Of(lorsa, model, index);
+            var head = lorsa.Head(index);
+            var origin = head.Origin!;
             var alignments = expected.GetProperty("mhsa_ov_alignment_wv_WVWO_wo").EnumerateArray().Select(a => (float)a.GetDouble()).ToArray();
             LorsaReference.AssertClose(alignments, [.. origin.Alignments.Select(a => (float)a)], 1e-4, "The alignment");
             Assert.Equal(expected.GetProperty("qk_head").GetInt32(), origin.Main);
@@ -63,7 +60,7 @@ public class LorsaReadingTests
 
             var window = reference.Windows[1400 + expected.GetProperty("top_contexts")[0].GetInt32()];
             var position = expected.GetProperty("query_position").GetInt32();
-            var pattern = new LorsaHead(lorsa, index).ZPattern(window);
+            var pattern = head.ZPattern(window);
             Assert.Equal(position, pattern.Peak);
             Assert.Equal(expected.GetProperty("top_activations")[0].GetDouble(), pattern.Activations[position], 1e-3);
             Assert.Equal(
@@ -136,25 +133,23 @@ public class LorsaReadingTests
     {
         using var model = Model.Load("demo");
         var config = LorsaTrainer.ConfigFor(model, 2, new() { Heads = 64, TopK = 4, ContextLength = 16 });
-        var p = new LorsaParameters(config);
-        LorsaInitializer.Randomize(p, config, 1, firstCode: true, 1);
-        var lorsa = new LorsaModel(config, p, LorsaNormalization.Dataset, 3, 0.5).For(model);
-        var effect = lorsa.LogitEffect(model, 5);
+        var p = LorsaUnderTest.Random(config, 1, firstCode: true);
+        var lorsa = LorsaUnderTest.Create(config, p, LorsaNormalization.Dataset, 3, 0.5);
+        var effect = LorsaUnderTest.LogitEffect(lorsa.For(model), model, 5);
 
         // Twice the output vector, normalised with scale 1, straight through the weights.
         var d = config.ModelWidth;
-        var write = p.OutputWeight.AsSpan(5 * d, d).ToArray().Select(v => v * 0.5 / Math.Sqrt(d)).ToArray();
+        var write = p["W_O"].AsSpan(5 * d, d).ToArray().Select(v => v * 0.5 / Math.Sqrt(d)).ToArray();
         var mean = write.Average();
-        var gain = model.FinalNorm.Gain.ToArray();
+        var gain = ModelUnderTest.FinalGain(model);
         foreach (var token in new[] { 0, 77, model.Config.VocabularySize - 1 })
         {
-            var row = new float[d];
-            model.Unembedding.ReadOutputs(token, 1, row);
+            var row = ModelUnderTest.Unembedding(model, token);
             var expected = Enumerable.Range(0, d).Sum(c => (write[c] - mean) * (gain.Length == 0 ? 1 : gain[c]) * row[c]);
             Assert.Equal(expected, effect[token], 1e-4);
         }
 
-        Assert.Throws<InvalidOperationException>(() => new LorsaModel(config, p, LorsaNormalization.Dataset, 3, 0.5).Head(5).ZPattern("a"));
+        Assert.Throws<InvalidOperationException>(() => lorsa.Head(5).ZPattern("a"));
     }
 
     private sealed class SmolLm2 : IDisposable
@@ -164,8 +159,8 @@ public class LorsaReadingTests
 
         public SmolLm2()
         {
-            using var file = SafetensorsFile.Open(TestData.Shared("reference", "lorsa", "train", "windows.safetensors"));
-            Windows = [.. Array.ConvertAll(file.ReadInt64("tokens"), token => (int)token).Chunk(256)];
+            var file = GoldenFile.Open(TestData.Shared("reference", "lorsa", "train", "windows.safetensors"));
+            Windows = [.. Array.ConvertAll(file.Integers("tokens"), token => (int)token).Chunk(256)];
         }
 
         public System.Text.Json.JsonElement Json => document.RootElement;

@@ -5,13 +5,13 @@ namespace HeadScope.Tests;
 /// <summary>One file of reference numbers with the JSON beside it.</summary>
 internal sealed class LorsaReference : IDisposable
 {
-    private readonly SafetensorsFile file;
+    private readonly GoldenFile file;
     private readonly JsonDocument document;
 
     public LorsaReference(params string[] pathWithoutExtension)
     {
         var path = TestData.Shared(["reference", "lorsa", .. pathWithoutExtension]);
-        file = SafetensorsFile.Open(path + ".safetensors");
+        file = GoldenFile.Open(path + ".safetensors");
         document = JsonDocument.Parse(File.ReadAllText(path + ".json"));
     }
 
@@ -19,30 +19,17 @@ internal sealed class LorsaReference : IDisposable
 
     public JsonElement Trainer => Json.GetProperty("trainer");
 
-    public LorsaConfig Config => LorsaConfigJson.Read(Json.GetProperty("config"), "reference") with { HookIn = "in", HookOut = "out" };
+    public LorsaConfig Config => LorsaUnderTest.ReadConfig(Json.GetProperty("config")) with { HookIn = "in", HookOut = "out" };
 
-    public bool Has(string name) => file.Tensors.ContainsKey(name);
+    public bool Has(string name) => file.Has(name);
 
-    public long[] Shape(string name) => [.. file.Tensors[name].Shape];
+    public int[] Shape(string name) => file.Shape(name);
 
-    public float[] Numbers(string name)
-    {
-        var numbers = new float[file.Tensors[name].Length];
-        file.Read(name, 0, numbers);
-        return numbers;
-    }
+    public float[] Numbers(string name) => file.Values(name);
 
     /// <summary>Parameters stored under a prefix; b_O of the first code is b_D.</summary>
-    public LorsaParameters Parameters(LorsaConfig config, string prefix)
-    {
-        var parameters = new LorsaParameters(config);
-        foreach (var tensor in parameters.All)
-        {
-            Numbers(Name(prefix, tensor.Name)).CopyTo(tensor.Values, 0);
-        }
-
-        return parameters;
-    }
+    public OrderedDictionary<string, float[]> Parameters(LorsaConfig config, string prefix) =>
+        new(LorsaUnderTest.Zeros(config).Keys.Select(name => KeyValuePair.Create(name, Numbers(Name(prefix, name)))));
 
     public string Name(string prefix, string tensor) => Has($"{prefix}.{tensor}") ? $"{prefix}.{tensor}" : $"{prefix}.b_O";
 
@@ -52,11 +39,7 @@ internal sealed class LorsaReference : IDisposable
     public string Text(string name, string otherwise) =>
         Trainer.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString()! : otherwise;
 
-    public void Dispose()
-    {
-        file.Dispose();
-        document.Dispose();
-    }
+    public void Dispose() => document.Dispose();
 
     /// <summary>The largest deviation, relative to the largest expected number.</summary>
     public static double Deviation(ReadOnlySpan<float> expected, ReadOnlySpan<float> actual)

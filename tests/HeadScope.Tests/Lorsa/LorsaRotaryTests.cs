@@ -10,7 +10,7 @@ public class LorsaRotaryTests
         int dimensions, double theta, double factor, double low, double high, int length)
     {
         var model = new RotaryEmbedding(dimensions, theta, RotaryEmbedding.Llama3Divisors(dimensions, theta, factor, low, high, length));
-        var ours = LorsaRotary.Of(model).Frequencies();
+        var ours = LorsaUnderTest.Frequencies(model);
         for (var pair = 0; pair < ours.Length; pair++)
         {
             Assert.Equal(model.Frequency(pair), ours[pair], model.Frequency(pair) * 1e-3);
@@ -23,12 +23,9 @@ public class LorsaRotaryTests
         var random = new Random(1);
         foreach (var adjacent in new[] { false, true })
         {
-            var table = new RotaryTable(new LorsaRotary { Dimensions = 6, AdjacentPairs = adjacent }, 8, 20);
             var v = Enumerable.Range(0, 8).Select(_ => (float)random.NextDouble()).ToArray();
-            var (rotated, back) = (new float[8], new float[8]);
-            table.Rotate(v, 13, rotated);
+            var (rotated, back) = LorsaUnderTest.Rotate(new() { Dimensions = 6, AdjacentPairs = adjacent }, v, 13, 20);
             Assert.Equal(v.Sum(x => (double)x * x), rotated.Sum(x => (double)x * x), 1e-5);
-            table.RotateBack(rotated, 13, back);
             LorsaReference.AssertClose(v, back, 1e-6, "The vector");
         }
     }

@@ -15,21 +15,9 @@ public sealed class LorsaTrainerTests : IDisposable
     [Fact]
     public void The_same_seed_gives_the_same_numbers_at_any_number_of_threads()
     {
-        var before = Parallelism.Threads;
-        try
-        {
-            var runs = new[] { 1, 3 }.Select(threads =>
-            {
-                Parallelism.Threads = threads;
-                return Numbers(Train(Small));
-            }).ToArray();
-            Assert.Equal(runs[0], runs[1]);
-            Assert.NotEqual(runs[0], Numbers(Train(Small with { Seed = 1 })));
-        }
-        finally
-        {
-            Parallelism.Threads = before;
-        }
+        var runs = ThreadsUnderTest.With([1, 3], () => Numbers(Train(Small)));
+        Assert.Equal(runs[0], runs[1]);
+        Assert.NotEqual(runs[0], Numbers(Train(Small with { Seed = 1 })));
     }
 
     [Theory]
@@ -166,10 +154,10 @@ public sealed class LorsaTrainerTests : IDisposable
         {
             ModelWidth = 32, Heads = 64, QkHeads = 2, QkWidth = 8, ContextLength = 16, TopK = 4, HookIn = "x", HookOut = "y",
         };
-        return LorsaTrainer.Train(source, config, options, model: null, progress, cancellationToken);
+        return LorsaUnderTest.Train(source, config, options, progress, cancellationToken);
     }
 
-    private static float[] Numbers(LorsaModel lorsa) => [.. lorsa.Parameters.All.SelectMany(tensor => tensor.Values)];
+    private static float[] Numbers(LorsaModel lorsa) => [.. lorsa.Tensors.Values.SelectMany(tensor => tensor.Values())];
 
     private sealed class Callback(Action<WorkProgress> report) : IProgress<WorkProgress>
     {

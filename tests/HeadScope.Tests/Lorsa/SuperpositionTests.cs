@@ -16,11 +16,11 @@ public class SuperpositionTests
     {
         using var reference = new LorsaReference("toy", "planted_units");
         var config = reference.Config;
-        var lorsa = new LorsaModel(config, reference.Parameters(config, "trained"), LorsaNormalization.None, 0, 0);
+        var lorsa = LorsaUnderTest.Create(config, reference.Parameters(config, "trained"));
         var (x, z) = (reference.Numbers("example.x"), reference.Numbers("example.z"));
         var batch = new ActivationBatch(64, 16, x, reference.Numbers("example.y"), [.. Enumerable.Repeat(1f, 1024)], []);
         var group = reference.Numbers("planted.group");
-        var matches = PlantedUnits.Match(
+        var matches = LorsaUnderTest.Match(
             lorsa, batch, z, reference.Numbers("planted.read"), reference.Numbers("planted.write"), u => (int)group[u]);
         Assert.Equal(24, matches.Count(match => match.IsRecovered));
         foreach (var (unit, match) in reference.Json.GetProperty("units").EnumerateArray().Zip(matches))
@@ -42,24 +42,17 @@ public class SuperpositionTests
         {
             ModelWidth = 2, Heads = 6, QkHeads = 6, QkWidth = 1, ContextLength = 2, Activation = activation, TopK = 1,
         };
-        var p = new LorsaParameters(config);
-        foreach (var tensor in p.All)
-        {
-            reference.Numbers($"{name}.attn.{(tensor.Name == "b_D" ? "b_O" : tensor.Name)}").CopyTo(tensor.Values, 0);
-        }
+        var p = reference.Parameters(config, $"{name}.attn");
 
         // The five rules: (0, t) for t = 1 .. 5.
         var embedding = reference.Numbers("dense.embed.weight");
         var x = Enumerable.Range(1, 5).SelectMany(t => new[] { embedding[0], embedding[1], embedding[2 * t], embedding[(2 * t) + 1] }).ToArray();
-        var pass = new LorsaPass(config, 5, 2);
-        pass.Attend(p, x);
-        pass.Sparsify(p, 1);
-        pass.Decode(p);
-        LorsaReference.AssertClose(reference.Numbers($"{name}.out"), pass.Reconstruction, 5e-6, "The output");
+        var output = LorsaUnderTest.Forward(config, p, x, 5, 2, k: 1).Reconstruction;
+        LorsaReference.AssertClose(reference.Numbers($"{name}.out"), output, 5e-6, "The output");
 
         var unembedding = reference.Numbers("dense.unembed.weight");
         var right = Enumerable.Range(0, 5).Count(rule => Enumerable.Range(0, 5).MaxBy(target =>
-            (pass.Reconstruction[(rule * 4) + 2] * unembedding[2 * target]) + (pass.Reconstruction[(rule * 4) + 3] * unembedding[(2 * target) + 1])) == rule);
+            (output[(rule * 4) + 2] * unembedding[2 * target]) + (output[(rule * 4) + 3] * unembedding[(2 * target) + 1])) == rule);
         Assert.Equal(reference.Json.GetProperty(name).GetProperty("accuracy").GetDouble(), right / 5.0, 1e-6);
     }
 }

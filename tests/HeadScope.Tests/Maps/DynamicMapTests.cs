@@ -23,15 +23,15 @@ public class DynamicMapTests
             p => new TokenPair(p[0].ToString(), p[1].ToString(), p[0].GetInt32(), p[1].GetInt32()))];
         var templates = dynamic.GetProperty("templates").EnumerateArray().ToArray();
         var map = HeadMap.Score(model, [new TokenRelation("tiny", "", pairs, [])], new HeadMapOptions { K = dynamic.GetProperty("k").GetInt32() });
-        var scores = DynamicMap.Measure(
-            model, map["tiny"], [.. templates.Select(t => Ids(t, pairs))], [.. pairs.Select(p => p.TargetToken)], 16, null, CancellationToken.None);
+        var scores = MapsUnderTest.Dynamic(
+            model, map["tiny"], [.. templates.Select(t => Ids(t, pairs))], [.. pairs.Select(p => p.TargetToken)], batchSize: 16);
         var differences = 0;
         for (var t = 0; t < templates.Length; t++)
         {
-            differences += Differences(scores.Templates[t].WithContext.Relation, templates[t].GetProperty("w_context_dynamic_relation_scores"));
-            differences += Differences(scores.Templates[t].WithContext.Suppression, templates[t].GetProperty("w_context_suppression_dynamic_relation_scores"));
-            differences += Differences(scores.Templates[t].WithoutContext.Relation, templates[t].GetProperty("wo_context_dynamic_relation_scores"));
-            differences += Differences(scores.Templates[t].WithoutContext.Suppression, templates[t].GetProperty("wo_context_suppression_dynamic_relation_scores"));
+            differences += Differences(scores.Templates[t].WithContext.Relation.Values(), templates[t].GetProperty("w_context_dynamic_relation_scores"));
+            differences += Differences(scores.Templates[t].WithContext.Suppression.Values(), templates[t].GetProperty("w_context_suppression_dynamic_relation_scores"));
+            differences += Differences(scores.Templates[t].WithoutContext.Relation.Values(), templates[t].GetProperty("wo_context_dynamic_relation_scores"));
+            differences += Differences(scores.Templates[t].WithoutContext.Suppression.Values(), templates[t].GetProperty("wo_context_suppression_dynamic_relation_scores"));
         }
 
         Assert.InRange(differences, 0, allowed);
@@ -57,7 +57,7 @@ public class DynamicMapTests
             foreach (var suppression in (bool[])[false, true])
             {
                 var table = golden.RootElement.GetProperty(context ? "with_context" : "without_context").GetProperty(suppression ? "suppression" : "relation");
-                var differences = table.EnumerateArray().Select((t, i) => Differences(scores.Templates[i].Of(context).Of(suppression), t)).Sum();
+                var differences = table.EnumerateArray().Select((t, i) => Differences(scores.Templates[i].Of(context).Of(suppression).Values(), t)).Sum();
                 Assert.InRange(differences, 0, 3);
                 exact &= differences == 0;
             }
@@ -82,7 +82,7 @@ public class DynamicMapTests
             foreach (var suppression in (bool[])[false, true])
             {
                 var table = golden.RootElement.GetProperty(context ? "with_context" : "without_context").GetProperty(suppression ? "suppression" : "relation");
-                var differences = Differences(scores.Templates[0].Of(context).Of(suppression), table);
+                var differences = Differences(scores.Templates[0].Of(context).Of(suppression).Values(), table);
                 Assert.InRange(differences, 0, 3);
                 exact &= differences == 0;
             }
@@ -108,7 +108,7 @@ public class DynamicMapTests
 
         // At layer 0 a head's value of the source is the static value seen through the norm of layer 0: batches change nothing.
         var again = DynamicMap.Score(model, [Relations.CountryToCapital], new DynamicOptions { BatchSize = 7 });
-        Assert.Equal(capitals.Templates[3].WithContext.Relation.AsFlatSpan(), again["country_to_capital"].Templates[3].WithContext.Relation.AsFlatSpan());
+        Assert.Equal(capitals.Templates[3].WithContext.Relation.Values(), again["country_to_capital"].Templates[3].WithContext.Relation.Values());
     }
 
     [Fact]
@@ -147,21 +147,20 @@ public class DynamicMapTests
         JsonDocument.Parse(File.ReadAllText(TestData.Shared("reference", "maps", "smollm2", kind, name + ".json")));
 
     // A template of numbers is a list of tokens.
-    private static Prompts Ids(JsonElement template, TokenPair[] pairs)
+    private static (string Template, int[][] Tokens, int Position) Ids(JsonElement template, TokenPair[] pairs)
     {
         var text = template.GetProperty("template").GetString()!;
-        var position = template.GetProperty("source_position").GetInt32();
-        return new Prompts(
+        return (
             text,
             [.. pairs.Select(p => text.Replace("<X>", p.Source, StringComparison.Ordinal).Split(' ').Select(int.Parse).ToArray())],
-            [.. pairs.Select(_ => position)]);
+            template.GetProperty("source_position").GetInt32());
     }
 
     // The number of heads whose hits differ; none by more than one.
-    private static int Differences(System.Numerics.Tensors.Tensor<int> actual, JsonElement expected)
+    private static int Differences(int[] actual, JsonElement expected)
     {
         var differences = expected.EnumerateArray().SelectMany(row => row.EnumerateArray())
-            .Zip(actual.AsFlatSpan().ToArray(), (e, a) => Math.Abs(e.GetInt32() - a)).ToArray();
+            .Zip(actual, (e, a) => Math.Abs(e.GetInt32() - a)).ToArray();
         Assert.InRange(differences.Max(), 0, 1);
         return differences.Sum();
     }

@@ -15,7 +15,7 @@ public class HeadAblationTests
         var causal = golden.RootElement.GetProperty("causal");
         TokenPair[] pairs = [.. causal.GetProperty("pairs").EnumerateArray().Select(
             p => new TokenPair(p[0].ToString(), p[1].ToString(), p[0].GetInt32(), p[1].GetInt32()))];
-        var meter = Meter(model, causal.GetProperty("template").GetString()!, pairs, AblationKind.Zero, 16);
+        var meter = Meter(model, causal.GetProperty("template").GetString()!, pairs, 16);
         RequireSame(meter, causal.GetProperty("heads_in_order"), causal.GetProperty("accuracy_after_0_1_2_heads"), 0);
         foreach (var run in causal.GetProperty("random_runs").EnumerateArray())
         {
@@ -24,7 +24,7 @@ public class HeadAblationTests
 
         var scored = new TokenRelation("tiny", "", [.. golden.RootElement.GetProperty("pairs").EnumerateArray().Select(
             p => new TokenPair(p[0].ToString(), p[1].ToString(), p[0].GetInt32(), p[1].GetInt32()))], []);
-        var ranked = HeadAblation.Ranked(HeadMap.Score(model, [scored], new HeadMapOptions { K = 10 })["tiny"]).ToArray();
+        var ranked = MapsUnderTest.Ranked(HeadMap.Score(model, [scored], new HeadMapOptions { K = 10 })["tiny"]);
         var top = causal.GetProperty("topm_heads_m5_nonzero");
         Assert.Equal(Heads(top), ranked.Take(5).Where(s => s.Hits > 0).Select(s => s.Head));
     }
@@ -44,13 +44,9 @@ public class HeadAblationTests
         RequireSame(result.RelationHeads, root.GetProperty("accuracy_after_0_1_2_heads"), 1.01f / result.Prompts);
 
         var pairs = HeadMap.Score(ReferenceModels.SmolLm2, ReferenceModels.Relation("country_to_capital_wikidata")).Relations[0].Pairs;
-        var meter = new AccuracyMeter(
-            ReferenceModels.SmolLm2,
-            Prompts.Of(result.Template, pairs, ReferenceModels.SmolLm2.Tokenizer),
-            [.. pairs.Select(p => p.TargetToken)],
-            64,
-            AblationKind.Zero,
-            CancellationToken.None);
+        var meter = new MapsUnderTest.Accuracy(
+            ReferenceModels.SmolLm2, MapsUnderTest.Tokens(result.Template, pairs, ReferenceModels.SmolLm2.Tokenizer),
+            [.. pairs.Select(p => p.TargetToken)], batchSize: 64);
         foreach (var run in root.GetProperty("random_runs").EnumerateArray().Take(2))
         {
             RequireSame(meter, run.GetProperty("heads"), run.GetProperty("accuracy"), 1.01f / result.Prompts);
@@ -86,23 +82,13 @@ public class HeadAblationTests
     {
         using var model = Model.Load("demo");
         var relation = TokenRelation.From(Relations.CountryToLanguage, model.Tokenizer);
-        var prompts = Prompts.Of("The official language of <X> is", relation.Pairs, model.Tokenizer);
+        var prompts = MapsUnderTest.Tokens("The official language of <X> is", relation.Pairs, model.Tokenizer);
         Head[] heads = [new(0, 3), new(1, 2), new(3, 7)];
-        var right = 0;
-        for (var i = 0; i < relation.Pairs.Count; i++)
-        {
-            var pass = model.Run(prompts.Tokens[i], new RunOptions
-            {
-                Logits = LogitsOf.LastPosition,
-                Hooks = [.. heads.Select(h => new ActivationHook(
-                    $"blocks.{h.Layer}.attn.hook_z", z => z.At(0, z.Lengths[0] - 1, h.Index).Clear()))],
-            });
-            right += TensorSpans.AsFlatSpan(pass.Logits!).ToArray().Index().MaxBy(l => l.Item).Index == relation.Pairs[i].TargetToken ? 1 : 0;
-        }
-
-        var meter = new AccuracyMeter(model, prompts, [.. relation.Pairs.Select(p => p.TargetToken)], 10, AblationKind.Zero, CancellationToken.None);
-        Assert.Equal(right / (float)relation.Pairs.Count, meter.Accuracy(heads, CancellationToken.None));
-        Assert.Equal(right / (float)relation.Pairs.Count, meter.Accuracy(heads, CancellationToken.None));
+        var right = prompts.Zip(relation.Pairs).Count(
+            p => ModelUnderTest.LastLogits(model, p.First, heads).Index().MaxBy(l => l.Item).Index == p.Second.TargetToken);
+        var meter = new MapsUnderTest.Accuracy(model, prompts, [.. relation.Pairs.Select(p => p.TargetToken)], batchSize: 10);
+        Assert.Equal(right / (float)relation.Pairs.Count, meter.Without(heads));
+        Assert.Equal(right / (float)relation.Pairs.Count, meter.Without(heads));
     }
 
     [Fact]
@@ -114,16 +100,14 @@ public class HeadAblationTests
         Assert.Contains("No prompt ships for the relation 'mine'", error.Message, StringComparison.Ordinal);
     }
 
-    private static AccuracyMeter Meter(Model model, string template, TokenPair[] pairs, AblationKind kind, int batch) => new(
+    private static MapsUnderTest.Accuracy Meter(Model model, string template, TokenPair[] pairs, int batch) => new(
         model,
-        new Prompts(template, [.. pairs.Select(p => template.Replace("<X>", p.Source, StringComparison.Ordinal).Split(' ').Select(int.Parse).ToArray())], []),
+        [.. pairs.Select(p => template.Replace("<X>", p.Source, StringComparison.Ordinal).Split(' ').Select(int.Parse).ToArray())],
         [.. pairs.Select(p => p.TargetToken)],
-        batch,
-        kind,
-        CancellationToken.None);
+        batch);
 
-    private static void RequireSame(AccuracyMeter meter, JsonElement heads, JsonElement accuracies, float tolerance) =>
-        RequireSame(meter.Ablate([.. Heads(heads)], null, CancellationToken.None), accuracies, tolerance);
+    private static void RequireSame(MapsUnderTest.Accuracy meter, JsonElement heads, JsonElement accuracies, float tolerance) =>
+        RequireSame(meter.OneByOne([.. Heads(heads)]), accuracies, tolerance);
 
     private static void RequireSame(AblationRun run, JsonElement accuracies, float tolerance)
     {

@@ -28,13 +28,13 @@ public class HeadMapReferenceTests
             foreach (var k in (int[])[1, 3, 10, 25])
             {
                 var map = HeadMap.Score(model, [relation], new HeadMapOptions { K = k, FirstMlp = firstMlp });
-                Assert.Equal(Hits(expected.GetProperty("relation"), k), map["tiny"].RelationHits.AsFlatSpan());
-                Assert.Equal(Hits(expected.GetProperty("suppression"), k), map["tiny"].SuppressionHits.AsFlatSpan());
+                Assert.Equal(Hits(expected.GetProperty("relation"), k), map["tiny"].RelationHits.Values());
+                Assert.Equal(Hits(expected.GetProperty("suppression"), k), map["tiny"].SuppressionHits.Values());
                 if (k == 10)
                 {
                     var scores = expected.GetProperty("official_scores_k10");
-                    Assert.Equal(Numbers(scores.GetProperty("relation")), map["tiny"].Scores.AsFlatSpan().ToArray().Select(s => (double)s));
-                    Assert.Equal(Numbers(scores.GetProperty("suppression")), map["tiny"].SuppressionScores.AsFlatSpan().ToArray().Select(s => (double)s));
+                    Assert.Equal(Numbers(scores.GetProperty("relation")), map["tiny"].Scores.Values().Select(s => (double)s));
+                    Assert.Equal(Numbers(scores.GetProperty("suppression")), map["tiny"].SuppressionScores.Values().Select(s => (double)s));
                 }
             }
         }
@@ -58,7 +58,7 @@ public class HeadMapReferenceTests
                     var actual = sign == "relation" ? map[name].RelationHits : map[name].SuppressionHits;
                     var expected = Hits(golden.RootElement.GetProperty(field).GetProperty(sign), k);
                     var near = golden.RootElement.GetProperty("near_boundary").GetProperty(field).GetProperty(sign).GetProperty($"k{k}");
-                    var differences = actual.AsFlatSpan().ToArray().Zip(expected, (a, b) => Math.Abs(a - b)).ToArray();
+                    var differences = actual.Values().Zip(expected, (a, b) => Math.Abs(a - b)).ToArray();
                     Assert.True(
                         differences.Max() <= 1 && differences.Sum() <= near.GetProperty("rel_1e-5").GetInt32(),
                         $"{field}, {sign}, k = {k}: {differences.Sum()} hits differ");

@@ -30,24 +30,16 @@ public class HeadMapTests
         // E[s] or mlp0(E[s]), times the formed W_V W_O W_U, sorted.
         var model = DemoModel.Value;
         var relation = DemoMap.Value["country_to_capital"];
-        var config = model.Config;
-        var wide = new float[config.VocabularySize * config.ModelWidth];
-        model.TokenEmbedding.CopyTo(wide);
+        var unembedding = Enumerable.Range(0, model.Config.VocabularySize).Select(token => ModelUnderTest.Unembedding(model, token)).ToArray();
         foreach (var head in (Head[])[new(0, 3), new(2, 5)])
         {
             var hits = 0;
             foreach (var pair in relation.Pairs)
             {
-                var u = wide.AsSpan(pair.SourceToken * config.ModelWidth, config.ModelWidth).ToArray();
-                if (head.Layer > 0)
-                {
-                    var y = new float[u.Length];
-                    model.ApplyFirstMlp(new(u, 1, u.Length), new(y, 1, y.Length));
-                    u = y;
-                }
-
-                var z = Times(u, model.ValueWeight(head));
-                var logits = Times(Times(z, model.OutputWeight(head)), model.Unembedding.Weight);
+                var u = ModelUnderTest.Embedding(model, pair.SourceToken);
+                u = head.Layer > 0 ? ModelUnderTest.FirstMlp(model, u) : u;
+                var written = Times(Times(u, ModelUnderTest.ValueWeight(model, head)), ModelUnderTest.OutputWeight(model, head));
+                var logits = Array.ConvertAll(unembedding, column => (float)column.Zip(written, (a, b) => (double)a * b).Sum());
                 hits += logits.Count(l => l > logits[pair.TargetToken]) < relation.K ? 1 : 0;
             }
 
@@ -69,22 +61,9 @@ public class HeadMapTests
     }
 
     [Fact]
-    public void Threads_change_nothing()
-    {
-        var threads = Parallelism.Threads;
-        try
-        {
-            foreach (var other in (int[])[1, 3, 8])
-            {
-                Parallelism.Threads = other;
-                Assert.Equal(DemoMap.Value.ToJson(), HeadMap.Score(DemoModel.Value, Relations.All).ToJson());
-            }
-        }
-        finally
-        {
-            Parallelism.Threads = threads;
-        }
-    }
+    public void Threads_change_nothing() => Assert.All(
+        ThreadsUnderTest.With([1, 3, 8], () => HeadMap.Score(DemoModel.Value, Relations.All).ToJson()),
+        json => Assert.Equal(DemoMap.Value.ToJson(), json));
 
     [Fact]
     public void Json_keeps_everything_and_csv_has_a_line_for_each_relation_and_head()
@@ -92,7 +71,7 @@ public class HeadMapTests
         var map = DemoMap.Value;
         var again = HeadMap.FromJson(map.ToJson());
         Assert.Equal(map.ToJson(), again.ToJson());
-        Assert.Equal(map["verb_to_past_tense"].Scores.AsFlatSpan(), again["verb_to_past_tense"].Scores.AsFlatSpan());
+        Assert.Equal(map["verb_to_past_tense"].Scores.Values(), again["verb_to_past_tense"].Scores.Values());
         Assert.Equal(map.Skipped, again.Skipped);
         var lines = map.ToCsv().TrimEnd('\n').Split('\n');
         Assert.Equal(1 + (map.Relations.Count * 32), lines.Length);
@@ -144,9 +123,9 @@ public class HeadMapTests
     public void Cancellation_stops_the_work() => Assert.Throws<OperationCanceledException>(
         () => HeadMap.Score(DemoModel.Value, Relations.All, cancellationToken: new CancellationToken(canceled: true)));
 
-    private static float[] Times(float[] row, ReadOnlyMatrix matrix)
+    private static float[] Times(float[] row, NumberArray matrix)
     {
-        var product = new float[matrix.Columns];
+        var product = new float[matrix.Shape[1]];
         for (var j = 0; j < product.Length; j++)
         {
             var sum = 0.0;

@@ -76,22 +76,15 @@ public class SalientOperationsTests
     }
 
     [Fact]
-    public void RunningTop_keeps_what_TopK_finds()
+    public void The_largest_numbers_of_blocks_are_those_of_the_whole()
     {
         var random = new Random(5);
         for (var trial = 0; trial < 50; trial++)
         {
             float[] numbers = [.. Enumerable.Range(0, random.Next(20, 300)).Select(_ => (float)random.Next(40))];
             var k = random.Next(1, 20);
-            var running = new RunningTop(k);
-            for (var first = 0; first < numbers.Length; first += 37)
-            {
-                running.Offer(numbers.AsSpan(first, Math.Min(37, numbers.Length - first)), first);
-            }
-
-            var expected = new int[k];
-            TopK.Of(numbers, expected);
-            Assert.Equal(expected, running.Ids);
+            var expected = Enumerable.Range(0, numbers.Length).OrderByDescending(i => numbers[i]).Take(k);
+            Assert.Equal(expected, MapsUnderTest.LargestByBlocks(numbers, k, blockSize: 37));
         }
     }
 

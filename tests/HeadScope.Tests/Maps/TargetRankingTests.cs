@@ -24,7 +24,7 @@ public class TargetRankingTests
             CopyRows(unembedding, width, random);
             var vectors = Whole(40 * width);
             int[] targets = [.. Enumerable.Range(0, 40).Select(_ => random.Next(vocabulary))];
-            var (up, down) = Hits(unembedding, vectors, targets, Math.Min(k, vocabulary));
+            var (up, down) = MapsUnderTest.Hits(unembedding, vectors, targets, Math.Min(k, vocabulary));
             for (var i = 0; i < targets.Length; i++)
             {
                 var logits = Enumerable.Range(0, vocabulary).Select(t => Dot(unembedding, t, vectors, i, width)).ToArray();
@@ -49,7 +49,7 @@ public class TargetRankingTests
         unembedding[(2 * Width) + 5] -= 0.0005f;
         var vector = new float[Width];
         vector.AsSpan().Fill(1);
-        var (up, down) = Hits(unembedding, [.. vector, .. vector, .. vector], [0, 1, 2], 1);
+        var (up, down) = MapsUnderTest.Hits(unembedding, [.. vector, .. vector, .. vector], [0, 1, 2], 1);
         Assert.Equal([1], up);
         Assert.Equal([2], down);
     }
@@ -59,27 +59,8 @@ public class TargetRankingTests
     {
         var unembedding = new float[3000 * 4];
         unembedding[(1234 * 4) + 1] = float.NaN;
-        var error = Assert.Throws<InvalidDataException>(() => Hits(unembedding, [1, 2, 3, 4], [7], 1));
+        var error = Assert.Throws<InvalidDataException>(() => MapsUnderTest.Hits(unembedding, [1, 2, 3, 4], [7], 1));
         Assert.Contains("W_U of token 1234", error.Message, StringComparison.Ordinal);
-    }
-
-    private static (int[] Up, int[] Down) Hits(float[] unembedding, float[] vectors, int[] targets, int k)
-    {
-        var width = vectors.Length / targets.Length;
-        var vocabulary = new VocabularyRows(unembedding, unembedding.Length / width, width);
-        var ranking = new TargetRanking(vocabulary, TargetQuestions.About(vocabulary, targets, [.. targets.Select(_ => k)]));
-        var rows = new ProjectionRows(width);
-        vectors.CopyTo(rows.Add(targets.Length).Values);
-        for (var i = 0; i < targets.Length; i++)
-        {
-            rows.Items[i] = new Projection { Id = i, Question = i };
-        }
-
-        Assert.Equal(-1, ranking.Begin(rows, 0));
-        ranking.Screen(rows);
-        ranking.Count(rows, null, TestContext.Current.CancellationToken);
-        var items = rows.Items.ToArray();
-        return ([.. items.Where(i => i.Above < k).Select(i => i.Id)], [.. items.Where(i => i.Below < k).Select(i => i.Id)]);
     }
 
     private static void CopyRows(float[] unembedding, int width, Random random)

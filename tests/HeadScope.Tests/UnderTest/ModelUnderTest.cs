@@ -1,0 +1,65 @@
+namespace HeadScope.Tests;
+
+/// <summary>
+/// The model as the tests of the methods and of the golden models use it: forward passes and weights as plain numbers. Only this file knows how
+/// they are asked for.
+/// </summary>
+internal static class ModelUnderTest
+{
+    /// <summary>Runs a batch; the activations of these names (with <c>*</c>), and the logits as <c>logits</c>.</summary>
+    public static IReadOnlyDictionary<string, NumberArray> Run(Model model, IReadOnlyList<int[]> batch, params string[] names)
+    {
+        var pass = model.Run(batch, new() { Activations = names });
+        var found = pass.Activations.ToDictionary(a => a.Key, a => a.Value.ToNumberArray());
+        found["logits"] = pass.Logits!.ToNumberArray();
+        return found;
+    }
+
+    /// <summary>The logits of the last token, [V], where the z of some heads is zero at that token.</summary>
+    public static float[] LastLogits(Model model, int[] tokens, params Head[] silenced) => model.Run(tokens, new RunOptions
+    {
+        Logits = LogitsOf.LastPosition,
+        Hooks = [.. silenced.Select(h => new ActivationHook(
+            $"blocks.{h.Layer}.attn.hook_z", z => z.At(0, z.Lengths[0] - 1, h.Index).Clear()))],
+    }).Logits!.Values();
+
+    /// <summary>The embedding of a token, [d].</summary>
+    public static float[] Embedding(Model model, int token)
+    {
+        var row = new float[model.Config.ModelWidth];
+        model.ReadEmbedding([token], row);
+        return row;
+    }
+
+    /// <summary>What MLP 0 makes of a vector through its norm, [d].</summary>
+    public static float[] FirstMlp(Model model, float[] x)
+    {
+        var y = new float[x.Length];
+        model.ApplyFirstMlp(new(x, 1, x.Length), new(y, 1, y.Length));
+        return y;
+    }
+
+    /// <summary>W_V of a head, [d, d_head].</summary>
+    public static NumberArray ValueWeight(Model model, Head head) => Copy(model.ValueWeight(head));
+
+    /// <summary>W_O of a head, [d_head, d].</summary>
+    public static NumberArray OutputWeight(Model model, Head head) => Copy(model.OutputWeight(head));
+
+    /// <summary>The column of W_U of a token, [d].</summary>
+    public static float[] Unembedding(Model model, int token)
+    {
+        var column = new float[model.Config.ModelWidth];
+        model.Unembedding.ReadOutputs(token, 1, column);
+        return column;
+    }
+
+    /// <summary>The gain of the last norm, [d]; empty where it is folded.</summary>
+    public static float[] FinalGain(Model model) => model.FinalNorm.Gain.ToArray();
+
+    private static NumberArray Copy(ReadOnlyMatrix matrix)
+    {
+        var values = new float[matrix.Rows * matrix.Columns];
+        matrix.CopyTo(values);
+        return new(values, [matrix.Rows, matrix.Columns]);
+    }
+}
