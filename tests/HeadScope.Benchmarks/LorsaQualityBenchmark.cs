@@ -18,7 +18,7 @@ internal static class LorsaQualityBenchmark
         var steps = arguments.Length > 2 ? int.Parse(arguments[2], CultureInfo.InvariantCulture) : 350;
         using var model = Model.Load(Path.Combine(data, "models", "smollm2-135m-instruct", "model.gguf"));
         using var file = SafetensorsFile.Open(Path.Combine(data, "reference", "lorsa", "train", "windows.safetensors"));
-        var tokens = Array.ConvertAll(file.ReadInt64("tokens"), token => (int)token);
+        var tokens = file.Read("tokens").to(TorchSharp.torch.int32).data<int>().ToArray();
         var windows = tokens.Chunk(256).ToArray();
 
         // Held-out windows come first here; they are the last hundred of the file.

@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
+using TorchSharp;
 
 namespace HeadScope;
 
@@ -74,6 +76,9 @@ public sealed class ActivationShards : ActivationSource
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(source);
+        var type = dataType is "F32" or "F16" or "BF16"
+            ? NumberFormat.Of(dataType)!.Type
+            : throw new ArgumentException($"Activations can be saved as F32, F16 or BF16, not as '{dataType}'.", nameof(dataType));
         var training = (sequences + sequencesPerShard - 1) / sequencesPerShard;
         var number = 0;
         foreach (var batch in source.HeldOut(sequencesPerShard, cancellationToken)
@@ -81,13 +86,14 @@ public sealed class ActivationShards : ActivationSource
         {
             cancellationToken.ThrowIfCancellationRequested();
             var (s, t, d) = (batch.Sequences, batch.Length, source.ModelWidth);
+            using var scope = torch.NewDisposeScope();
             var writer = new SafetensorsWriter();
-            writer.Add("hook_in", [s, t, d], (start, destination) => batch.Input.AsSpan((int)start, destination.Length).CopyTo(destination), dataType);
-            writer.Add("hook_out", [s, t, d], (start, destination) => batch.Output.AsSpan((int)start, destination.Length).CopyTo(destination), dataType);
-            writer.Add("mask", [s, t], (start, destination) => batch.Mask.AsSpan((int)start, destination.Length).CopyTo(destination));
+            writer.Add("hook_in", torch.tensor(batch.Input, [s, t, d]), type);
+            writer.Add("hook_out", torch.tensor(batch.Output, [s, t, d]), type);
+            writer.Add("mask", torch.tensor(batch.Mask, [s, t]));
             if (batch.Tokens.Length > 0)
             {
-                writer.Add("tokens", [s, t], Array.ConvertAll(batch.Tokens, token => (long)token));
+                writer.Add("tokens", torch.tensor(batch.Tokens, [s, t], torch.int64));
             }
 
             writer.Save(Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"activations-{number++:d5}.safetensors")));
@@ -136,17 +142,13 @@ public sealed class ActivationShards : ActivationSource
                     (file, open) = (SafetensorsFile.Open(shards[shard].Path), shard);
                 }
 
-                file!.Read("hook_in", (long)inside * block, batch.Input.AsSpan(i * block, block));
-                file.Read("hook_out", (long)inside * block, batch.Output.AsSpan(i * block, block));
-                file.Read("mask", (long)inside * Length, batch.Mask.AsSpan(i * Length, Length));
-                withTokens &= file.Tensors.ContainsKey("tokens");
+                CopyRow("hook_in", inside, batch.Input.AsSpan(i * block, block));
+                CopyRow("hook_out", inside, batch.Output.AsSpan(i * block, block));
+                CopyRow("mask", inside, batch.Mask.AsSpan(i * Length, Length));
+                withTokens &= file!.Tensors.ContainsKey("tokens");
                 if (withTokens)
                 {
-                    var tokens = file.ReadInt64("tokens");
-                    for (var t = 0; t < Length; t++)
-                    {
-                        batch.Tokens[(i * Length) + t] = (int)tokens[(inside * Length) + t];
-                    }
+                    CopyRow("tokens", inside, batch.Tokens.AsSpan(i * Length, Length));
                 }
             }
         }
@@ -156,5 +158,12 @@ public sealed class ActivationShards : ActivationSource
         }
 
         return withTokens ? batch : batch with { Tokens = [] };
+
+        void CopyRow<T>(string name, long row, Span<T> destination)
+            where T : unmanaged
+        {
+            using var scope = torch.NewDisposeScope();
+            MemoryMarshal.Cast<byte, T>(file!.ReadRows(name, row, 1).to(typeof(T) == typeof(int) ? torch.int32 : torch.float32).bytes).CopyTo(destination);
+        }
     }
 }

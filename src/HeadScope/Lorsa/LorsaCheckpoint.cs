@@ -1,5 +1,7 @@
 using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
 using System.Text.Json;
+using TorchSharp;
 
 namespace HeadScope;
 
@@ -39,6 +41,7 @@ public sealed partial class LorsaModel
         using var document = ParseJson(path);
         var json = document.RootElement;
         var config = LorsaConfigJson.Read(json, path);
+        using var scope = torch.NewDisposeScope();
         var (weightsPath, tensors) = ReadTensors(folder, LorsaConfigJson.IsFirstLayout(json)
             ? ["final.safetensors", "final.pth"]
             : ["sae_weights.safetensors", "sae_weights.pt", "checkpoints/pruned.safetensors", "checkpoints/pruned.pt",
@@ -77,7 +80,8 @@ public sealed partial class LorsaModel
             && norms.TryGetProperty(side, out var norm) && norm.ValueKind == JsonValueKind.Number ? norm.GetDouble() : double.NaN;
 
         double StoredNorm(string hook) =>
-            tensors.TryGetValue($"dataset_average_activation_norm.{hook}", out var norm) && norm.Values.Length == 1 ? norm.Values[0] : double.NaN;
+            tensors.TryGetValue($"dataset_average_activation_norm.{hook}", out var norm) && norm.NumberOfElements == 1
+                ? norm.to(torch.float64).item<double>() : double.NaN;
     }
 
     /// <summary>Writes the folder that <see cref="Load"/> and Language-Model-SAEs read: <c>config.json</c> and <c>sae_weights.safetensors</c>.</summary>
@@ -88,6 +92,7 @@ public sealed partial class LorsaModel
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         var json = LorsaConfigJson.Write(Config, Normalization);
+        using var scope = torch.NewDisposeScope();
         var writer = new SafetensorsWriter();
         writer.Metadata["version"] = VersionWritten;
         foreach (var tensor in Parameters.All)
@@ -110,21 +115,21 @@ public sealed partial class LorsaModel
             mask.AsSpan(t * length, t + 1).Fill(true);
         }
 
-        writer.Add("mask", [length, length], mask);
+        writer.Add("mask", torch.tensor(mask, [length, length]));
         AddScalar("IGNORE", float.NegativeInfinity);
         AddScalar($"dataset_average_activation_norm.{Config.HookIn}", (float)InputNorm);
         AddScalar($"dataset_average_activation_norm.{Config.HookOut}", (float)OutputNorm);
         writer.Save(Path.Combine(folder, "sae_weights.safetensors"));
         AtomicFile.WriteText(Path.Combine(folder, "config.json"), json);
 
-        void AddScalar(string name, float value) => writer.Add(name, [], (_, destination) => destination.Fill(value));
+        void AddScalar(string name, float value) => writer.Add(name, torch.tensor(value));
     }
 
     private static JsonDocument ParseJson(string path)
     {
         try
         {
-            return JsonDocument.Parse(File.ReadAllText(path)) is { RootElement.ValueKind: JsonValueKind.Object } document
+            return JsonDocument.Parse(RegularFile.ReadAllBytes(path)) is { RootElement.ValueKind: JsonValueKind.Object } document
                 ? document
                 : throw new InvalidDataException($"'{path}': expected a JSON object.");
         }
@@ -147,32 +152,28 @@ public sealed partial class LorsaModel
         };
     }
 
-    private static (string Path, Dictionary<string, (int[] Shape, float[] Values)> Tensors) ReadTensors(string folder, string[] names)
+    private static (string Path, Dictionary<string, torch.Tensor> Tensors) ReadTensors(string folder, string[] names)
     {
         var path = names.Select(name => Path.Combine(folder, name)).FirstOrDefault(File.Exists)
             ?? throw new FileNotFoundException($"'{folder}' has no weights: expected one of {string.Join(", ", names)}.");
         if (!path.EndsWith(".safetensors", StringComparison.Ordinal))
         {
-            var read = TorchPickle.Read(path);
-            return (path, read.ToDictionary(
-                pair => pair.Key.StartsWith("sae.", StringComparison.Ordinal) ? pair.Key[4..] : pair.Key, pair => pair.Value, StringComparer.Ordinal));
+            var tensors = new Dictionary<string, torch.Tensor>(StringComparer.Ordinal);
+            foreach (var (name, tensor) in TorchPickle.Read(path))
+            {
+                tensors[name.StartsWith("sae.", StringComparison.Ordinal) ? name[4..] : name] = tensor;
+            }
+
+            return (path, tensors);
         }
 
         using var file = SafetensorsFile.Open(path);
-        var tensors = new Dictionary<string, (int[] Shape, float[] Values)>(StringComparer.Ordinal);
-        foreach (var info in file.Tensors.Values.Where(info => info.DataType is "F32" or "F16" or "BF16" or "F64"))
-        {
-            var values = new float[info.Length];
-            file.Read(info.Name, 0, values);
-            tensors[info.Name] = ([.. info.Shape.Select(length => (int)length)], values);
-        }
-
-        return (path, tensors);
+        return (path, file.Tensors.Keys.ToDictionary(name => name, file.Read, StringComparer.Ordinal));
     }
 
     /// <summary>Copies a tensor, whatever axes of length 1 it has; one with fewer QK heads has each of them repeated in place.</summary>
     private static void Fill(
-        LorsaTensor tensor, Dictionary<string, (int[] Shape, float[] Values)> tensors, LorsaConfig config, string path)
+        LorsaTensor tensor, Dictionary<string, torch.Tensor> tensors, LorsaConfig config, string path)
     {
         var name = tensor.Name == "b_D" && !tensors.ContainsKey("b_D") ? "b_O" : tensor.Name;
         if (!tensors.TryGetValue(name, out var found))
@@ -181,28 +182,29 @@ public sealed partial class LorsaModel
                 $"'{path}' has no tensor '{name}' of shape [{string.Join(", ", tensor.Shape)}]; it has {string.Join(", ", tensors.Keys.Order(StringComparer.Ordinal))}.");
         }
 
-        var (shape, wanted) = (Squeezed(found.Shape), Squeezed(tensor.Shape));
+        int[] stored = [.. found.shape.Select(length => (int)Math.Min(length, int.MaxValue))];
         var perQkHead = name is "W_Q" or "W_K" or "b_Q" or "b_K" or "ln_q.w" or "ln_k.w";
-        var stored = perQkHead && found.Shape.Length == tensor.Shape.Length ? found.Shape[0] : config.QkHeads;
-        if (perQkHead && stored < config.QkHeads && stored > 0 && config.QkHeads % stored == 0
-            && found.Shape[1..].SequenceEqual(tensor.Shape[1..]))
+        var heads = perQkHead && stored.Length == tensor.Shape.Length ? stored[0] : config.QkHeads;
+        var repeated = perQkHead && heads < config.QkHeads && heads > 0 && config.QkHeads % heads == 0
+            && stored[1..].SequenceEqual(tensor.Shape[1..]);
+        if (!repeated && !Squeezed(stored).SequenceEqual(Squeezed(tensor.Shape)))
         {
-            var block = tensor.Values.Length / config.QkHeads;
-            for (var g = 0; g < config.QkHeads; g++)
-            {
-                found.Values.AsSpan(g * stored / config.QkHeads * block, block).CopyTo(tensor.Values.AsSpan(g * block));
-            }
+            throw new InvalidDataException(
+                $"'{path}', tensor '{name}': expected shape [{string.Join(", ", tensor.Shape)}], found [{string.Join(", ", found.shape)}].");
+        }
 
+        var values = MemoryMarshal.Cast<byte, float>(found.to(torch.float32).contiguous().bytes);
+        if (!repeated)
+        {
+            values.CopyTo(tensor.Values);
             return;
         }
 
-        if (!shape.SequenceEqual(wanted))
+        var block = tensor.Values.Length / config.QkHeads;
+        for (var g = 0; g < config.QkHeads; g++)
         {
-            throw new InvalidDataException(
-                $"'{path}', tensor '{name}': expected shape [{string.Join(", ", tensor.Shape)}], found [{string.Join(", ", found.Shape)}].");
+            values.Slice(g * heads / config.QkHeads * block, block).CopyTo(tensor.Values.AsSpan(g * block));
         }
-
-        found.Values.CopyTo(tensor.Values, 0);
 
         static int[] Squeezed(int[] shape) => [.. shape.Where(length => length != 1)];
     }

@@ -1,6 +1,8 @@
 using System.Globalization;
 using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
 using System.Text.Json;
+using TorchSharp;
 
 namespace HeadScope;
 
@@ -40,6 +42,7 @@ internal sealed class LorsaTrainingState
     /// <summary>Writes the checkpoint.</summary>
     public void Save(string folder, LorsaStepper stepper)
     {
+        using var scope = torch.NewDisposeScope();
         var writer = new SafetensorsWriter();
         for (var i = 0; i < stepper.Parameters.All.Count; i++)
         {
@@ -50,9 +53,9 @@ internal sealed class LorsaTrainingState
             writer.Add(SecondMoment + tensor.Name, Tensor.Create(stepper.Optimizer.SecondMoment.All[i].Values, shape));
         }
 
-        writer.Add("optimizer.steps", [stepper.Optimizer.Steps.Length], stepper.Optimizer.Steps);
-        writer.Add("silent_tokens", [stepper.SilentTokens.Length], stepper.SilentTokens);
-        writer.Add("position", [3], new long[] { stepper.Step, stepper.CountedTokens, Sequences });
+        writer.Add("optimizer.steps", torch.tensor(stepper.Optimizer.Steps));
+        writer.Add("silent_tokens", torch.tensor(stepper.SilentTokens));
+        writer.Add("position", torch.tensor([stepper.Step, stepper.CountedTokens, Sequences]));
         writer.Metadata["options"] = JsonSerializer.Serialize(Options);
         writer.Metadata["curve"] = JsonSerializer.Serialize(Curve);
         writer.Metadata["pending"] = JsonSerializer.Serialize(Pending);
@@ -66,6 +69,7 @@ internal sealed class LorsaTrainingState
     public static LorsaTrainingState Load(string folder, LorsaStepper stepper, SortedDictionary<string, string> options)
     {
         var path = Path.Combine(folder, FileName);
+        using var scope = torch.NewDisposeScope();
         using var file = SafetensorsFile.Open(path);
         var stored = Read<SortedDictionary<string, string>>("options");
         foreach (var (name, value) in options)
@@ -81,14 +85,15 @@ internal sealed class LorsaTrainingState
         for (var i = 0; i < stepper.Parameters.All.Count; i++)
         {
             var name = stepper.Parameters.All[i].Name;
-            file.Read(name, 0, stepper.Parameters.All[i].Values);
-            file.Read(FirstMoment + name, 0, stepper.Optimizer.FirstMoment.All[i].Values);
-            file.Read(SecondMoment + name, 0, stepper.Optimizer.SecondMoment.All[i].Values);
+            Fill(name, stepper.Parameters.All[i].Values);
+            Fill(FirstMoment + name, stepper.Optimizer.FirstMoment.All[i].Values);
+            Fill(SecondMoment + name, stepper.Optimizer.SecondMoment.All[i].Values);
         }
 
-        file.ReadInt64("optimizer.steps").CopyTo(stepper.Optimizer.Steps, 0);
-        file.ReadInt64("silent_tokens").CopyTo(stepper.SilentTokens, 0);
-        var position = file.ReadInt64("position");
+        Fill("optimizer.steps", stepper.Optimizer.Steps);
+        Fill("silent_tokens", stepper.SilentTokens);
+        var position = new long[3];
+        Fill("position", position);
         (stepper.Step, stepper.CountedTokens) = (position[0], position[1]);
         var norms = Read<double[]>("norms");
         return new LorsaTrainingState
@@ -100,6 +105,20 @@ internal sealed class LorsaTrainingState
             Curve = Read<List<LorsaTrainingPoint>>("curve"),
             Pending = Read<double[]>("pending"),
         };
+
+        void Fill<T>(string name, T[] values)
+            where T : unmanaged
+        {
+            var tensor = file.Read(name);
+            if (tensor.NumberOfElements != values.Length || tensor.dtype != (typeof(T) == typeof(long) ? torch.int64 : torch.float32))
+            {
+                throw new InvalidDataException(
+                    $"'{path}', tensor '{name}': expected {values.Length} numbers of type {typeof(T).Name}, found [{string.Join(", ", tensor.shape)}] "
+                    + $"of {tensor.dtype}. Start the training anew in another folder.");
+            }
+
+            MemoryMarshal.Cast<byte, T>(tensor.bytes).CopyTo(values);
+        }
 
         T Read<T>(string name)
         {

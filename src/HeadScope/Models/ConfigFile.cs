@@ -22,7 +22,7 @@ internal sealed class ConfigFile
     {
         try
         {
-            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
+            using var document = JsonDocument.Parse(RegularFile.ReadAllBytes(path));
             return document.RootElement.ValueKind == JsonValueKind.Object
                 ? new(path, document.RootElement.Clone(), "")
                 : throw new InvalidDataException($"'{path}' is not a model configuration: expected a JSON object.");

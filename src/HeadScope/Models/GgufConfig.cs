@@ -1,4 +1,5 @@
 using System.Globalization;
+using static TorchSharp.torch;
 
 namespace HeadScope;
 
@@ -24,33 +25,54 @@ internal static class GgufConfig
         var rms = architecture is "llama" or "qwen2";
         var width = keys.Count("embedding_length");
         var heads = keys.Count("attention.head_count");
-        var headWidth = keys.CountOrNull("attention.key_length") ?? width / heads;
+        var keyHeads = keys.CountOrNull("attention.head_count_kv") ?? heads;
+        if (heads % keyHeads != 0)
+        {
+            throw keys.Malformed("attention.head_count_kv", $"a number that divides the {heads} query heads");
+        }
+
+        var headWidth = keys.CountOrNull("attention.key_length")
+            ?? (width % heads == 0 ? width / heads : throw keys.Malformed("attention.head_count", $"a number that divides the width {width}"));
+        if ((long)heads * headWidth > int.MaxValue / 3)
+        {
+            throw keys.Malformed("attention.key_length", $"a width of which {heads} heads and their keys and values fit into a tensor");
+        }
+
         if (keys.CountOrNull("attention.value_length") is { } valueWidth && valueWidth != headWidth)
         {
             throw keys.Refuse("attention.value_length", "values are as wide as keys.");
         }
 
         var context = keys.Count("context_length");
-        if (!file.Tensors.TryGetValue("token_embd.weight", out var embedding) || embedding.Shape.Count != 2)
+        if (!file.Tensors.TryGetValue("token_embd.weight", out var embedding) || embedding.Shape is not [> 0 and <= int.MaxValue, _])
         {
-            throw new InvalidDataException($"'{file.Path}' has no tensor 'token_embd.weight' of rank 2.");
+            throw new InvalidDataException($"'{file.Path}' has no tensor 'token_embd.weight' of rank 2 with a row for each token.");
         }
 
-        var window = keys.CountOrNull("attention.sliding_window") is { } length && length < context ? length : (int?)null;
+        // Each layer has tensors of its own; what is made for each layer is made after this.
+        var layers = keys.Count("block_count");
+        if (layers > file.Tensors.Count)
+        {
+            throw keys.Malformed("block_count", $"at most {file.Tensors.Count}, the number of tensors in the file");
+        }
+
+        var window = keys.NumberOrNull("attention.sliding_window") is > 0 && keys.Count("attention.sliding_window") is var length && length < context
+            ? length
+            : (int?)null;
         return new()
         {
             Architecture = architecture == "phi2" ? "phi" : architecture,
-            LayerCount = keys.Count("block_count"),
+            LayerCount = layers,
             HeadCount = heads,
-            KeyValueHeadCount = keys.CountOrNull("attention.head_count_kv") ?? heads,
+            KeyValueHeadCount = keyHeads,
             ModelWidth = width,
             HeadWidth = headWidth,
             MlpWidth = keys.Count("feed_forward_length"),
-            VocabularySize = checked((int)embedding.Shape[0]),
+            VocabularySize = (int)embedding.Shape[0],
             ContextLength = window ?? context,
             SlidingWindow = window,
             Norm = rms ? NormKind.RmsNorm : NormKind.LayerNorm,
-            NormEpsilon = keys.Number(rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon"),
+            NormEpsilon = keys.Positive(rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon"),
             Rotary = architecture == "gpt2" ? null : Rotary(file, keys, headWidth),
             Activation = rms ? ActivationFunction.Silu : ActivationFunction.GeluTanh,
             GatedMlp = rms,
@@ -62,7 +84,7 @@ internal static class GgufConfig
 
     private static void RefuseFeatures(Metadata keys)
     {
-        if (keys.CountOrNull("expert_count") is > 0)
+        if (keys.NumberOrNull("expert_count") is > 0)
         {
             throw keys.Refuse("expert_count", "mixtures of experts are not.");
         }
@@ -98,12 +120,11 @@ internal static class GgufConfig
                     $"Tensor 'rope_freqs.weight' of '{file.Path}' has {tensor.Length} numbers; expected {dimensions / 2}.");
             }
 
-            var numbers = new float[dimensions / 2];
-            file.Read(tensor.Name, 0, numbers);
-            divisors = Array.ConvertAll(numbers, number => (double)number);
+            using var scope = NewDisposeScope();
+            divisors = file.Read(tensor.Name).to(float64).data<double>().ToArray();
         }
 
-        return new(dimensions, keys.NumberOrNull("rope.freq_base") ?? 10000, divisors);
+        return new(dimensions, keys.PositiveOrNull("rope.freq_base") ?? 10000, divisors);
     }
 
     // The metadata keys of one architecture.
@@ -112,10 +133,13 @@ internal static class GgufConfig
         public int Count(string key) => CountOrNull(key) ?? throw Missing(key);
 
         public int? CountOrNull(string key) => NumberOrNull(key) is not { } number ? null
-            : number >= 0 && number <= int.MaxValue && number == Math.Floor(number) ? (int)number
-            : throw Malformed(key, "a whole number");
+            : number >= 1 && number <= int.MaxValue && number == Math.Floor(number) ? (int)number
+            : throw Malformed(key, "a whole number from 1 on");
 
-        public double Number(string key) => NumberOrNull(key) ?? throw Missing(key);
+        public double Positive(string key) => PositiveOrNull(key) ?? throw Missing(key);
+
+        public double? PositiveOrNull(string key) => NumberOrNull(key) is not { } number ? null
+            : number is > 0 and < double.PositiveInfinity ? number : throw Malformed(key, "a positive number");
 
         public double? NumberOrNull(string key)
         {
@@ -144,10 +168,10 @@ internal static class GgufConfig
         public NotSupportedException Refuse(string key, string supported) => new(
             $"'{Path}' asks for '{Prefix}{key}' = {Show(key)}, which HeadScope does not support: {supported}");
 
-        private InvalidDataException Missing(string key) => new($"'{Path}' has no metadata key '{Prefix}{key}'.");
-
-        private InvalidDataException Malformed(string key, string expected) =>
+        public InvalidDataException Malformed(string key, string expected) =>
             new($"'{Path}' has '{Prefix}{key}' = {Show(key)}; expected {expected}.");
+
+        private InvalidDataException Missing(string key) => new($"'{Path}' has no metadata key '{Prefix}{key}'.");
 
         private string Show(string key) => Values.TryGetValue(Prefix + key, out var value)
             ? value is Array array ? $"[{string.Join(", ", array.Cast<object>())}]" : Convert.ToString(value, CultureInfo.InvariantCulture)!

@@ -86,7 +86,7 @@ public sealed partial class HubTests : IDisposable
         Assert.All(reports, report => Assert.Equal((total, "bytes"), (report.Total, report.Unit)));
         Assert.Equal(reports.Select(report => report.Done).Order(), reports.Select(report => report.Done));
         using var file = SafetensorsFile.Open(snapshot);
-        Assert.Equal(99_999, file.Read("a")[99_999]);
+        Assert.Equal(99_999, file.Values("a")[99_999]);
     }
 
     [Fact]

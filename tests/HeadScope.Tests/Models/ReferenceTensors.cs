@@ -1,18 +1,27 @@
 using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
+using TorchSharp;
 
 namespace HeadScope.Tests;
 
 /// <summary>Reads golden tensors and compares with them.</summary>
 internal static class ReferenceTensors
 {
+    /// <summary>All numbers of a tensor as fp32.</summary>
     public static float[] Values(this TensorFile file, string name)
     {
-        var values = new float[file.Tensors[name].Length];
-        file.Read(name, 0, values);
-        return values;
+        using var scope = torch.NewDisposeScope();
+        return MemoryMarshal.Cast<byte, float>(file.Read(name).to(torch.float32).bytes).ToArray();
     }
 
-    public static int[] Ids(this TensorFile file, string name) => Array.ConvertAll(file.Values(name), id => (int)id);
+    /// <summary>All numbers of a tensor of integers or truth values.</summary>
+    public static long[] Integers(this TensorFile file, string name)
+    {
+        using var scope = torch.NewDisposeScope();
+        return MemoryMarshal.Cast<byte, long>(file.Read(name).to(torch.int64).bytes).ToArray();
+    }
+
+    public static int[] Ids(this TensorFile file, string name) => Array.ConvertAll(file.Integers(name), id => (int)id);
 
     /// <summary>The rows of <c>input_ids</c>, [batch, position].</summary>
     public static int[][] Batch(this TensorFile file) =>

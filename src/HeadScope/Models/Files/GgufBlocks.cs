@@ -1,5 +1,9 @@
 using System.Buffers.Binary;
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using static TorchSharp.torch;
 
 namespace HeadScope;
 
@@ -13,25 +17,18 @@ namespace HeadScope;
 /// </remarks>
 internal static class GgufBlocks
 {
-    /// <summary>Decodes whole blocks.</summary>
-    /// <param name="type">How they are stored.</param>
-    /// <param name="source">The blocks.</param>
-    /// <param name="destination">Takes their numbers.</param>
-    public static void Decode(GgufType type, ReadOnlySpan<byte> source, Span<float> destination)
-    {
-        switch (type.Name)
-        {
-            case "Q8_0": DecodeEach<Q8With0>(type, source, destination); break;
-            case "Q4_0": DecodeEach<Q4With0>(type, source, destination); break;
-            case "Q4_1": DecodeEach<Q4With1>(type, source, destination); break;
-            case "Q5_0": DecodeEach<Q5With0>(type, source, destination); break;
-            case "Q5_1": DecodeEach<Q5With1>(type, source, destination); break;
-            case "Q4_K": DecodeEach<Q4K>(type, source, destination); break;
-            case "Q5_K": DecodeEach<Q5K>(type, source, destination); break;
-            case "Q6_K": DecodeEach<Q6K>(type, source, destination); break;
-            default: ScalarFormat.Decode(type.Name, source, destination); break;
-        }
-    }
+    /// <summary>The kinds of blocks that can be read.</summary>
+    public static NumberFormat[] Formats =>
+    [
+        Format<Q8With0>("Q8_0", 32, 34),
+        Format<Q4With0>("Q4_0", 32, 18),
+        Format<Q4With1>("Q4_1", 32, 20),
+        Format<Q5With0>("Q5_0", 32, 22),
+        Format<Q5With1>("Q5_1", 32, 24),
+        Format<Q4K>("Q4_K", 256, 144),
+        Format<Q5K>("Q5_K", 256, 176),
+        Format<Q6K>("Q6_K", 256, 210),
+    ];
 
     /// <summary>One kind of block; a type parameter, so that each kind gets a loop of its own.</summary>
     private interface IBlock
@@ -39,16 +36,16 @@ internal static class GgufBlocks
         static abstract void Decode(ReadOnlySpan<byte> block, Span<float> destination);
     }
 
-    private static void DecodeEach<T>(GgufType type, ReadOnlySpan<byte> source, Span<float> destination)
-        where T : IBlock
-    {
-        while (!destination.IsEmpty)
+    private static NumberFormat Format<T>(string name, int length, int size)
+        where T : IBlock =>
+        new(name, length, size, ScalarType.Float32, (source, bytes) =>
         {
-            T.Decode(source[..type.BlockSize], destination[..type.BlockLength]);
-            source = source[type.BlockSize..];
-            destination = destination[type.BlockLength..];
-        }
-    }
+            for (var destination = MemoryMarshal.Cast<byte, float>(bytes); !destination.IsEmpty; destination = destination[length..])
+            {
+                T.Decode(source[..size], destination[..length]);
+                source = source[size..];
+            }
+        });
 
     private static float Scale(ReadOnlySpan<byte> block, int offset) => (float)BinaryPrimitives.ReadHalfLittleEndian(block[offset..]);
 
@@ -156,46 +153,13 @@ internal static class GgufBlocks
     // Halves d, dmin; 12 bytes with 8 scales and 8 minima of 6 bits; 128 bytes of nibbles q: (d·scale)·q - dmin·minimum.
     private readonly struct Q4K : IBlock
     {
-        public static void Decode(ReadOnlySpan<byte> block, Span<float> destination)
-        {
-            var (d, minimum) = (Scale(block, 0), Scale(block, 2));
-            var scales = block.Slice(4, 12);
-            for (var pair = 0; pair < 4; pair++)
-            {
-                var (lowScale, lowOffset) = ScaleAndOffset(scales, 2 * pair, d, minimum);
-                var (highScale, highOffset) = ScaleAndOffset(scales, (2 * pair) + 1, d, minimum);
-                for (var half = 0; half < 32; half += 16)
-                {
-                    var nibbles = Vector128.Create(block[(16 + (32 * pair) + half)..]);
-                    Store(Low(nibbles), lowScale, lowOffset, destination[((64 * pair) + half)..]);
-                    Store(High(nibbles), highScale, highOffset, destination[((64 * pair) + 32 + half)..]);
-                }
-            }
-        }
+        public static void Decode(ReadOnlySpan<byte> block, Span<float> destination) => DecodeK(block, destination, fifthBits: false);
     }
 
     // As Q4_K, with 32 bytes between scales and nibbles: bit s of byte j is the fifth bit of number j of sub-block s.
     private readonly struct Q5K : IBlock
     {
-        public static void Decode(ReadOnlySpan<byte> block, Span<float> destination)
-        {
-            var (d, minimum) = (Scale(block, 0), Scale(block, 2));
-            var scales = block.Slice(4, 12);
-            for (var pair = 0; pair < 4; pair++)
-            {
-                var (lowScale, lowOffset) = ScaleAndOffset(scales, 2 * pair, d, minimum);
-                var (highScale, highOffset) = ScaleAndOffset(scales, (2 * pair) + 1, d, minimum);
-                for (var half = 0; half < 32; half += 16)
-                {
-                    var bits = Vector128.ShiftRightLogical(Vector128.Create(block[(16 + half)..]), 2 * pair);
-                    var nibbles = Vector128.Create(block[(48 + (32 * pair) + half)..]);
-                    var low = Low(nibbles) | ((bits & Vector128<byte>.One) << 4);
-                    var high = High(nibbles) | ((bits & Vector128.Create((byte)2)) << 3);
-                    Store(low, lowScale, lowOffset, destination[((64 * pair) + half)..]);
-                    Store(high, highScale, highOffset, destination[((64 * pair) + 32 + half)..]);
-                }
-            }
-        }
+        public static void Decode(ReadOnlySpan<byte> block, Span<float> destination) => DecodeK(block, destination, fifthBits: true);
     }
 
     // 128 bytes with the low nibbles, 64 with the two high bits, 16 signed scales, half d: (d·scale)·(q - 32), a scale for 16 numbers.
@@ -221,6 +185,32 @@ internal static class GgufBlocks
                     Store((High(firstNibbles) | (bits & mask)).AsSByte() - middle, d * (sbyte)scales[4], to[64..]);
                     Store((High(secondNibbles) | (Vector128.ShiftRightLogical(bits, 2) & mask)).AsSByte() - middle, d * (sbyte)scales[6], to[96..]);
                 }
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void DecodeK(ReadOnlySpan<byte> block, Span<float> destination, [ConstantExpected] bool fifthBits)
+    {
+        var (d, minimum) = (Scale(block, 0), Scale(block, 2));
+        var scales = block.Slice(4, 12);
+        for (var pair = 0; pair < 4; pair++)
+        {
+            var (lowScale, lowOffset) = ScaleAndOffset(scales, 2 * pair, d, minimum);
+            var (highScale, highOffset) = ScaleAndOffset(scales, (2 * pair) + 1, d, minimum);
+            for (var half = 0; half < 32; half += 16)
+            {
+                var nibbles = Vector128.Create(block[((fifthBits ? 48 : 16) + (32 * pair) + half)..]);
+                var (low, high) = (Low(nibbles), High(nibbles));
+                if (fifthBits)
+                {
+                    var bits = Vector128.ShiftRightLogical(Vector128.Create(block[(16 + half)..]), 2 * pair);
+                    low |= (bits & Vector128<byte>.One) << 4;
+                    high |= (bits & Vector128.Create((byte)2)) << 3;
+                }
+
+                Store(low, lowScale, lowOffset, destination[((64 * pair) + half)..]);
+                Store(high, highScale, highOffset, destination[((64 * pair) + 32 + half)..]);
             }
         }
     }

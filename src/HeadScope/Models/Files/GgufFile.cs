@@ -4,10 +4,7 @@ using System.Numerics;
 
 namespace HeadScope;
 
-/// <summary>
-/// The GGUF format, versions 2 and 3, little-endian: typed metadata, then the tensors. The file is mapped into memory; blocks are
-/// decoded when they are read.
-/// </summary>
+/// <summary>The GGUF format, versions 2 and 3, little-endian: typed metadata, then the tensors. Blocks are decoded when they are read.</summary>
 /// <remarks>
 /// Read are F32, F16, BF16, F64, I8 to I64, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K and Q6_K. Names are those of the file
 /// (<c>blk.0.attn_q.weight</c>); shapes are turned round to row-major order, so that a GGUF tensor of dimensions [512, 3] is [3, 512].
@@ -17,21 +14,21 @@ public sealed class GgufFile : TensorFile
     private const uint DefaultAlignment = 32;
     private const int MostDimensions = 4;
 
-    /// <summary>Numbers decoded at once, so that byte counts stay within a span; a multiple of every block's length.</summary>
-    private const int ChunkLength = 1 << 24;
+    // ggml's numbers of the types; not all of them can be read.
+    private static readonly Dictionary<uint, string> Types = new()
+    {
+        [0] = "F32", [1] = "F16", [2] = "Q4_0", [3] = "Q4_1", [6] = "Q5_0", [7] = "Q5_1", [8] = "Q8_0", [9] = "Q8_1", [10] = "Q2_K",
+        [11] = "Q3_K", [12] = "Q4_K", [13] = "Q5_K", [14] = "Q6_K", [15] = "Q8_K", [16] = "IQ2_XXS", [17] = "IQ2_XS", [18] = "IQ3_XXS",
+        [19] = "IQ1_S", [20] = "IQ4_NL", [21] = "IQ3_S", [22] = "IQ2_S", [23] = "IQ4_XS", [24] = "I8", [25] = "I16", [26] = "I32",
+        [27] = "I64", [28] = "F64", [29] = "IQ1_M", [30] = "BF16", [34] = "TQ1_0", [35] = "TQ2_0", [39] = "MXFP4",
+    };
 
-    private readonly MappedFile file;
     private readonly Dictionary<string, object> metadata = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, TensorInfo> tensors = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, Place> places = new(StringComparer.Ordinal);
 
-    private GgufFile(string path) => file = new MappedFile(path);
-
-    /// <inheritdoc/>
-    public override string Path => file.Path;
-
-    /// <inheritdoc/>
-    public override IReadOnlyDictionary<string, TensorInfo> Tensors => tensors;
+    private GgufFile(string path)
+        : base(path)
+    {
+    }
 
     /// <summary>
     /// What the file says about the model. A value is a <see cref="bool"/>, an integer of 8 to 64 bits with or without sign, a
@@ -44,7 +41,7 @@ public sealed class GgufFile : TensorFile
     /// <param name="path">The file.</param>
     /// <returns>The open file.</returns>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
-    /// <exception cref="InvalidDataException">It is not GGUF, or cut, or damaged.</exception>
+    /// <exception cref="InvalidDataException">It is not GGUF, or cut, or damaged, or no regular file.</exception>
     /// <exception cref="NotSupportedException">
     /// It is big-endian, of version 1, one part of several, or a tensor's type is not read here.
     /// </exception>
@@ -54,7 +51,7 @@ public sealed class GgufFile : TensorFile
         var opened = new GgufFile(path);
         try
         {
-            opened.ReadHeader();
+            opened.ReadHeader(opened.OpenFile(path));
             return opened;
         }
         catch
@@ -64,54 +61,10 @@ public sealed class GgufFile : TensorFile
         }
     }
 
-    /// <inheritdoc/>
-    public override void Read(string name, long start, Span<float> destination)
+    private void ReadHeader(RegularFile file)
     {
-        var info = Find(name);
-        CheckRange(info, start, destination.Length);
-        var place = places[name];
-        var block = place.Type.BlockLength;
-        if (start % block is var skip and not 0)
-        {
-            ReadWithin(place, start / block, (int)skip, ref destination);
-            start += block - skip;
-        }
-
-        while (destination.Length >= block)
-        {
-            var length = Math.Min(destination.Length, ChunkLength) / block * block;
-            var blocks = length / block;
-            using var lease = file.Borrow(place.Offset + (start / block * place.Type.BlockSize), blocks * place.Type.BlockSize);
-            GgufBlocks.Decode(place.Type, lease.Bytes, destination[..length]);
-            destination = destination[length..];
-            start += length;
-        }
-
-        if (!destination.IsEmpty)
-        {
-            ReadWithin(place, start / block, 0, ref destination);
-        }
-    }
-
-    /// <inheritdoc/>
-    protected override void Dispose(bool disposing) => file.Dispose();
-
-    /// <summary>Decodes numbers of one block, from the given one on, and takes them off the destination.</summary>
-    private void ReadWithin(Place place, long block, int skip, ref Span<float> destination)
-    {
-        Span<float> whole = stackalloc float[place.Type.BlockLength];
-        using var lease = file.Borrow(place.Offset + (block * place.Type.BlockSize), place.Type.BlockSize);
-        GgufBlocks.Decode(place.Type, lease.Bytes, whole);
-        var count = Math.Min(whole.Length - skip, destination.Length);
-        whole.Slice(skip, count).CopyTo(destination);
-        destination = destination[count..];
-    }
-
-    private void ReadHeader()
-    {
-        using var lease = file.Borrow(0, (int)Math.Min(file.Length, int.MaxValue));
-        CheckStart(lease.Bytes);
-        var reader = new GgufReader(Path, lease.Bytes);
+        CheckStart(file);
+        var reader = new GgufReader(file);
         reader.Read<uint>("the magic number");
         CheckVersion(reader.Read<uint>("the version"));
         var tensorCount = reader.ReadCount(24, "tensors");
@@ -132,26 +85,28 @@ public sealed class GgufFile : TensorFile
         }
 
         var entries = new List<Entry>(tensorCount);
+        var alignment = Alignment();
         for (var i = 0; i < tensorCount; i++)
         {
-            entries.Add(ReadTensor(ref reader));
+            entries.Add(ReadTensor(reader, alignment));
         }
 
-        var alignment = Alignment();
-        PlaceTensors(entries, alignment, (reader.Position + alignment - 1L) / alignment * alignment);
+        PlaceTensors(file, (reader.Position + alignment - 1) / alignment * alignment, entries);
     }
 
-    private void CheckStart(ReadOnlySpan<byte> start)
+    private static void CheckStart(RegularFile file)
     {
-        if (start.StartsWith("version https://git-lfs"u8))
+        var start = new byte[Math.Min(file.Length, 32)];
+        file.Read(0, start, "its start");
+        if (start.AsSpan().StartsWith("version https://git-lfs"u8))
         {
-            throw new InvalidDataException($"'{Path}' is a Git LFS pointer, not the model it stands for; run 'git lfs pull' in its folder.");
+            throw new InvalidDataException($"'{file.Path}' is a Git LFS pointer, not the model it stands for; run 'git lfs pull' in its folder.");
         }
 
-        if (!start.StartsWith("GGUF"u8))
+        if (!start.AsSpan().StartsWith("GGUF"u8))
         {
             throw new InvalidDataException(
-                $"'{Path}' is not a GGUF file: expected the bytes 'GGUF' at its start, found {Convert.ToHexString(start[..Math.Min(4, start.Length)])}.");
+                $"'{file.Path}' is not a GGUF file: expected the bytes 'GGUF' at its start, found {Convert.ToHexString(start[..Math.Min(4, start.Length)])}.");
         }
     }
 
@@ -171,7 +126,7 @@ public sealed class GgufFile : TensorFile
         };
     }
 
-    private Entry ReadTensor(ref GgufReader reader)
+    private Entry ReadTensor(GgufReader reader, uint alignment)
     {
         var name = reader.ReadString("a tensor's name");
         var where = $"'{Path}', tensor '{name}'";
@@ -193,67 +148,39 @@ public sealed class GgufFile : TensorFile
             }
         }
 
-        var type = GgufType.Of(reader.Read<uint>(where), where);
-        if ((shape is [.., var row] ? row : 1) % type.BlockLength != 0)
+        var format = Format(reader.Read<uint>(where), where);
+        var row = shape is [.., var last] ? last : 1;
+        if (row % format.BlockLength != 0)
         {
             throw new InvalidDataException(
-                $"{where}: rows of {(shape is [.., var found] ? found : 1)} numbers; expected a multiple of {type.BlockLength}, the block length of {type.Name}.");
+                $"{where}: rows of {row} numbers; expected a multiple of {format.BlockLength}, the block length of {format.Name}.");
         }
 
-        length = shape.Contains(0) ? 0 : length;
-        var bytes = length / type.BlockLength * type.BlockSize;
-        var offset = reader.Read<ulong>(where);
-        return new Entry(new TensorInfo(name, new ReadOnlyCollection<long>(shape), type.Name), type, offset, bytes);
+        Int128 offset = reader.Read<ulong>(where);
+        if (offset % alignment != 0)
+        {
+            throw new InvalidDataException($"{where} begins at byte {offset} of the data; expected a multiple of {alignment}.");
+        }
+
+        var bytes = shape.Contains(0) ? 0 : length / format.BlockLength * format.BlockSize;
+        return new Entry(new TensorInfo(name, new ReadOnlyCollection<long>(shape), format.Name), format, offset, offset + bytes);
     }
 
-    private uint Alignment()
+    private static NumberFormat Format(uint number, string where)
     {
-        if (!metadata.TryGetValue("general.alignment", out var value))
+        if (!Types.TryGetValue(number, out var name))
         {
-            return DefaultAlignment;
+            throw new InvalidDataException(
+                $"{where} has the unknown type {number}; the file is damaged, or newer than what can be read: {NumberFormat.Names}.");
         }
 
-        return value is uint alignment && BitOperations.IsPow2(alignment)
+        return NumberFormat.Of(name) ?? throw new NotSupportedException(
+            $"{where} is stored as {name}; what can be read is {NumberFormat.Names}. Use another quantisation of the model.");
+    }
+
+    private uint Alignment() => metadata.GetValueOrDefault("general.alignment", DefaultAlignment) is var value
+        && value is uint alignment && BitOperations.IsPow2(alignment)
             ? alignment
             : throw new InvalidDataException(
                 $"'{Path}': expected a power of two (UINT32) as general.alignment, found {string.Create(CultureInfo.InvariantCulture, $"{value}")}.");
-    }
-
-    private void PlaceTensors(List<Entry> entries, uint alignment, long dataStart)
-    {
-        var available = Math.Max(0, file.Length - dataStart);
-        var previous = default(Entry);
-        foreach (var entry in entries.OrderBy(entry => entry.Offset).ThenBy(entry => entry.Bytes))
-        {
-            var where = $"'{Path}', tensor '{entry.Info.Name}'";
-            if (entry.Offset % alignment != 0)
-            {
-                throw new InvalidDataException($"{where} begins at byte {entry.Offset} of the data; expected a multiple of {alignment}.");
-            }
-
-            if (entry.Offset + entry.Bytes > available)
-            {
-                throw new InvalidDataException(
-                    $"{where} takes {entry.Bytes} bytes from {entry.Offset} on, but the data has {available}. The file is cut; download it again.");
-            }
-
-            if (previous is not null && entry.Offset < previous.Offset + previous.Bytes)
-            {
-                throw new InvalidDataException(
-                    $"{where} begins at byte {entry.Offset} of the data, inside tensor '{previous.Info.Name}', which ends at {previous.Offset + previous.Bytes}.");
-            }
-
-            if (!tensors.TryAdd(entry.Info.Name, entry.Info))
-            {
-                throw new InvalidDataException($"'{Path}' has two tensors named '{entry.Info.Name}'.");
-            }
-
-            places.Add(entry.Info.Name, new Place(entry.Type, dataStart + (long)entry.Offset));
-            previous = entry;
-        }
-    }
-
-    private sealed record Entry(TensorInfo Info, GgufType Type, Int128 Offset, Int128 Bytes);
-
-    private sealed record Place(GgufType Type, long Offset);
 }

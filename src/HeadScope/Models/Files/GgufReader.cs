@@ -5,17 +5,19 @@ using System.Text;
 namespace HeadScope;
 
 /// <summary>Reads the numbers, strings and arrays of a GGUF header in order; says where it stopped when one does not fit.</summary>
-/// <param name="path">The file, for messages.</param>
-/// <param name="bytes">The file from its start, at least as far as the header goes.</param>
-internal ref struct GgufReader(string path, ReadOnlySpan<byte> bytes)
+/// <param name="file">The file, read from its start on.</param>
+internal sealed class GgufReader(RegularFile file)
 {
     /// <summary>Arrays of arrays are allowed by the format; deeper ones than this are damage.</summary>
     private const int DeepestArray = 4;
 
-    private readonly ReadOnlySpan<byte> bytes = bytes;
+    private const int BufferLength = 1 << 20;
+
+    private byte[] buffer = [];
+    private int used;
 
     /// <summary>The next byte, counted from the start of the file.</summary>
-    public int Position { get; private set; }
+    public long Position { get; private set; }
 
     /// <summary>Reads a number.</summary>
     /// <param name="what">What it is, for the message.</param>
@@ -32,30 +34,24 @@ internal ref struct GgufReader(string path, ReadOnlySpan<byte> bytes)
     {
         var start = Position;
         var count = Read<ulong>(what);
-        var rest = bytes.Length - Position;
+        var rest = Math.Min(file.Length - Position, Array.MaxLength);
         return count <= (ulong)(rest / smallest)
             ? (int)count
             : throw new InvalidDataException(
-                $"'{path}', byte {start}: {count} {what} cannot be in the {rest} bytes that follow. The file is cut or damaged.");
+                $"'{file.Path}', byte {start}: {count} {what} cannot be in the {rest} bytes that follow. The file is cut or damaged.");
     }
 
     /// <summary>Reads a string.</summary>
     /// <param name="what">What it is, for the message.</param>
     /// <exception cref="InvalidDataException">The file ends before.</exception>
-    public string ReadString(string what)
-    {
-        var length = ReadCount(1, $"bytes of {what}");
-        return Encoding.UTF8.GetString(Take(length, what));
-    }
+    public string ReadString(string what) => Encoding.UTF8.GetString(Take(ReadCount(1, $"bytes of {what}"), what));
 
     /// <summary>Reads a value of metadata after its type.</summary>
     /// <param name="type">GGUF's number of the type.</param>
     /// <param name="key">Whose value it is, for the message.</param>
     /// <returns>bool, a number, a string or an array of these.</returns>
     /// <exception cref="InvalidDataException">The file ends before, or the type is not known.</exception>
-    public object ReadValue(uint type, string key) => ReadValue(type, key, 0);
-
-    private object ReadValue(uint type, string key, int depth) => type switch
+    public object ReadValue(uint type, string key) => type switch
     {
         0 => Read<byte>(key),
         1 => Read<sbyte>(key),
@@ -66,63 +62,51 @@ internal ref struct GgufReader(string path, ReadOnlySpan<byte> bytes)
         6 => Read<float>(key),
         7 => ReadBoolean(key),
         8 => ReadString(key),
-        9 => ReadArray(key, depth),
+        9 => ReadArray(key, 0),
         10 => Read<ulong>(key),
         11 => Read<long>(key),
         12 => Read<double>(key),
         _ => throw Unknown(type, key),
     };
 
-    private object ReadArray(string key, int depth)
+    private Array ReadArray(string key, int depth)
     {
         var type = Read<uint>(key);
-        switch (type)
+        return type switch
         {
-            case 0: return ReadNumbers<byte>(key);
-            case 1: return ReadNumbers<sbyte>(key);
-            case 2: return ReadNumbers<ushort>(key);
-            case 3: return ReadNumbers<short>(key);
-            case 4: return ReadNumbers<uint>(key);
-            case 5: return ReadNumbers<int>(key);
-            case 6: return ReadNumbers<float>(key);
-            case 10: return ReadNumbers<ulong>(key);
-            case 11: return ReadNumbers<long>(key);
-            case 12: return ReadNumbers<double>(key);
-            case 7:
-                var flags = new bool[ReadCount(1, $"entries of {key}")];
-                for (var i = 0; i < flags.Length; i++)
-                {
-                    flags[i] = ReadBoolean(key);
-                }
-
-                return flags;
-            case 8:
-                var strings = new string[ReadCount(sizeof(ulong), $"entries of {key}")];
-                for (var i = 0; i < strings.Length; i++)
-                {
-                    strings[i] = ReadString(key);
-                }
-
-                return strings;
-            case 9 when depth < DeepestArray:
-                var arrays = new object[ReadCount(sizeof(uint) + sizeof(ulong), $"entries of {key}")];
-                for (var i = 0; i < arrays.Length; i++)
-                {
-                    arrays[i] = ReadArray(key, depth + 1);
-                }
-
-                return arrays;
-            default:
-                throw Unknown(type, key);
-        }
+            0 => ReadNumbers<byte>(key),
+            1 => ReadNumbers<sbyte>(key),
+            2 => ReadNumbers<ushort>(key),
+            3 => ReadNumbers<short>(key),
+            4 => ReadNumbers<uint>(key),
+            5 => ReadNumbers<int>(key),
+            6 => ReadNumbers<float>(key),
+            7 => ReadEach(key, sizeof(byte), () => ReadBoolean(key)),
+            8 => ReadEach(key, sizeof(ulong), () => ReadString(key)),
+            9 when depth < DeepestArray => ReadEach<object>(key, sizeof(uint) + sizeof(ulong), () => ReadArray(key, depth + 1)),
+            10 => ReadNumbers<ulong>(key),
+            11 => ReadNumbers<long>(key),
+            12 => ReadNumbers<double>(key),
+            _ => throw Unknown(type, key),
+        };
     }
 
     private T[] ReadNumbers<T>(string key)
         where T : unmanaged
     {
         var size = Unsafe.SizeOf<T>();
-        var count = ReadCount(size, $"entries of {key}");
-        return MemoryMarshal.Cast<byte, T>(Take(checked(count * size), key)).ToArray();
+        return MemoryMarshal.Cast<byte, T>(Take(ReadCount(size, $"entries of {key}") * size, key)).ToArray();
+    }
+
+    private T[] ReadEach<T>(string key, int smallest, Func<T> read)
+    {
+        var values = new T[ReadCount(smallest, $"entries of {key}")];
+        for (var i = 0; i < values.Length; i++)
+        {
+            values[i] = read();
+        }
+
+        return values;
     }
 
     private bool ReadBoolean(string key)
@@ -132,21 +116,31 @@ internal ref struct GgufReader(string path, ReadOnlySpan<byte> bytes)
         {
             0 => false,
             1 => true,
-            var other => throw new InvalidDataException($"'{path}', byte {start}, {key}: expected a truth value 0 or 1, found {other}."),
+            var other => throw new InvalidDataException($"'{file.Path}', byte {start}, {key}: expected a truth value 0 or 1, found {other}."),
         };
     }
 
-    private readonly InvalidDataException Unknown(uint type, string key) =>
-        new($"'{path}', before byte {Position}, {key}: the type {type} is not one of GGUF's (0 to 12), or arrays are nested too deeply. The file is damaged.");
+    private InvalidDataException Unknown(uint type, string key) => new(
+        $"'{file.Path}', before byte {Position}, {key}: the type {type} is not one of GGUF's (0 to 12), or arrays are nested too deeply. The file "
+        + "is damaged.");
 
     private ReadOnlySpan<byte> Take(int count, string what)
     {
-        if (count > bytes.Length - Position)
+        if (count > file.Length - Position)
         {
-            throw new InvalidDataException($"'{path}' ends at byte {bytes.Length}, within {what}. The file is cut; download it again.");
+            throw new InvalidDataException($"'{file.Path}' ends at byte {file.Length}, within {what}. The file is cut; download it again.");
+        }
+
+        if (count > buffer.Length - used)
+        {
+            var length = Math.Min(Math.Max(count, BufferLength), file.Length - Position);
+            buffer = buffer.Length == length ? buffer : new byte[length];
+            file.Read(Position, buffer, what);
+            used = 0;
         }
 
         Position += count;
-        return bytes.Slice(Position - count, count);
+        used += count;
+        return buffer.AsSpan(used - count, count);
     }
 }

@@ -6,7 +6,7 @@ namespace HeadScope;
 
 /// <summary>
 /// The safetensors format: 8 bytes with the length of a JSON header, the header (name → dtype, shape, data_offsets), the data. One file,
-/// or shards joined by an index (<c>model.safetensors.index.json</c>). Files are mapped into memory; only what is read is loaded.
+/// or shards joined by an index (<c>model.safetensors.index.json</c>). Only what is asked for is read.
 /// </summary>
 /// <remarks>
 /// As in the format's own library, tensors must fill the data without gaps or overlaps, and nothing may follow them: what opens here
@@ -17,21 +17,14 @@ public sealed class SafetensorsFile : TensorFile
     /// <summary>The largest header that the format allows.</summary>
     private const long LargestHeader = 100_000_000;
 
-    /// <summary>Numbers decoded at once, so that byte counts stay within a span.</summary>
-    private const int ChunkLength = 1 << 24;
+    private static readonly string[] WindowsDevices = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", .. Numbered("COM"), .. Numbered("LPT")];
 
-    private readonly List<MappedFile> files = [];
-    private readonly Dictionary<string, Place> places = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, TensorInfo> tensors = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> metadata = new(StringComparer.Ordinal);
 
-    private SafetensorsFile(string path) => Path = path;
-
-    /// <inheritdoc/>
-    public override string Path { get; }
-
-    /// <inheritdoc/>
-    public override IReadOnlyDictionary<string, TensorInfo> Tensors => tensors;
+    private SafetensorsFile(string path)
+        : base(path)
+    {
+    }
 
     /// <summary>The free text that the file (or the first shard that has the key) carries, such as <c>format</c> → <c>pt</c>.</summary>
     public IReadOnlyDictionary<string, string> Metadata => metadata;
@@ -68,54 +61,6 @@ public sealed class SafetensorsFile : TensorFile
         {
             file.Dispose();
             throw;
-        }
-    }
-
-    /// <inheritdoc/>
-    public override void Read(string name, long start, Span<float> destination)
-    {
-        var info = Find(name);
-        CheckRange(info, start, destination.Length);
-        var (file, offset) = places[name];
-        var size = ScalarFormat.SizeOf(info.DataType);
-        while (!destination.IsEmpty)
-        {
-            var chunk = destination[..Math.Min(destination.Length, ChunkLength)];
-            using var lease = file.Borrow(offset + (start * size), chunk.Length * size);
-            ScalarFormat.Decode(info.DataType, lease.Bytes, chunk);
-            destination = destination[chunk.Length..];
-            start += chunk.Length;
-        }
-    }
-
-    /// <summary>Reads a whole tensor of integers (I8 to I64, U8 to U32) or truth values (BOOL: 0 and 1), such as token ids.</summary>
-    /// <param name="name">The tensor.</param>
-    /// <returns>Its numbers, row-major.</returns>
-    /// <exception cref="InvalidDataException">There is no such tensor.</exception>
-    /// <exception cref="NotSupportedException">It is not of integers, or too large for one array.</exception>
-    /// <exception cref="ObjectDisposedException">The file has been disposed.</exception>
-    public long[] ReadInt64(string name)
-    {
-        var info = Find(name);
-        var values = new long[ArrayLength(info)];
-        var (file, offset) = places[name];
-        var size = ScalarFormat.SizeOf(info.DataType);
-        for (var start = 0; start < values.Length; start += ChunkLength)
-        {
-            var chunk = values.AsSpan(start, Math.Min(ChunkLength, values.Length - start));
-            using var lease = file.Borrow(offset + ((long)start * size), chunk.Length * size);
-            ScalarFormat.Decode(info.DataType, lease.Bytes, chunk);
-        }
-
-        return values;
-    }
-
-    /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        foreach (var file in files)
-        {
-            file.Dispose();
         }
     }
 
@@ -163,7 +108,7 @@ public sealed class SafetensorsFile : TensorFile
 
             var wanted = shard.ToHashSet(StringComparer.Ordinal);
             AddFile(path, wanted);
-            if (wanted.FirstOrDefault(name => !tensors.ContainsKey(name)) is { } missing)
+            if (wanted.FirstOrDefault(name => !Tensors.ContainsKey(name)) is { } missing)
             {
                 throw new InvalidDataException($"'{index}' puts tensor '{missing}' in '{shard.Key}', which has no such tensor.");
             }
@@ -173,13 +118,8 @@ public sealed class SafetensorsFile : TensorFile
     /// <summary>Reads which shard holds each tensor.</summary>
     internal static Dictionary<string, string> ReadIndex(string index)
     {
-        if (!File.Exists(index))
-        {
-            throw new FileNotFoundException($"There is no file '{index}'.", index);
-        }
-
         var shards = new Dictionary<string, string>(StringComparer.Ordinal);
-        ReadJson(index, File.ReadAllBytes(index), root =>
+        ReadJson(index, RegularFile.ReadAllBytes(index), root =>
         {
             if (root.ValueKind != JsonValueKind.Object
                 || !root.TryGetProperty("weight_map", out var map)
@@ -191,10 +131,11 @@ public sealed class SafetensorsFile : TensorFile
             foreach (var property in map.EnumerateObject())
             {
                 var shard = property.Value.ValueKind == JsonValueKind.String ? property.Value.GetString()! : string.Empty;
-                if (shard.Length == 0 || shard.AsSpan().IndexOfAny('/', '\\') >= 0 || shard is "." or "..")
+                if (!IsShardName(shard))
                 {
                     throw new InvalidDataException(
-                        $"'{index}', tensor '{property.Name}': expected the name of a shard beside the index, found {property.Value.GetRawText()}.");
+                        $"'{index}', tensor '{property.Name}': expected the name of a shard beside the index, found {property.Value.GetRawText()}. "
+                        + "A shard is a '.safetensors' file; its name has no folder, drive or device in it.");
                 }
 
                 if (!shards.TryAdd(property.Name, shard))
@@ -206,10 +147,17 @@ public sealed class SafetensorsFile : TensorFile
         return shards;
     }
 
+    // What an index names is opened, so it must be a plain name on every system: no path, no drive or stream (C:x), no device (NUL).
+    private static bool IsShardName(string name) =>
+        name.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase)
+        && !name.AsSpan().ContainsAny("/\\:*?\"<>|") && !name.Any(char.IsControl)
+        && !WindowsDevices.Contains(name[..name.IndexOf('.', StringComparison.Ordinal)].TrimEnd(), StringComparer.OrdinalIgnoreCase);
+
+    private static IEnumerable<string> Numbered(string device) => "0123456789¹²³".Select(digit => $"{device}{digit}");
+
     private void AddFile(string path, HashSet<string>? wanted)
     {
-        var file = new MappedFile(path);
-        files.Add(file);
+        var file = OpenFile(path);
         var header = ReadHeader(file);
         var dataStart = 8L + header.Length;
         var entries = new List<Entry>();
@@ -220,14 +168,8 @@ public sealed class SafetensorsFile : TensorFile
                 throw new InvalidDataException($"'{path}': expected a JSON object as header, found {root.ValueKind}.");
             }
 
-            var names = new HashSet<string>(StringComparer.Ordinal);
             foreach (var property in root.EnumerateObject())
             {
-                if (!names.Add(property.Name))
-                {
-                    throw new InvalidDataException($"'{path}' has two tensors named '{property.Name}'.");
-                }
-
                 if (property.NameEquals("__metadata__"))
                 {
                     AddMetadata(path, property.Value);
@@ -238,33 +180,24 @@ public sealed class SafetensorsFile : TensorFile
                 }
             }
         });
-        CheckLayout(file, dataStart, entries);
-        foreach (var entry in entries)
-        {
-            if (wanted is null || wanted.Contains(entry.Info.Name))
-            {
-                tensors.Add(entry.Info.Name, entry.Info);
-                places.Add(entry.Info.Name, new Place(file, dataStart + entry.Begin));
-            }
-        }
+        PlaceTensors(file, dataStart, entries, wanted);
+        CheckGaps(file, dataStart, entries);
     }
 
-    private static byte[] ReadHeader(MappedFile file)
+    private static byte[] ReadHeader(RegularFile file)
     {
-        if (file.Length < 8)
-        {
-            throw new InvalidDataException(
-                $"'{file.Path}' has {file.Length} bytes; expected at least the 8 of a safetensors header's length. The file is cut or empty.");
-        }
-
-        using var start = file.Borrow(0, (int)Math.Min(file.Length, 64));
-        if (start.Bytes.StartsWith("version https://git-lfs"u8))
+        var start = new byte[Math.Min(file.Length, 32)];
+        file.Read(0, start, "its start");
+        if (start.AsSpan().StartsWith("version https://git-lfs"u8))
         {
             throw new InvalidDataException(
                 $"'{file.Path}' is a Git LFS pointer, not the weights it stands for; run 'git lfs pull' in its folder.");
         }
 
-        var length = BinaryPrimitives.ReadUInt64LittleEndian(start.Bytes);
+        var length = start.Length < 8
+            ? throw new InvalidDataException(
+                $"'{file.Path}' has {file.Length} bytes; expected at least the 8 of a safetensors header's length. The file is cut.")
+            : BinaryPrimitives.ReadUInt64LittleEndian(start);
         if (length > LargestHeader)
         {
             throw new InvalidDataException(
@@ -277,8 +210,9 @@ public sealed class SafetensorsFile : TensorFile
                 $"'{file.Path}': a header of {length} bytes does not fit into the file's {file.Length}. The file is cut; download it again.");
         }
 
-        using var header = file.Borrow(8, (int)length);
-        return header.Bytes.ToArray();
+        var header = new byte[length];
+        file.Read(8, header, "its header");
+        return header;
     }
 
     private void AddMetadata(string path, JsonElement element)
@@ -317,11 +251,9 @@ public sealed class SafetensorsFile : TensorFile
         }
 
         var dataType = dtype.GetString()!;
-        var size = ScalarFormat.SizeOf(dataType);
-        if (size == 0)
-        {
-            throw new InvalidDataException($"'{path}', tensor '{name}': dtype '{dataType}' is not known.");
-        }
+        var format = NumberFormat.Of(dataType) is { BlockLength: 1 } known
+            ? known
+            : throw new InvalidDataException($"'{path}', tensor '{name}': dtype '{dataType}' is not known.");
 
         var lengths = ReadNumbers(path, name, shape);
         var range = ReadNumbers(path, name, offsets);
@@ -331,7 +263,7 @@ public sealed class SafetensorsFile : TensorFile
                 $"'{path}', tensor '{name}': expected data_offsets [begin, end] with begin ≤ end, found {offsets.GetRawText()}.");
         }
 
-        var bytes = ByteCount(lengths, size);
+        var bytes = ByteCount(lengths, format.BlockSize);
         if (bytes != end - begin)
         {
             throw new InvalidDataException(
@@ -339,7 +271,7 @@ public sealed class SafetensorsFile : TensorFile
                 + $"but its data_offsets {offsets.GetRawText()} hold {end - begin}.");
         }
 
-        return new Entry(new TensorInfo(name, new ReadOnlyCollection<long>(lengths), dataType), begin, end);
+        return new Entry(new TensorInfo(name, new ReadOnlyCollection<long>(lengths), dataType), format, begin, end);
     }
 
     private static long[] ReadNumbers(string path, string name, JsonElement array)
@@ -376,36 +308,24 @@ public sealed class SafetensorsFile : TensorFile
         return empty ? 0 : product;
     }
 
-    private static void CheckLayout(MappedFile file, long dataStart, List<Entry> entries)
+    private static void CheckGaps(RegularFile file, long dataStart, List<Entry> entries)
     {
-        entries.Sort((a, b) => (a.Begin, a.End).CompareTo((b.Begin, b.End)));
-        var available = file.Length - dataStart;
-        var previous = default(Entry);
+        Int128 end = 0;
         foreach (var entry in entries)
         {
-            if (entry.End > available)
+            if (entry.Begin != end)
             {
                 throw new InvalidDataException(
-                    $"'{file.Path}', tensor '{entry.Info.Name}': its data ends at byte {entry.End} of {available} after the header. "
-                    + "The file is cut; download it again.");
+                    $"'{file.Path}', tensor '{entry.Info.Name}': its data begins at byte {entry.Begin}, expected {end}; there is a gap before it.");
             }
 
-            var expected = previous?.End ?? 0;
-            if (entry.Begin != expected)
-            {
-                var relation = entry.Begin < expected ? "overlaps" : "leaves a gap to";
-                throw new InvalidDataException(
-                    $"'{file.Path}', tensor '{entry.Info.Name}': its data begins at byte {entry.Begin}, expected {expected}; "
-                    + $"it {relation} {(previous is null ? "the header" : $"tensor '{previous.Info.Name}'")}.");
-            }
-
-            previous = entry;
+            end = entry.End;
         }
 
-        if (available != (previous?.End ?? 0))
+        if (end != file.Length - dataStart)
         {
             throw new InvalidDataException(
-                $"'{file.Path}': the tensors end at byte {previous?.End ?? 0} after the header, but {available} bytes follow it.");
+                $"'{file.Path}': the tensors end at byte {end} after the header, but {file.Length - dataStart} bytes follow it.");
         }
     }
 
@@ -422,8 +342,4 @@ public sealed class SafetensorsFile : TensorFile
             throw new InvalidDataException($"'{path}': the header is not valid JSON. {error.Message}", error);
         }
     }
-
-    private sealed record Entry(TensorInfo Info, long Begin, long End);
-
-    private sealed record Place(MappedFile File, long Offset);
 }

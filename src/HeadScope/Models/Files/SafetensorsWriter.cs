@@ -1,10 +1,11 @@
-using System.Buffers;
 using System.Buffers.Binary;
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using TorchSharp;
+using static TorchSharp.torch;
 
 namespace HeadScope;
 
@@ -14,28 +15,20 @@ namespace HeadScope;
 /// </summary>
 public sealed class SafetensorsWriter
 {
-    private const int ChunkLength = 1 << 16;
+    /// <summary>Numbers that are copied at once, from a device, to another type, or from a strided tensor.</summary>
+    private const int ChunkLength = 1 << 20;
 
     private readonly SortedDictionary<string, Source> sources = new(StringComparer.Ordinal);
-
-    /// <summary>Gives numbers of a tensor, row-major.</summary>
-    /// <param name="start">The first number wanted.</param>
-    /// <param name="destination">Takes the numbers.</param>
-    public delegate void TensorReader(long start, Span<float> destination);
-
-    private delegate void ChunkWriter(long start, int count, Span<byte> destination);
 
     /// <summary>Free text to be kept with the tensors.</summary>
     public IDictionary<string, string> Metadata { get; } = new SortedDictionary<string, string>(StringComparer.Ordinal);
 
-    /// <summary>Writes fp32 tensors to a file.</summary>
+    /// <summary>Writes tensors to a file, each with its own type.</summary>
     /// <param name="path">The file; replaced when it exists.</param>
     /// <param name="tensors">The tensors by name.</param>
-    /// <param name="metadata">Free text to be kept with them; null for none.</param>
-    /// <exception cref="ArgumentException">A name cannot be stored.</exception>
+    /// <exception cref="ArgumentException">A name or a type cannot be stored.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    public static void Write(
-        string path, IReadOnlyDictionary<string, Tensor<float>> tensors, IReadOnlyDictionary<string, string>? metadata = null)
+    public static void Write(string path, IEnumerable<KeyValuePair<string, torch.Tensor>> tensors)
     {
         ArgumentNullException.ThrowIfNull(tensors);
         var writer = new SafetensorsWriter();
@@ -44,78 +37,51 @@ public sealed class SafetensorsWriter
             writer.Add(name, tensor);
         }
 
-        foreach (var (key, value) in metadata ?? new Dictionary<string, string>(StringComparer.Ordinal))
+        writer.Save(path);
+    }
+
+    /// <summary>Writes fp32 tensors to a file.</summary>
+    /// <inheritdoc cref="Write(string, IEnumerable{KeyValuePair{string, torch.Tensor}})"/>
+    public static void Write(string path, IEnumerable<KeyValuePair<string, Tensor<float>>> tensors)
+    {
+        ArgumentNullException.ThrowIfNull(tensors);
+        var writer = new SafetensorsWriter();
+        foreach (var (name, tensor) in tensors)
         {
-            writer.Metadata.Add(key, value);
+            writer.Add(name, tensor);
         }
 
         writer.Save(path);
     }
 
-    /// <summary>Adds a tensor.</summary>
+    /// <summary>Adds a tensor, on any device, contiguous or strided.</summary>
     /// <param name="name">Its name.</param>
-    /// <param name="tensor">Its numbers, taken when the file is saved.</param>
-    /// <param name="dataType">F32, F16 or BF16; the latter two round to nearest.</param>
-    /// <exception cref="ArgumentException">The name is taken or cannot be stored, or the data type is another.</exception>
-    public void Add(string name, Tensor<float> tensor, string dataType = "F32")
+    /// <param name="tensor">Its numbers, taken when the file is saved; keep it until then.</param>
+    /// <param name="dtype">The type to store, rounded to nearest, ties to even; null for the tensor's own.</param>
+    /// <exception cref="ArgumentException">The name is taken or cannot be stored, or safetensors has no name for the type.</exception>
+    public void Add(string name, torch.Tensor tensor, ScalarType? dtype = null)
     {
         ArgumentNullException.ThrowIfNull(tensor);
-        var shape = new long[tensor.Rank];
-        for (var i = 0; i < shape.Length; i++)
-        {
-            shape[i] = tensor.Lengths[i];
-        }
-
-        Add(name, shape, (start, destination) => CopyRange(tensor, start, destination), dataType);
+        var type = dtype ?? tensor.dtype;
+        Add(name, tensor.shape, type, stream => Write(stream, tensor, type));
     }
 
-    /// <summary>Adds a tensor whose numbers are asked for while the file is written, range by range in rising order.</summary>
+    /// <summary>Adds a tensor of fp32 numbers.</summary>
     /// <param name="name">Its name.</param>
-    /// <param name="shape">Its lengths, outermost first; empty for a scalar.</param>
-    /// <param name="read">Gives its numbers.</param>
-    /// <param name="dataType">F32, F16 or BF16; the latter two round to nearest.</param>
-    /// <exception cref="ArgumentException">The name is taken or cannot be stored, or the data type is another.</exception>
-    public void Add(string name, IReadOnlyList<long> shape, TensorReader read, string dataType = "F32")
+    /// <param name="tensor">Its numbers, taken when the file is saved.</param>
+    /// <exception cref="ArgumentException">The name is taken or cannot be stored.</exception>
+    public void Add(string name, Tensor<float> tensor)
     {
-        ArgumentNullException.ThrowIfNull(read);
-        if (dataType is not ("F32" or "F16" or "BF16"))
+        ArgumentNullException.ThrowIfNull(tensor);
+        Add(name, [.. tensor.Lengths.ToArray().Select(length => (long)length)], ScalarType.Float32, stream =>
         {
-            throw new ArgumentException($"fp32 numbers can be written as F32, F16 or BF16, not as '{dataType}'.", nameof(dataType));
-        }
-
-        Add(name, shape, dataType, (start, count, destination) =>
-        {
-            var values = ArrayPool<float>.Shared.Rent(count);
-            read(start, values.AsSpan(0, count));
-            ScalarFormat.Encode(dataType, values.AsSpan(0, count), destination);
-            ArrayPool<float>.Shared.Return(values);
+            var numbers = new float[tensor.FlattenedLength];
+            tensor.FlattenTo(numbers);
+            for (var start = 0; start < numbers.Length; start += ChunkLength)
+            {
+                stream.Write(MemoryMarshal.AsBytes(numbers.AsSpan(start, Math.Min(ChunkLength, numbers.Length - start))));
+            }
         });
-    }
-
-    /// <summary>Adds a tensor of integers (I64), such as token ids.</summary>
-    /// <param name="name">Its name.</param>
-    /// <param name="shape">Its lengths, outermost first; empty for a scalar.</param>
-    /// <param name="values">Its numbers, row-major, taken when the file is saved.</param>
-    /// <exception cref="ArgumentException">The name is taken or cannot be stored, or the numbers do not fill the shape.</exception>
-    public void Add(string name, IReadOnlyList<long> shape, ReadOnlyMemory<long> values)
-    {
-        ArgumentNullException.ThrowIfNull(shape);
-        RequireFilled(name, shape, values.Length);
-        Add(name, shape, "I64", (start, count, destination) =>
-            MemoryMarshal.AsBytes(values.Span.Slice((int)start, count)).CopyTo(destination));
-    }
-
-    /// <summary>Adds a tensor of truth values (BOOL), such as a mask.</summary>
-    /// <param name="name">Its name.</param>
-    /// <param name="shape">Its lengths, outermost first; empty for a scalar.</param>
-    /// <param name="values">Its values, row-major, taken when the file is saved.</param>
-    /// <exception cref="ArgumentException">The name is taken or cannot be stored, or the values do not fill the shape.</exception>
-    public void Add(string name, IReadOnlyList<long> shape, ReadOnlyMemory<bool> values)
-    {
-        ArgumentNullException.ThrowIfNull(shape);
-        RequireFilled(name, shape, values.Length);
-        Add(name, shape, "BOOL", (start, count, destination) =>
-            MemoryMarshal.AsBytes(values.Span.Slice((int)start, count)).CopyTo(destination));
     }
 
     /// <summary>Writes the file, whole or not at all.</summary>
@@ -123,73 +89,51 @@ public sealed class SafetensorsWriter
     /// <exception cref="IOException">The file cannot be written.</exception>
     public void Save(string path)
     {
-        var ordered = sources.Values.OrderByDescending(source => source.Size).ThenBy(source => source.Name, StringComparer.Ordinal).ToList();
+        var ordered = sources.Values.OrderByDescending(source => source.Format.BlockSize).ThenBy(source => source.Info.Name, StringComparer.Ordinal).ToList();
         AtomicFile.Write(path, stream =>
         {
             WriteHeader(stream, ordered);
-            var buffer = new byte[ChunkLength * sizeof(double)];
             foreach (var source in ordered)
             {
-                for (var start = 0L; start < source.Length; start += ChunkLength)
-                {
-                    var count = (int)Math.Min(ChunkLength, source.Length - start);
-                    var bytes = buffer.AsSpan(0, count * source.Size);
-                    source.Write(start, count, bytes);
-                    stream.Write(bytes);
-                }
+                source.Write(stream);
             }
         });
     }
 
-    private static void RequireFilled(string name, IReadOnlyList<long> shape, int count)
+    // Part by part of the first axis, so that a chunk alone is held twice.
+    private static void Write(Stream stream, torch.Tensor tensor, ScalarType type)
     {
-        var length = shape.Aggregate(1L, (product, next) => checked(product * next));
-        if (length != count)
+        using var scope = NewDisposeScope();
+        var count = tensor.NumberOfElements;
+        if (count <= ChunkLength)
         {
-            throw new ArgumentException(
-                $"Tensor '{name}': {count} numbers do not fill the shape [{string.Join(", ", shape)}], which has {length}.");
-        }
-    }
+            if (count > 0)
+            {
+                stream.Write(tensor.detach().to(type, CPU).contiguous().bytes);
+            }
 
-    private static void CopyRange(Tensor<float> tensor, long start, Span<float> destination)
-    {
-        if (tensor.IsDense && tensor.FlattenedLength <= int.MaxValue)
-        {
-            tensor.AsFlatSpan().Slice((int)start, destination.Length).CopyTo(destination);
             return;
         }
 
-        // Strided views are rare and small; counting up an index is enough for them.
-        Span<nint> index = stackalloc nint[tensor.Rank];
-        for (var i = 0; i < destination.Length; i++)
+        var rows = Math.Max(1, ChunkLength / (count / tensor.shape[0]));
+        for (var first = 0L; first < tensor.shape[0]; first += rows)
         {
-            var rest = (nint)(start + i);
-            for (var axis = tensor.Rank - 1; axis >= 0; axis--)
-            {
-                (rest, index[axis]) = Math.DivRem(rest, tensor.Lengths[axis]);
-            }
-
-            destination[i] = tensor[index];
+            Write(stream, rows == 1 ? tensor.select(0, first) : tensor.narrow(0, first, Math.Min(rows, tensor.shape[0] - first)), type);
         }
     }
 
-    private void Add(string name, IReadOnlyList<long> shape, string dataType, ChunkWriter write)
+    private void Add(string name, long[] shape, ScalarType type, Action<Stream> write)
     {
         ArgumentNullException.ThrowIfNull(name);
-        ArgumentNullException.ThrowIfNull(shape);
         if (string.Equals(name, "__metadata__", StringComparison.Ordinal))
         {
             throw new ArgumentException("The format reserves the name __metadata__; use the Metadata property.", nameof(name));
         }
 
         RefuseHalfPairs(name);
-        if (shape.Any(length => length < 0))
-        {
-            throw new ArgumentException($"Tensor '{name}': the shape [{string.Join(", ", shape)}] has a negative length.", nameof(shape));
-        }
-
-        var info = new TensorInfo(name, [.. shape], dataType);
-        if (!sources.TryAdd(name, new Source(name, info.Shape, dataType, info.Length, ScalarFormat.SizeOf(dataType), write)))
+        var format = NumberFormat.Of(type)
+            ?? throw new ArgumentException($"Tensor '{name}': safetensors has no name for numbers of type {type}.", nameof(type));
+        if (!sources.TryAdd(name, new Source(new TensorInfo(name, shape, format.Name), format, write)))
         {
             throw new ArgumentException($"There is already a tensor '{name}'.", nameof(name));
         }
@@ -227,10 +171,10 @@ public sealed class SafetensorsWriter
             var offset = 0L;
             foreach (var source in ordered)
             {
-                json.WriteStartObject(source.Name);
-                json.WriteString("dtype", source.DataType);
-                WriteNumbers(json, "shape", source.Shape);
-                WriteNumbers(json, "data_offsets", [offset, checked(offset += source.Length * source.Size)]);
+                json.WriteStartObject(source.Info.Name);
+                json.WriteString("dtype", source.Format.Name);
+                WriteNumbers(json, "shape", source.Info.Shape);
+                WriteNumbers(json, "data_offsets", [offset, checked(offset += source.Info.Length * source.Format.BlockSize)]);
                 json.WriteEndObject();
             }
 
@@ -259,5 +203,5 @@ public sealed class SafetensorsWriter
         json.WriteEndArray();
     }
 
-    private sealed record Source(string Name, IReadOnlyList<long> Shape, string DataType, long Length, int Size, ChunkWriter Write);
+    private sealed record Source(TensorInfo Info, NumberFormat Format, Action<Stream> Write);
 }

@@ -1,93 +1,220 @@
-using System.Numerics.Tensors;
+using System.Buffers;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using static TorchSharp.torch;
 
 namespace HeadScope;
 
 /// <summary>
-/// A file, or several that belong together, of named tensors. Opening reads the directory of tensors only; numbers are read and
-/// decoded to fp32 when asked for. Safe to read from several threads.
+/// A file, or several that belong together, of named tensors. Opening reads the directory of tensors only; numbers are read when asked
+/// for, by position, straight into a tensor's memory. Safe to read from several threads.
 /// </summary>
 public abstract class TensorFile : IDisposable
 {
+    /// <summary>Numbers that one thread reads or decodes at once: small enough that decoding finds what was read in its cache.</summary>
+    private const int ChunkLength = 1 << 18;
+
+    private readonly Dictionary<string, TensorInfo> tensors = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Place> places = new(StringComparer.Ordinal);
+    private readonly List<RegularFile> files = [];
+
+    private protected TensorFile(string path) => Path = path;
+
     /// <summary>The file, or the folder where there are several; for error messages.</summary>
-    public abstract string Path { get; }
+    public string Path { get; }
 
     /// <summary>The tensors by name.</summary>
-    public abstract IReadOnlyDictionary<string, TensorInfo> Tensors { get; }
+    public IReadOnlyDictionary<string, TensorInfo> Tensors => tensors;
 
-    /// <summary>Decodes neighbouring numbers of a tensor to fp32.</summary>
+    /// <summary>Reads a whole tensor.</summary>
     /// <param name="name">The tensor.</param>
-    /// <param name="start">The first number, counted row-major from 0.</param>
-    /// <param name="destination">Takes as many numbers as it has room for.</param>
-    /// <exception cref="InvalidDataException">There is no such tensor, or the file is cut or damaged there.</exception>
-    /// <exception cref="NotSupportedException">The tensor is stored in a way that cannot be decoded.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">The range is not inside the tensor.</exception>
+    /// <returns>
+    /// A new tensor in the shape that the file states, on the CPU, contiguous: fp64, fp32, fp16, bf16, integers and truth values as they are
+    /// stored (unsigned ones of 16 and 32 bits as the next wider signed ones), blocks of quantised numbers decoded to fp32.
+    /// </returns>
+    /// <exception cref="InvalidDataException">There is no such tensor, or the file was cut since it was opened.</exception>
+    /// <exception cref="NotSupportedException">The tensor is stored in a way that cannot be read.</exception>
+    /// <exception cref="InvalidOperationException">There is no memory for it.</exception>
     /// <exception cref="ObjectDisposedException">The file has been disposed.</exception>
-    public abstract void Read(string name, long start, Span<float> destination);
-
-    /// <summary>Decodes a whole tensor to fp32.</summary>
-    /// <param name="name">The tensor.</param>
-    /// <returns>Its numbers, in the shape the file states; [1] for a scalar, since a <see cref="Tensor{T}"/> has at least one axis.</returns>
-    /// <exception cref="InvalidDataException">There is no such tensor, or the file is cut or damaged there.</exception>
-    /// <exception cref="NotSupportedException">It is stored in a way that cannot be decoded, or too large for one array.</exception>
-    /// <exception cref="ObjectDisposedException">The file has been disposed.</exception>
-    public Tensor<float> Read(string name)
+    public Tensor Read(string name)
     {
         var info = Find(name);
-        var values = new float[ArrayLength(info)];
-        Read(name, 0, values);
-        return Tensor.Create(values, info.Shape is [] ? [1] : [.. info.Shape.Select(length => (nint)length)]);
+        return Read(info, 0, info.Length, info.Shape);
     }
 
-    /// <summary>Looks a tensor up.</summary>
+    /// <summary>Reads neighbouring rows of a tensor (its first axis), and nothing else of it.</summary>
     /// <param name="name">The tensor.</param>
-    /// <returns>What the file says about it.</returns>
-    /// <exception cref="InvalidDataException">There is no such tensor.</exception>
-    protected TensorInfo Find(string name)
-    {
-        ArgumentNullException.ThrowIfNull(name);
-        return Tensors.TryGetValue(name, out var info)
-            ? info
-            : throw new InvalidDataException($"'{Path}' has no tensor '{name}' among its {Tensors.Count}.");
-    }
-
-    /// <summary>The number of numbers of a tensor as an array's length.</summary>
-    /// <param name="info">The tensor.</param>
-    /// <returns>Its length.</returns>
-    /// <exception cref="NotSupportedException">An array cannot be that long.</exception>
-    protected int ArrayLength(TensorInfo info)
-    {
-        ArgumentNullException.ThrowIfNull(info);
-        return info.Length <= Array.MaxLength
-            ? (int)info.Length
-            : throw new NotSupportedException(
-                $"'{Path}', tensor '{info.Name}': {info.Length} numbers are too many for one array; read it in ranges.");
-    }
-
-    /// <summary>Checks that a range lies inside a tensor.</summary>
-    /// <param name="info">The tensor.</param>
-    /// <param name="start">The first number.</param>
+    /// <param name="first">The first row, counted from 0.</param>
     /// <param name="count">How many.</param>
-    /// <exception cref="ArgumentOutOfRangeException">It does not.</exception>
-    protected static void CheckRange(TensorInfo info, long start, int count)
+    /// <returns>A new tensor as <see cref="Read(string)"/> gives it, [count, …].</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The rows are not all inside the tensor, or it is a scalar.</exception>
+    /// <inheritdoc cref="Read(string)" path="/exception"/>
+    public Tensor ReadRows(string name, long first, long count)
     {
-        ArgumentNullException.ThrowIfNull(info);
-        if (start < 0 || start > info.Length - count)
+        var info = Find(name);
+        var rows = info.Shape is [var length, ..] ? length : 0;
+        if (first < 0 || count < 0 || first > rows - count)
         {
             throw new ArgumentOutOfRangeException(
-                nameof(start), start, $"Tensor '{info.Name}' has {info.Length} numbers; {count} from {start} on are not all inside it.");
+                nameof(first), first, $"Tensor '{name}' has {rows} rows; {count} from {first} on are not all inside it.");
         }
+
+        var width = rows == 0 ? 0 : info.Length / rows;
+        return Read(info, first * width, count * width, [count, .. info.Shape.Skip(1)]);
     }
 
-    /// <inheritdoc/>
+    /// <summary>Closes the file.</summary>
     public void Dispose()
     {
-        Dispose(disposing: true);
+        foreach (var file in files)
+        {
+            file.Dispose();
+        }
+
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>Releases the file.</summary>
-    /// <param name="disposing">Whether called from <see cref="Dispose()"/>.</param>
-    protected virtual void Dispose(bool disposing)
+    /// <summary>Numbers of a tensor from the given one on, as fp32, for what does not work on tensors yet.</summary>
+    internal void Read(string name, long start, Span<float> destination)
     {
+        var info = Find(name);
+        if (start < 0 || start > info.Length - destination.Length)
+        {
+            throw new ArgumentOutOfRangeException(nameof(start), start, $"Tensor '{name}' has {info.Length} numbers.");
+        }
+
+        using var scope = NewDisposeScope();
+        MemoryMarshal.Cast<byte, float>(Read(info, start, destination.Length, [destination.Length]).to(ScalarType.Float32).bytes).CopyTo(destination);
     }
+
+    /// <summary>Opens a file that is closed with this one.</summary>
+    private protected RegularFile OpenFile(string path)
+    {
+        var file = new RegularFile(path);
+        files.Add(file);
+        return file;
+    }
+
+    /// <summary>Makes the tensors of a file readable once they are known to lie in it, each in its own bytes.</summary>
+    /// <param name="file">The file.</param>
+    /// <param name="dataStart">Where its data begins; the entries count from there.</param>
+    /// <param name="entries">The tensors; afterwards in the order of their bytes.</param>
+    /// <param name="wanted">Which of them are meant; null for all.</param>
+    /// <exception cref="InvalidDataException">A name is there twice, or tensors overlap or go beyond the file's end.</exception>
+    private protected void PlaceTensors(RegularFile file, long dataStart, List<Entry> entries, HashSet<string>? wanted = null)
+    {
+        entries.Sort((a, b) => (a.Begin, a.End).CompareTo((b.Begin, b.End)));
+        var available = Math.Max(0, file.Length - dataStart);
+        var names = new HashSet<string>(StringComparer.Ordinal);
+        var previous = default(Entry);
+        foreach (var entry in entries)
+        {
+            var name = entry.Info.Name;
+            if (entry.End > available)
+            {
+                throw new InvalidDataException(
+                    $"'{file.Path}', tensor '{name}' takes the bytes {entry.Begin} to {entry.End} of the data, which has {available}. The file is "
+                    + "cut; download it again.");
+            }
+
+            if (entry.Begin < previous?.End)
+            {
+                throw new InvalidDataException(
+                    $"'{file.Path}', tensor '{name}' begins at byte {entry.Begin} of the data and overlaps tensor '{previous.Info.Name}', which ends "
+                    + $"at {previous.End}.");
+            }
+
+            if (!names.Add(name))
+            {
+                throw new InvalidDataException($"'{file.Path}' has two tensors named '{name}'.");
+            }
+
+            if (wanted?.Contains(name) != false)
+            {
+                tensors.Add(name, entry.Info);
+                places.Add(name, new Place(file, entry.Format, dataStart + (long)entry.Begin));
+            }
+
+            previous = entry;
+        }
+    }
+
+    private TensorInfo Find(string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        return tensors.TryGetValue(name, out var info)
+            ? info
+            : throw new InvalidDataException($"'{Path}' has no tensor '{name}' among its {tensors.Count}.");
+    }
+
+    private unsafe Tensor Read(TensorInfo info, long start, long count, IReadOnlyList<long> shape)
+    {
+        var (file, format, offset) = places[info.Name];
+        var what = $"tensor '{info.Name}'";
+        if (format.Type is not { } type)
+        {
+            throw new NotSupportedException(
+                $"'{file.Path}', {what} is stored as {format.Name}, which has no type in torch; what can be read is {NumberFormat.Names}.");
+        }
+
+        using var scope = NewDisposeScope();
+        if (start % format.BlockLength != 0 || count % format.BlockLength != 0)
+        {
+            // Numbers of a tensor without rows: the blocks that they lie in, and of these a part.
+            var first = start / format.BlockLength * format.BlockLength;
+            var length = (start + count - first + format.BlockLength - 1) / format.BlockLength * format.BlockLength;
+            return Read(info, first, length, [length]).narrow(0, start - first, count).clone().view([.. shape]).MoveToOuterDisposeScope();
+        }
+
+        var tensor = Empty(file, info, type, shape);
+        if (count > 0)
+        {
+            var memory = (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(tensor.view(-1).narrow(0, 0, 1).bytes));
+            var size = tensor.ElementSize;
+            Parallelism.For(checked((int)((count + ChunkLength - 1) / ChunkLength)), chunk =>
+            {
+                var from = (long)chunk * ChunkLength;
+                var length = (int)Math.Min(ChunkLength, count - from);
+                var destination = new Span<byte>(memory + (from * size), (int)(length * size));
+                var bytes = length / format.BlockLength * format.BlockSize;
+                var position = offset + ((start + from) / format.BlockLength * format.BlockSize);
+                if (format.Decode is null)
+                {
+                    file.Read(position, destination, what);
+                    return;
+                }
+
+                var buffer = ArrayPool<byte>.Shared.Rent(bytes);
+                try
+                {
+                    file.Read(position, buffer.AsSpan(0, bytes), what);
+                    format.Decode(buffer.AsSpan(0, bytes), destination);
+                }
+                finally
+                {
+                    ArrayPool<byte>.Shared.Return(buffer);
+                }
+            });
+        }
+
+        return tensor.MoveToOuterDisposeScope();
+    }
+
+    private static Tensor Empty(RegularFile file, TensorInfo info, ScalarType type, IReadOnlyList<long> shape)
+    {
+        try
+        {
+            return empty([.. shape], type, CPU);
+        }
+        catch (ExternalException error)
+        {
+            throw new InvalidOperationException(
+                $"'{file.Path}', tensor '{info.Name}': there is no memory for [{string.Join(", ", shape)}] numbers of {type}.", error);
+        }
+    }
+
+    /// <summary>A tensor in the directory of a file.</summary>
+    private protected sealed record Entry(TensorInfo Info, NumberFormat Format, Int128 Begin, Int128 End);
+
+    private sealed record Place(RegularFile File, NumberFormat Format, long Offset);
 }
