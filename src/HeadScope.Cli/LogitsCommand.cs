@@ -1,5 +1,5 @@
 using System.CommandLine;
-using System.Numerics.Tensors;
+using TorchSharp;
 
 namespace HeadScope.Cli;
 
@@ -34,8 +34,9 @@ internal static class LogitsCommand
         {
             AtomicFile.RequireWritable(parsed.GetValue(path)!);
             using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
-            var logits = loaded.Run(input.Tokens(parsed, loaded), null, cancellation).Logits!;
-            if (!float.IsFinite(Tensor.Sum<float>(logits)))
+            using var pass = loaded.Run(input.Tokens(parsed, loaded), cancellationToken: cancellation);
+            var logits = pass.Logits!.squeeze(0);
+            if (!logits.isfinite().all().item<bool>())
             {
                 throw new InvalidDataException(
                     $"{parsed.GetValue(model)}: the logits are not all finite numbers, so a weight is NaN or infinite; the file is damaged.");
@@ -43,7 +44,7 @@ internal static class LogitsCommand
 
             SafetensorsWriter.Write(
                 parsed.GetValue(path)!,
-                new Dictionary<string, Tensor<float>>(StringComparer.Ordinal) { ["logits"] = logits.SqueezeDimension(0) });
+                new Dictionary<string, torch.Tensor>(StringComparer.Ordinal) { ["logits"] = logits });
         });
         return verb;
     }

@@ -30,5 +30,5 @@ internal static class ModelOption
     /// <param name="cancellationToken">Stops the download.</param>
     /// <returns>The model.</returns>
     public static Model Load(string name, CancellationToken cancellationToken) =>
-        TerminalProgress.Show(progress => Model.Load(name, null, progress, cancellationToken));
+        TerminalProgress.Show(progress => Model.Load(name, progress: progress, cancellationToken: cancellationToken));
 }

@@ -28,18 +28,14 @@ internal static class ForwardBenchmark
         void Forward(Model model, string name, int batch, int count, LogitsOf logits, bool keep)
         {
             var tokens = Enumerable.Range(0, batch * count).Select(i => i % model.Config.VocabularySize).Chunk(count).ToArray();
-            var options = new RunOptions
-            {
-                Logits = logits,
-                Activations = keep ? ["blocks.*.attn.hook_pattern", "blocks.*.attn.hook_z"] : [],
-            };
+            var hooks = keep ? new Hooks().Keep("blocks.*.attn.hook_pattern", "blocks.*.attn.hook_z") : null;
             var what = string.Create(
                 CultureInfo.InvariantCulture,
                 $"{name}: {batch} × {count} tokens, logits {logits}{(keep ? ", all patterns and z kept" : "")}");
             var request = string.Create(
                 CultureInfo.InvariantCulture,
                 $"forward {name} {batch} {count} {(logits == LogitsOf.LastPosition ? 1 : 0)} {(keep ? 1 : 0)}");
-            Console.WriteLine(Comparison.Measure(what, () => model.Run(tokens, options), peer, request));
+            Console.WriteLine(Comparison.Measure(what, () => model.Run(tokens, hooks, logits).Dispose(), peer, request));
         }
     }
 }

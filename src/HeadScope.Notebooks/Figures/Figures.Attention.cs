@@ -1,5 +1,5 @@
-using System.Numerics.Tensors;
 using HeadScope.Notebooks.Plotly;
+using static TorchSharp.torch;
 
 namespace HeadScope;
 
@@ -14,22 +14,21 @@ public static partial class Figures
     /// <param name="title">What is shown, such as <c>Head 3.5</c>.</param>
     /// <returns>The figure.</returns>
     /// <exception cref="ArgumentException">The pattern has another shape, or another number of positions than there are tokens.</exception>
-    public static Figure AttentionPattern(Tensor<float> pattern, IReadOnlyList<string> tokens, string title = "Attention")
+    public static Figure AttentionPattern(Tensor pattern, IReadOnlyList<string> tokens, string title = "Attention")
     {
         ArgumentNullException.ThrowIfNull(pattern);
         ArgumentNullException.ThrowIfNull(tokens);
-        var lengths = pattern.Lengths.ToArray();
+        var lengths = pattern.shape;
         if (lengths.Length is < 2 or > 4 || lengths[^1] != tokens.Count || lengths[^2] != tokens.Count || (lengths.Length == 4 && lengths[0] != 1))
         {
             throw new ArgumentException(
                 $"A pattern of {tokens.Count} tokens has the shape [{tokens.Count}, {tokens.Count}], with the heads before it when there are several; "
-                + $"found [{string.Join(", ", lengths.Select(l => (long)l))}]. Cut a batch or padding off first.",
+                + $"found [{string.Join(", ", lengths)}]. Cut a batch or padding off first.",
                 nameof(pattern));
         }
 
         var n = tokens.Count;
-        var flat = new float[checked((int)pattern.FlattenedLength)];
-        pattern.FlattenTo(flat);
+        var flat = Grid.Numbers(pattern);
         var heads = flat.Length / Math.Max(1, n * n);
         var labels = tokens.Select(PlotlyText.Token).ToArray();
         var traces = Enumerable.Range(0, heads).Select(Trace (head) =>

@@ -1,6 +1,6 @@
 using System.Globalization;
-using System.Numerics.Tensors;
 using HeadScope.Notebooks.Plotly;
+using static TorchSharp.torch;
 
 namespace HeadScope;
 
@@ -247,7 +247,7 @@ public static partial class Figures
     /// <param name="title">What is shown; any text.</param>
     /// <param name="valueName">What the numbers are; any text.</param>
     /// <returns>The figure; colours are symmetric about 0 when a number is negative.</returns>
-    public static Figure HeadGrid(Tensor<float> values, string title, string valueName)
+    public static Figure HeadGrid(Tensor values, string title, string valueName)
     {
         ArgumentNullException.ThrowIfNull(values);
         ArgumentNullException.ThrowIfNull(title);

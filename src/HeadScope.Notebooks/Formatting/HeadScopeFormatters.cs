@@ -1,5 +1,5 @@
 using System.Net;
-using System.Numerics.Tensors;
+using TorchSharp;
 using HeadScope.Notebooks.Static;
 using Microsoft.DotNet.Interactive.Formatting;
 
@@ -52,9 +52,7 @@ public static class HeadScopeFormatters
         Writes<Model>(Card, model => model.ToString() ?? model.Name);
         Writes<ForwardPass>(Activations, pass => $"{pass.Lengths.Count} sequences, {pass.Activations.Count} activations");
         Writes<Relation>(relation => $"<b>{Text(relation.Name)}</b>{HtmlTable.Of(relation.Pairs)}", relation => relation.ToString());
-        Writes<Tensor<float>>(TensorSummary.Html, TensorSummary.Text);
-        Writes<Tensor<double>>(TensorSummary.Html, TensorSummary.Text);
-        Writes<Tensor<int>>(TensorSummary.Html, TensorSummary.Text);
+        Writes<torch.Tensor>(TensorSummary.Html, TensorSummary.Text);
 
         Lists<CircuitEdge>();
         Lists<FoundHead>();
@@ -139,7 +137,7 @@ public static class HeadScopeFormatters
         [
             .. pass.Activations.Select(activation => (activation.Key, activation.Value))
                 .Concat(pass.Logits is { } logits ? [("logits", logits)] : [])
-                .Select(activation => (IReadOnlyList<object?>)[activation.Item1, $"[{string.Join(", ", activation.Item2.Lengths.ToArray())}]"]),
+                .Select(activation => (IReadOnlyList<object?>)[activation.Item1, $"[{string.Join(", ", activation.Item2.shape)}]"]),
         ]);
 
     private static string Text(string text) => WebUtility.HtmlEncode(text);

@@ -30,6 +30,9 @@ public static class ModelFacts
             ("residual", config.ParallelResidual ? "attention and MLP in parallel" : "attention, then MLP"),
             ("embeddings", config.TiedEmbeddings ? "tied" : "untied"),
             ("tokenizer", model.HasTokenizer ? "byte-level BPE" : "none"),
+            ("weights", string.Create(
+                CultureInfo.InvariantCulture,
+                $"{model.WeightBytes / 1e6:#,0} MB as {model.Dtype} on {model.Device}, {(model.KeepsWeights ? "kept once read" : "read layer by layer in each pass")}")),
             ("processing", model.Processing.Count == 0 ? "none: weights as in the file" : string.Join(", ", model.Processing)),
         ];
     }

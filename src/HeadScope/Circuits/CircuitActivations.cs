@@ -25,13 +25,13 @@ internal sealed class CircuitActivations
         mixed = OfLayers("attn.hook_z");
         values = OfLayers("attn.hook_v");
         mlps = OfLayers("hook_mlp_out");
-        embedding = pass["hook_embed"];
-        positions = config.LearnedPositions ? pass["hook_pos_embed"] : null;
+        embedding = pass.Take("hook_embed");
+        positions = config.LearnedPositions ? pass.Take("hook_pos_embed") : null;
         Prompts = prompts;
         FirstPrompt = firstPrompt;
         length = prompts.Max(p => p.Tokens.Count);
 
-        Tensor<float>[] OfLayers(string name) => [.. Enumerable.Range(0, config.LayerCount).Select(layer => pass[$"blocks.{layer}.{name}"])];
+        Tensor<float>[] OfLayers(string name) => [.. Enumerable.Range(0, config.LayerCount).Select(layer => pass.Take($"blocks.{layer}.{name}"))];
     }
 
     /// <summary>The prompts of this part.</summary>
@@ -61,8 +61,8 @@ internal sealed class CircuitActivations
             names.Add("hook_pos_embed");
         }
 
-        var options = new RunOptions { Activations = names, Logits = LogitsOf.None };
-        return new(model.Config, part, firstPrompt, model.Run([.. part.Select(p => p.Tokens.ToArray())], options, cancellationToken));
+        var batch = part.Select(p => p.Tokens.ToArray()).ToArray();
+        return new(model.Config, part, firstPrompt, model.Run(batch, new Hooks().Keep(names), LogitsOf.None, cancellationToken: cancellationToken));
     }
 
     /// <summary>The normalised residual that attention of a layer reads, [d].</summary>

@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using TorchSharp;
 
 namespace HeadScope;
 
@@ -13,7 +14,7 @@ public static class DirectEffect
     /// <param name="cancellationToken">Stops the work.</param>
     /// <returns>[layer, head], in logits.</returns>
     /// <exception cref="ArgumentException">The prompts are not sound, or one has no answer or no distractor.</exception>
-    public static Tensor<float> OfHeads(
+    public static torch.Tensor OfHeads(
         Model model, PromptSet prompts, int batchSize = 32, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -26,9 +27,11 @@ public static class DirectEffect
         var read = new float[config.HeadWidth];
         foreach (var batch in prompts.Prompts.Chunk(batchSize))
         {
-            var options = new RunOptions { Activations = ["blocks.*.attn.hook_z", "ln_final.hook_scale"], Logits = LogitsOf.None };
-            var pass = model.Run([.. batch.Select(p => p.Tokens.ToArray())], options, cancellationToken);
-            var length = (int)pass["ln_final.hook_scale"].Lengths[1];
+            var hooks = new Hooks().Keep("blocks.*.attn.hook_z", "ln_final.hook_scale");
+            using var pass = model.Run([.. batch.Select(p => p.Tokens.ToArray())], hooks, LogitsOf.None, cancellationToken: cancellationToken);
+            var scales = pass.Take("ln_final.hook_scale");
+            var outputs = Enumerable.Range(0, config.LayerCount).Select(layer => pass.Take($"blocks.{layer}.attn.hook_z")).ToArray();
+            var length = (int)scales.Lengths[1];
             for (var p = 0; p < batch.Length; p++)
             {
                 if (batch[p] is not { Answer: { } answer, Distractor: { } distractor })
@@ -39,10 +42,10 @@ public static class DirectEffect
 
                 UnembeddingDifference(model, answer, distractor, difference);
                 var row = (p * length) + batch[p].Tokens.Count - 1;
-                var scale = pass["ln_final.hook_scale"].AsFlatSpan()[row];
+                var scale = scales.AsFlatSpan()[row];
                 foreach (var head in model.Heads)
                 {
-                    var z = pass[$"blocks.{head.Layer}.attn.hook_z"].AsFlatSpan()
+                    var z = outputs[head.Layer].AsFlatSpan()
                         .Slice(((row * config.HeadCount) + head.Index) * config.HeadWidth, config.HeadWidth);
                     MatrixProduct.Multiply(
                         model.OutputWeight(head), new ReadOnlyMatrix(difference, config.ModelWidth, 1), new Matrix(read, read.Length, 1));
@@ -51,22 +54,23 @@ public static class DirectEffect
             }
         }
 
-        return Tensor.Create<float>([.. sums.Select(s => (float)(s / prompts.Count))], [config.LayerCount, config.HeadCount]);
+        return torch.tensor([.. sums.Select(s => (float)(s / prompts.Count))], [config.LayerCount, config.HeadCount]);
     }
 
     /// <summary>The heads above the first layer with the greatest mean direct effect, greatest first.</summary>
     internal static IReadOnlyList<Head> Strongest(
         Model model, PromptSet prompts, int count, int batchSize, CancellationToken cancellationToken)
     {
-        var effects = OfHeads(model, prompts, batchSize, cancellationToken);
-        return [.. model.Heads.Where(h => h.Layer > 0).OrderByDescending(h => effects[h.Layer, h.Index]).ThenBy(h => h).Take(count)];
+        using var tensor = OfHeads(model, prompts, batchSize, cancellationToken);
+        var effects = tensor.data<float>().ToArray();
+        return [.. model.Heads.Where(h => h.Layer > 0).OrderByDescending(h => effects[(h.Layer * model.Config.HeadCount) + h.Index]).ThenBy(h => h).Take(count)];
     }
 
     private static void UnembeddingDifference(Model model, int answer, int distractor, float[] difference)
     {
         var other = new float[difference.Length];
-        model.Unembedding.ReadOutputs(answer, 1, difference);
-        model.Unembedding.ReadOutputs(distractor, 1, other);
+        model.ReadUnembedding(answer, 1, difference);
+        model.ReadUnembedding(distractor, 1, other);
         TensorPrimitives.Subtract<float>(difference, other, difference);
     }
 }

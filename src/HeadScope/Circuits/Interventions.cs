@@ -200,21 +200,29 @@ public static class Interventions
         InterventionOptions options,
         CancellationToken cancellationToken)
     {
-        var hooks = options.Scope == InterventionScope.Global
-            ? changes.Select(change => new ActivationHook(
-                Place(edges[change.Edge]),
-                context => TensorPrimitives.Add(
-                    context.At(change.Prompt, change.Position), change.Vector, context.At(change.Prompt, change.Position))))
-            : changes.GroupBy(change => edges[change.Edge].Receiver.Layer)
-                .SelectMany(g => new LocalChange(model, g.Key, g.Select(c => (c, edges[c.Edge])), options).Hooks());
-        var places = options.Scope == InterventionScope.Global ? edges.Select(Place).Distinct(StringComparer.Ordinal) : [];
-        var run = new RunOptions
+        var hooks = new Hooks();
+        if (options.Scope == InterventionScope.Global)
         {
-            Activations = [.. places, .. edges.Select(e => ScoresOf(e.Receiver)).Distinct(StringComparer.Ordinal)],
-            Hooks = [.. hooks],
-            Logits = LogitsOf.LastPosition,
-        };
-        var pass = model.Run([.. activations.Prompts.Select(p => p.Tokens.ToArray())], run, cancellationToken);
+            foreach (var change in changes)
+            {
+                hooks.EditNumbers(Place(edges[change.Edge]), context => TensorPrimitives.Add(
+                    context.At(change.Prompt, change.Position), change.Vector, context.At(change.Prompt, change.Position)));
+            }
+        }
+        else
+        {
+            foreach (var layer in changes.GroupBy(change => edges[change.Edge].Receiver.Layer))
+            {
+                new LocalChange(model, layer.Key, layer.Select(c => (c, edges[c.Edge])), options).AddTo(hooks);
+            }
+        }
+
+        var places = options.Scope == InterventionScope.Global ? edges.Select(Place).Distinct(StringComparer.Ordinal) : [];
+        hooks.Keep([.. places, .. edges.Select(e => ScoresOf(e.Receiver)).Distinct(StringComparer.Ordinal)]);
+        using var run = model.Run(
+            [.. activations.Prompts.Select(p => p.Tokens.ToArray())], hooks, LogitsOf.LastPosition, cancellationToken: cancellationToken);
+        var pass = new MeasuredPass(
+            run.TakeLogits(), run.Activations.Keys.ToDictionary(name => name, name => run.Take(name), StringComparer.Ordinal));
         var byPlace = changes.ToDictionary(c => (c.Prompt, c.Edge));
         return new Measured(pass, [.. activations.Prompts.Select((prompt, p) => new InterventionMeasurement(
             LogitDifference(pass, prompt, p),
@@ -225,7 +233,7 @@ public static class Interventions
             var edge = edges[n];
             var prompt = activations.Prompts[p];
             var (destination, source) = (prompt.PositionOf(edge.DestinationRole)!.Value, prompt.PositionOf(edge.SourceRole)!.Value);
-            var score = pass[ScoresOf(edge.Receiver)][p, edge.Receiver.Index, destination, source];
+            var score = pass.Activations[ScoresOf(edge.Receiver)][p, edge.Receiver.Index, destination, source];
             var change = byPlace.GetValueOrDefault((p, n));
             if (change is null || before is null)
             {
@@ -250,14 +258,14 @@ public static class Interventions
                 TensorPrimitives.CosineSimilarity<float>(changed, old),
                 TensorPrimitives.Norm<float>(change.Vector));
 
-            float[] Row(ForwardPass from) => from[Place(edge)].AsFlatSpan()
+            float[] Row(MeasuredPass from) => from.Activations[Place(edge)].AsFlatSpan()
                 .Slice(((p * activations.Length) + change.Position) * model.Config.ModelWidth, model.Config.ModelWidth).ToArray();
         }
     }
 
-    private static double LogitDifference(ForwardPass pass, CircuitPrompt prompt, int index) =>
+    private static double LogitDifference(MeasuredPass pass, CircuitPrompt prompt, int index) =>
         prompt is { Answer: { } answer, Distractor: { } distractor }
-            ? pass.Logits![index, 0, answer] - (double)pass.Logits[index, 0, distractor]
+            ? pass.Logits[index, 0, answer] - (double)pass.Logits[index, 0, distractor]
             : double.NaN;
 
     private static string ScoresOf(Head head) => $"blocks.{head.Layer}.attn.hook_attn_scores";
@@ -318,5 +326,7 @@ public static class Interventions
         }
     }
 
-    private sealed record Measured(ForwardPass Pass, IReadOnlyList<InterventionMeasurement> Of);
+    private sealed record MeasuredPass(Tensor<float> Logits, IReadOnlyDictionary<string, Tensor<float>> Activations);
+
+    private sealed record Measured(MeasuredPass Pass, IReadOnlyList<InterventionMeasurement> Of);
 }

@@ -47,14 +47,14 @@ internal sealed class LocalChange
         }
     }
 
-    public IEnumerable<ActivationHook> Hooks()
+    public void AddTo(Hooks hooks)
     {
         var rotated = model.Config.Rotary is null ? "" : "rot_";
-        yield return new($"blocks.{layer}.attn.hook_{rotated}q", context => queries = context.Values.ToArray());
-        yield return new($"blocks.{layer}.attn.hook_{rotated}k", context => keys = context.Values.ToArray());
-        yield return new($"blocks.{layer}.attn.hook_attn_scores", ChangeScores);
-        yield return new($"blocks.{layer}.attn.hook_pattern", context => pattern = context.Values.ToArray());
-        yield return new($"blocks.{layer}.attn.hook_z", ChangeMixed);
+        hooks.EditNumbers($"blocks.{layer}.attn.hook_{rotated}q", context => queries = context.Values.ToArray());
+        hooks.EditNumbers($"blocks.{layer}.attn.hook_{rotated}k", context => keys = context.Values.ToArray());
+        hooks.EditNumbers($"blocks.{layer}.attn.hook_attn_scores", ChangeScores);
+        hooks.EditNumbers($"blocks.{layer}.attn.hook_pattern", context => pattern = context.Values.ToArray());
+        hooks.EditNumbers($"blocks.{layer}.attn.hook_z", ChangeMixed);
     }
 
     private void Add(ReadOnlyMatrix weight, ReadOnlySpan<float> bias, SignalChange change, float[] sum, bool rotate)
@@ -68,16 +68,16 @@ internal sealed class LocalChange
 
         if (rotate && model.Config.Rotary is { } rotary)
         {
-            rotary.Rotate(added, added.Length, rotary.Table(change.Position, 1));
+            rotary.Rotate(added, added.Length, change.Position);
         }
 
         TensorPrimitives.Add(sum, added, sum);
     }
 
-    private void ChangeScores(ActivationContext context)
+    private void ChangeScores(ActivationNumbers context)
     {
         var config = model.Config;
-        var length = context.Shape[2];
+        var length = (int)context.Shape[2];
         var factor = (float)(1 / Math.Sqrt(config.HeadWidth));
         foreach (var ((prompt, head, position), change) in changes)
         {
@@ -107,9 +107,9 @@ internal sealed class LocalChange
         }
     }
 
-    private void ChangeMixed(ActivationContext context)
+    private void ChangeMixed(ActivationNumbers context)
     {
-        var length = context.Shape[1];
+        var length = (int)context.Shape[1];
         foreach (var ((prompt, head, position), change) in changes)
         {
             for (var i = position; i < context.Lengths[prompt]; i++)

@@ -13,10 +13,10 @@ public sealed class OmegaFactors
     private readonly ThinQr key;
     private readonly Lazy<float[]> queryBasis;
     private readonly Lazy<float[]> keyBasis;
-    private readonly RotaryEmbedding? rotary;
+    private readonly Rotary? rotary;
     private readonly int headWidth;
 
-    private OmegaFactors(Head head, bool hasConstant, int headWidth, ThinQr query, ThinQr key, RotaryEmbedding? rotary)
+    private OmegaFactors(Head head, bool hasConstant, int headWidth, ThinQr query, ThinQr key, Rotary? rotary)
     {
         Head = head;
         HasConstant = hasConstant;
@@ -97,7 +97,7 @@ public sealed class OmegaFactors
     /// <summary>The decomposition within the two bases: all that depends on the relative position, and d_head wide.</summary>
     internal OmegaCore Core(int relativePosition) => Core(query.R, key.R, headWidth, rotary, relativePosition);
 
-    private static OmegaCore Core(Tensor<double> query, Tensor<double> key, int e, RotaryEmbedding? rotary, int relativePosition)
+    private static OmegaCore Core(Tensor<double> query, Tensor<double> key, int e, Rotary? rotary, int relativePosition)
     {
         var left = Rotated(query, e, rotary, relativePosition);
         var right = key.AsFlatSpan();
@@ -151,7 +151,7 @@ public sealed class OmegaFactors
         Directions(SignalSide.Source, core));
 
     // The rows of R, each turned as the model turns a query that stands `positions` further on: R_Q R(-Δ).
-    private static double[] Rotated(Tensor<double> r, int headWidth, RotaryEmbedding? rotary, int positions)
+    private static double[] Rotated(Tensor<double> r, int headWidth, Rotary? rotary, int positions)
     {
         var rows = r.AsFlatSpan().ToArray();
         if (rotary is null || positions == 0)

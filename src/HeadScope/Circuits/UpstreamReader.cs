@@ -75,7 +75,7 @@ internal sealed class UpstreamReader
                 parts.Add(new(new Head(m, n), TensorPrimitives.Dot(HeadOutput(new(m, n), firing, position), weights)));
             }
 
-            var bias = model.Blocks[m].Attention.Output.Bias;
+            var bias = model.OutputBias(m);
             if (!bias.IsEmpty)
             {
                 parts.Add(new(new(ComponentKind.AttentionBias, m), TensorPrimitives.Dot(bias, weights)));

@@ -188,17 +188,14 @@ public sealed partial class LorsaModel
         {
             var row = writes.AsSpan(i * d, d);
             TensorPrimitives.Divide(Parameters.OutputWeight.AsSpan(i * d, d), OutputScale, row);
-            model.FinalNorm.Divide(row, 1, row);
-            if (!model.FinalNorm.Gain.IsEmpty)
-            {
-                TensorPrimitives.Multiply(row, model.FinalNorm.Gain, row);
-            }
+            model.Net.LnFinal.Divide(row, 1, row);
+            model.Net.LnFinal.Amplify(row, row);
         }
 
         var unembedding = new float[tokens.Length * d];
         for (var i = 0; i < tokens.Length; i++)
         {
-            model.Unembedding.ReadOutputs(tokens[i], 1, unembedding.AsSpan(i * d, d));
+            model.ReadUnembedding(tokens[i], 1, unembedding.AsSpan(i * d, d));
         }
 
         var effects = Tensor.CreateFromShape<float>([n, tokens.Length]);
@@ -212,8 +209,11 @@ public sealed partial class LorsaModel
         return row[right] - TensorPrimitives.Average<float>(row);
     }
 
-    private static float FinalScale(Model model, int[] tokens) => model.Run(
-        tokens, new RunOptions { Activations = ["ln_final.hook_scale"], Logits = LogitsOf.LastPosition })["ln_final.hook_scale"].AsFlatSpan()[^1];
+    private static float FinalScale(Model model, int[] tokens)
+    {
+        using var pass = model.Run(tokens, new Hooks().Keep("ln_final.hook_scale"), LogitsOf.None);
+        return pass.Take("ln_final.hook_scale").AsFlatSpan()[^1];
+    }
 
     private static int[] Begin(Tokenizer tokenizer, int[] tokens) =>
         (tokenizer.BeginningOfText ?? tokenizer.EndOfText) is { } begin ? [begin, .. tokens] : tokens;

@@ -150,7 +150,7 @@ public sealed record LorsaLossRecovered(int Predictions, double Original, double
         var predictions = 0;
         for (var i = 0; i < sequences.Count; i++)
         {
-            var (original, attention) = CrossEntropy(sequences[i], []);
+            var (original, attention) = CrossEntropy(sequences[i], null);
             sums[0] += original;
             predictions += sequences[i].Length - 2;
             for (var t = 1; t < sequences[i].Length; t++)
@@ -183,20 +183,19 @@ public sealed record LorsaLossRecovered(int Predictions, double Original, double
         return new LorsaLossRecovered(
             predictions, sums[0] / predictions, sums[1] / predictions, sums[2] / predictions, sums[3] / predictions);
 
-        double Replaced(int[] tokens, SpanAction edit) => CrossEntropy(tokens, [new ActivationHook(lorsa.Config.HookOut, context =>
+        double Replaced(int[] tokens, SpanAction edit) => CrossEntropy(tokens, new Hooks().EditNumbers(lorsa.Config.HookOut, context =>
         {
             // The output at the first token stays as it was.
             var first = context.Values[..d].ToArray();
             edit(context.Values);
             first.CopyTo(context.Values);
-        })]).Loss;
+        })).Loss;
 
-        (double Loss, float[]? Attention) CrossEntropy(int[] tokens, IReadOnlyList<ActivationHook> hooks)
+        (double Loss, float[]? Attention) CrossEntropy(int[] tokens, Hooks? edits)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            var pass = model.Run(
-                tokens, new RunOptions { Hooks = hooks, Activations = hooks.Count == 0 ? [lorsa.Config.HookOut] : [] }, cancellationToken);
-            var logits = pass.Logits!.AsFlatSpan();
+            using var pass = model.Run(tokens, edits ?? new Hooks().Keep(lorsa.Config.HookOut), cancellationToken: cancellationToken);
+            var logits = pass.TakeLogits().AsFlatSpan();
             var vocabulary = logits.Length / tokens.Length;
             var loss = 0.0;
             for (var t = 1; t < tokens.Length - 1; t++)
@@ -205,7 +204,7 @@ public sealed record LorsaLossRecovered(int Predictions, double Original, double
                 loss += Elementwise.LogSumExp(row) - row[tokens[t + 1]];
             }
 
-            return (loss, hooks.Count == 0 ? pass[lorsa.Config.HookOut].AsFlatSpan().ToArray() : null);
+            return (loss, edits is null ? pass.Take(lorsa.Config.HookOut).AsFlatSpan().ToArray() : null);
         }
     }
 

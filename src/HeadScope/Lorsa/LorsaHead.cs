@@ -115,7 +115,7 @@ public sealed record LorsaHead
     private static (IReadOnlyList<TokenScore> Most, IReadOnlyList<TokenScore> Least) ReadTokens(LorsaModel lorsa, Model model, int head)
     {
         var (d, v) = (model.Config.ModelWidth, model.Config.VocabularySize);
-        var norm = model.Blocks[lorsa.Config.Layer].AttentionNorm;
+        var norm = model.Net.Blocks[lorsa.Config.Layer].Ln1;
         var afterGain = lorsa.Config.HookIn.EndsWith("hook_out", StringComparison.Ordinal);
         var read = lorsa.Parameters.ValueWeight;
         var scores = new float[v];
@@ -129,7 +129,7 @@ public sealed record LorsaHead
             for (var i = 0; i < tokens.Length; i++)
             {
                 var row = rows.AsSpan(i * d, d);
-                norm.Divide(row, norm.Scale(row), normalized);
+                norm.Divide(row, norm.ScaleOf(row), normalized);
                 if (afterGain)
                 {
                     norm.Finish(normalized, normalized);
@@ -209,8 +209,8 @@ public sealed partial class LorsaModel
             throw new ArgumentException($"There are {tokens.Length} tokens; this Lorsa takes 1 to {Config.ContextLength}.");
         }
 
-        var run = model.Run(tokens, new RunOptions { Activations = [Config.HookIn], Logits = LogitsOf.None, StopAfterLayer = Config.Layer });
-        return new LorsaActivations(this, Pass(run[Config.HookIn].AsFlatSpan(), 1, tokens.Length));
+        using var run = model.Run(tokens, new Hooks().Keep(Config.HookIn), LogitsOf.None, stopAfterLayer: Config.Layer);
+        return new LorsaActivations(this, Pass(run.Take(Config.HookIn).AsFlatSpan(), 1, tokens.Length));
     }
 
     /// <summary>What one unit of a head's activation adds to every logit before the final norm divides by its scale, [V].</summary>
@@ -219,11 +219,8 @@ public sealed partial class LorsaModel
         var (d, v) = (Config.ModelWidth, model.Config.VocabularySize);
         var write = new float[d];
         TensorPrimitives.Divide(Parameters.OutputWeight.AsSpan(head * d, d), OutputScale, write);
-        model.FinalNorm.Divide(write, 1, write);
-        if (!model.FinalNorm.Gain.IsEmpty)
-        {
-            TensorPrimitives.Multiply(write, model.FinalNorm.Gain, write);
-        }
+        model.Net.LnFinal.Divide(write, 1, write);
+        model.Net.LnFinal.Amplify(write, write);
 
         var logits = new float[v];
         const int Rows = 1024;
@@ -231,7 +228,7 @@ public sealed partial class LorsaModel
         {
             var count = Math.Min(Rows, v - (chunk * Rows));
             var rows = new float[count * d];
-            model.Unembedding.ReadOutputs(chunk * Rows, count, rows);
+            model.ReadUnembedding(chunk * Rows, count, rows);
             for (var i = 0; i < count; i++)
             {
                 logits[(chunk * Rows) + i] = TensorPrimitives.Dot<float>(rows.AsSpan(i * d, d), write);

@@ -23,7 +23,7 @@ public sealed record LorsaRotary
     public LorsaRotaryScaling? Scaling { get; init; }
 
     /// <summary>The positions of a model.</summary>
-    internal static LorsaRotary Of(RotaryEmbedding rotary) => new()
+    internal static LorsaRotary Of(Rotary rotary) => new()
     {
         Dimensions = rotary.Dimensions,
         Base = rotary.Base,
@@ -58,7 +58,7 @@ public sealed record LorsaRotaryScaling(double Factor, double LowFrequencyFactor
     /// Finds the scaling behind the divisors of a model. Of the two bounds and the old length only the ratios matter, so the low bound is
     /// taken as 1. Between the bounds <c>kept</c>, the weight of the unscaled frequency, is linear in the frequency.
     /// </summary>
-    internal static LorsaRotaryScaling From(IReadOnlyList<double> divisors, RotaryEmbedding rotary)
+    internal static LorsaRotaryScaling From(IReadOnlyList<double> divisors, Rotary rotary)
     {
         var factor = divisors.Max();
         var blended = Enumerable.Range(0, divisors.Count)

@@ -75,8 +75,8 @@ public sealed class ModelActivationSource : ActivationSource
     private ActivationBatch Activations(int[][] windows, CancellationToken cancellationToken)
     {
         var hookOut = $"blocks.{layer}.hook_attn_out";
-        var pass = model.Run(
-            windows, new RunOptions { Activations = [hookIn, hookOut], Logits = LogitsOf.None, StopAfterLayer = layer }, cancellationToken);
+        using var pass = model.Run(
+            windows, new Hooks().Keep(hookIn, hookOut), LogitsOf.None, stopAfterLayer: layer, cancellationToken: cancellationToken);
         var mask = new float[windows.Length * windows[0].Length];
         for (var t = 0; t < mask.Length; t++)
         {
@@ -84,7 +84,7 @@ public sealed class ModelActivationSource : ActivationSource
         }
 
         return new ActivationBatch(
-            windows.Length, windows[0].Length, pass[hookIn].AsFlatSpan().ToArray(), pass[hookOut].AsFlatSpan().ToArray(), mask,
+            windows.Length, windows[0].Length, pass.Take(hookIn).AsFlatSpan().ToArray(), pass.Take(hookOut).AsFlatSpan().ToArray(), mask,
             [.. windows.SelectMany(window => window)]);
     }
 

@@ -39,7 +39,7 @@ internal sealed class OriginalAttention
                 + $"width {model.Config.ModelWidth}.");
         }
 
-        var norm = config.HookIn.EndsWith("hook_normalized", StringComparison.Ordinal) ? model.Blocks[layer].AttentionNorm : null;
+        var norm = config.HookIn.EndsWith("hook_normalized", StringComparison.Ordinal) ? model.Net.Blocks[layer].Ln1 : null;
         var (h, d, e) = (model.Config.HeadCount, model.Config.ModelWidth, model.Config.HeadWidth);
         var original = new OriginalAttention
         {
@@ -71,8 +71,8 @@ internal sealed class OriginalAttention
     private static void Fold(Norm? norm, ReadOnlyMatrix weight, ReadOnlySpan<float> bias, Span<float> folded, Span<float> foldedBias)
     {
         bias.CopyTo(foldedBias);
-        var gain = norm is null ? [] : norm.Gain;
-        var shift = norm is null ? [] : norm.Shift;
+        var gain = norm is null ? [] : norm.GainOf();
+        var shift = norm is null ? [] : norm.ShiftOf();
         for (var row = 0; row < weight.Rows; row++)
         {
             for (var column = 0; column < weight.Columns; column++)

@@ -43,9 +43,10 @@ internal sealed class AccuracyMeter
     /// <summary>The accuracy with these heads ablated.</summary>
     public float Accuracy(IReadOnlyList<Head> ablated, CancellationToken cancellationToken)
     {
-        var hooks = ablated.GroupBy(h => h.Layer).Select(layer => new ActivationHook(
-            $"blocks.{layer.Key}.attn.hook_z",
-            z =>
+        var hooks = new Hooks();
+        foreach (var layer in ablated.GroupBy(h => h.Layer))
+        {
+            hooks.EditNumbers($"blocks.{layer.Key}.attn.hook_z", z =>
             {
                 for (var prompt = 0; prompt < z.Lengths.Count; prompt++)
                 {
@@ -62,7 +63,9 @@ internal sealed class AccuracyMeter
                         }
                     }
                 }
-            })).ToArray();
+            });
+        }
+
         return batches.Sum(batch => batch.Right(hooks, cancellationToken)) / (float)prompts;
     }
 
@@ -70,7 +73,7 @@ internal sealed class AccuracyMeter
     {
         var config = model.Config;
         var sums = Enumerable.Range(0, config.LayerCount).Select(_ => new double[config.HeadCount * config.HeadWidth]).ToArray();
-        var hook = new ActivationHook("blocks.*.attn.hook_z", z =>
+        var hook = new Hooks().EditNumbers("blocks.*.attn.hook_z", z =>
         {
             var sum = sums[z.Layer!.Value];
             for (var prompt = 0; prompt < z.Lengths.Count; prompt++)
@@ -84,7 +87,7 @@ internal sealed class AccuracyMeter
         });
         foreach (var batch in batches)
         {
-            batch.Right([hook], cancellationToken);
+            batch.Right(hook, cancellationToken);
         }
 
         return [.. sums.Select(sum => sum.Select(x => (float)(x / prompts)).ToArray())];
@@ -105,15 +108,15 @@ internal sealed class AccuracyMeter
             lastTokens = [.. tokens.Select(t => t[^1..])];
             if (tokens[0].Length > 1)
             {
-                model.Run([.. tokens.Select(t => t[..^1])], new RunOptions { Cache = cache, Logits = LogitsOf.None }, cancellationToken);
+                model.Run([.. tokens.Select(t => t[..^1])], logits: LogitsOf.None, cache: cache, cancellationToken: cancellationToken).Dispose();
             }
         }
 
-        public int Right(IReadOnlyList<ActivationHook> hooks, CancellationToken cancellationToken)
+        public int Right(Hooks hooks, CancellationToken cancellationToken)
         {
-            var pass = model.Run(lastTokens, new RunOptions { Cache = cache, Hooks = hooks, Logits = LogitsOf.LastPosition }, cancellationToken);
+            var pass = model.Run(lastTokens, hooks, LogitsOf.LastPosition, cache, cancellationToken: cancellationToken);
             cache.RemoveLast(1);
-            var logits = pass.Logits!.AsFlatSpan();
+            var logits = pass.TakeLogits().AsFlatSpan();
             var vocabulary = logits.Length / targets.Length;
             var right = 0;
             for (var i = 0; i < targets.Length; i++)

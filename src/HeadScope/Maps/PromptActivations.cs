@@ -31,16 +31,11 @@ internal sealed class PromptActivations
             var begin = first;
             model.Run(
                 batch,
-                new RunOptions
-                {
-                    Logits = LogitsOf.None,
-                    Hooks =
-                    [
-                        new("blocks.*.attn.hook_z", z => Keep(z, found.outputs, begin, i => batch[i].Length - 1)),
-                        new("blocks.*.attn.hook_v", v => Keep(v, found.sourceValues, begin, i => prompts.SourcePositions[begin + i])),
-                    ],
-                },
-                cancellationToken);
+                new Hooks()
+                    .EditNumbers("blocks.*.attn.hook_z", z => Keep(z, found.outputs, begin, i => batch[i].Length - 1))
+                    .EditNumbers("blocks.*.attn.hook_v", v => Keep(v, found.sourceValues, begin, i => prompts.SourcePositions[begin + i])),
+                LogitsOf.None,
+                cancellationToken: cancellationToken);
             progress?.Report(new WorkProgress($"running '{prompts.Template}'", first + batch.Length, prompts.Tokens.Count, "prompts"));
         }
 
@@ -57,7 +52,7 @@ internal sealed class PromptActivations
         Fill(sourceValues, groups, head.Layer, head.Index / (model.Config.HeadCount / groups), firstPrompt, values);
     }
 
-    private static void Keep(ActivationContext activation, float[][] store, int first, Func<int, int> position)
+    private static void Keep(ActivationNumbers activation, float[][] store, int first, Func<int, int> position)
     {
         for (var i = 0; i < activation.Lengths.Count; i++)
         {

@@ -117,7 +117,7 @@ public static class SalientOperations
                     var inLayer = layers[at];
                     var firstValue = inLayer.Min(h => h.head.Index) / group;
                     var valueWidth = ((inLayer.Max(h => h.head.Index) / group) - firstValue + 1) * config.HeadWidth;
-                    var weight = model.Blocks[inLayer[0].head.Layer].Attention.Value.OutputBlock(firstValue * config.HeadWidth, valueWidth);
+                    var weight = model.ValueWeights(inLayer[0].head.Layer, firstValue * config.HeadWidth, valueWidth);
                     var values = new float[tokens.Length * valueWidth];
                     MatrixProduct.Multiply(new(u, tokens.Length, config.ModelWidth), weight, new(values, tokens.Length, valueWidth));
                     StaticValues.RequireFinite(values, _ => $"W_V of layer {inLayer[0].head.Layer}");

@@ -6,19 +6,16 @@ internal sealed class VocabularyRows
     // Up to this many numbers (256 MB) the unembedding is decoded once and kept like any other weight.
     private const long LargestKept = 1L << 26;
 
-    private readonly Linear? unembedding;
+    private readonly Model? model;
     private readonly float[]? values;
 
     /// <summary>Reads the unembedding of a model.</summary>
     public VocabularyRows(Model model)
     {
-        unembedding = model.Unembedding;
-        Count = unembedding.Outputs;
-        Width = unembedding.Inputs;
-        if ((long)Count * Width <= LargestKept)
-        {
-            _ = unembedding.Weight;
-        }
+        this.model = model;
+        Count = model.Config.VocabularySize;
+        Width = model.Config.ModelWidth;
+        values = (long)Count * Width <= LargestKept ? model.UnembeddingNumbers() : null;
     }
 
     /// <summary>Reads numbers in memory.</summary>
@@ -43,12 +40,7 @@ internal sealed class VocabularyRows
             return new ReadOnlyMatrix(values, Count, Width).SliceRows(first, count);
         }
 
-        if (unembedding!.Stored.IsDecoded && !unembedding.InputsByRow)
-        {
-            return unembedding.Weight.Transpose().SliceRows(first, count);
-        }
-
-        unembedding.ReadOutputs(first, count, scratch);
+        model!.ReadUnembedding(first, count, scratch);
         return new ReadOnlyMatrix(scratch, count, Width);
     }
 

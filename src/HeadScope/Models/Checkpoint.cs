@@ -1,4 +1,5 @@
 using System.Globalization;
+using static TorchSharp.torch;
 
 namespace HeadScope;
 
@@ -10,12 +11,14 @@ internal sealed class Checkpoint
     private readonly TensorFile file;
     private readonly TransformerConfig config;
     private readonly CheckpointNames names;
+    private readonly WeightMemory memory;
     private readonly string prefix;
     private readonly HashSet<string> used = new(StringComparer.Ordinal);
 
-    private Checkpoint(TensorFile file, TransformerConfig config, CheckpointNames names)
+    private Checkpoint(TensorFile file, TransformerConfig config, CheckpointNames names, WeightMemory memory)
     {
         this.file = file;
+        this.memory = memory;
         this.config = config;
         this.names = names;
         prefix = file.Tensors.ContainsKey($"{names.Prefix}{names.TokenEmbedding}.weight") ? names.Prefix : "";
@@ -23,29 +26,25 @@ internal sealed class Checkpoint
 
     /// <summary>Finds all parameters.</summary>
     /// <exception cref="InvalidDataException">A tensor is missing, too many, or of another shape than the configuration says.</exception>
-    public static Parameters Read(TensorFile file, TransformerConfig config, CheckpointNames names)
+    public static Transformer Read(TensorFile file, TransformerConfig config, CheckpointNames names, WeightMemory memory)
     {
-        var checkpoint = new Checkpoint(file, config, names);
+        var checkpoint = new Checkpoint(file, config, names, memory);
         var embedding = checkpoint.Matrix($"{checkpoint.prefix}{names.TokenEmbedding}.weight", config.VocabularySize, config.ModelWidth);
         var positions = names.PositionEmbedding is null
             ? null
             : checkpoint.Matrix($"{checkpoint.prefix}{names.PositionEmbedding}.weight", config.ContextLength, config.ModelWidth);
-        var blocks = new TransformerBlock[config.LayerCount];
-        for (var layer = 0; layer < blocks.Length; layer++)
-        {
-            blocks[layer] = checkpoint.Block(layer);
-        }
-
+        Block[] blocks = [.. Enumerable.Range(0, config.LayerCount).Select(checkpoint.Block)];
         var finalNorm = checkpoint.Norm(checkpoint.prefix + names.FinalNorm);
         var unembedding = config.TiedEmbeddings
             ? embedding
             : checkpoint.Matrix($"{names.Unembedding}.weight", config.VocabularySize, config.ModelWidth);
         var unembeddingBias = checkpoint.Bias(names.Unembedding, config.VocabularySize, config.UnembeddingBias);
         checkpoint.RefuseUnknownLayerTensors();
-        return new(embedding, positions, blocks, finalNorm, new(unembedding, inputsByRow: false, unembeddingBias));
+        memory.Close();
+        return new(embedding, positions, blocks, finalNorm, new(unembedding, InputsByRow: false, unembeddingBias));
     }
 
-    private TransformerBlock Block(int layer)
+    private Block Block(int layer)
     {
         var start = prefix + string.Format(CultureInfo.InvariantCulture, names.Layer, layer);
         var (d, heads, keyHeads, headWidth) = (config.ModelWidth, config.HeadCount, config.KeyValueHeadCount, config.HeadWidth);
@@ -62,7 +61,7 @@ internal sealed class Checkpoint
             config.GatedMlp ? Linear(start + names.MlpGate, d, config.MlpWidth, config.MlpBias) : null,
             Linear(start + names.MlpOutput, config.MlpWidth, d, config.MlpBias),
             config.Activation);
-        return new(attentionNorm, new(query, key, value, output), mlpNorm, mlp);
+        return new(attentionNorm, new(query, key, value, output, config), mlpNorm, mlp, config.ParallelResidual);
     }
 
     private Norm Norm(string name) => new(
@@ -74,12 +73,11 @@ internal sealed class Checkpoint
 
     private Linear Linear(string name, int inputs, int outputs, bool? hasBias, bool neighbouringPairs = false)
     {
-        var rowMap = neighbouringPairs ? HalfSplitRows(outputs) : null;
+        var order = neighbouringPairs ? HalfSplitRows(outputs) : null;
         var weight = names.InputsByRow
             ? Matrix($"{name}.weight", inputs, outputs)
-            : Matrix($"{name}.weight", outputs, inputs, rowMap);
-        var bias = Bias(name, outputs, hasBias);
-        return new(weight, names.InputsByRow, bias is null || rowMap is null ? bias : new(() => Pick(bias.Value, rowMap)));
+            : Matrix($"{name}.weight", outputs, inputs, order);
+        return new(weight, names.InputsByRow, Bias(name, outputs, hasBias, order));
     }
 
     // Query, key and value of one fused matrix, each as a matrix of its own.
@@ -90,58 +88,69 @@ internal sealed class Checkpoint
         var keyWidth = config.KeyValueHeadCount * headWidth;
         var all = queryWidth + (2 * keyWidth);
         Require($"{name}.weight", names.InputsByRow ? [d, all] : [all, d]);
-        var bias = Bias(name, all, config.QueryKeyValueBias);
         return (Part(0, queryWidth), Part(1, keyWidth), Part(2, keyWidth));
 
         Linear Part(int part, int outputs)
         {
-            var rows = new int[outputs];
-            for (var i = 0; i < outputs; i++)
-            {
-                rows[i] = names.FusedOrder == FusedOrder.HeadByHead
-                    ? ((((i / headWidth) * 3) + part) * headWidth) + (i % headWidth)
-                    : (part == 0 ? 0 : queryWidth + ((part - 1) * keyWidth)) + i;
-            }
-
-            Weight weight = names.InputsByRow
-                ? new StoredWeight(file, $"{name}.weight", d, outputs, all, firstColumn: rows[0])
-                : new StoredWeight(file, $"{name}.weight", outputs, d, d, rowMap: rows);
-            return new(weight, names.InputsByRow, bias is null ? null : new(() => Pick(bias.Value, rows)));
+            long[] rows = [.. Enumerable.Range(0, outputs).Select(i => names.FusedOrder == FusedOrder.HeadByHead
+                ? ((((i / headWidth) * 3L) + part) * headWidth) + (i % headWidth)
+                : (part == 0 ? 0 : queryWidth + ((part - 1) * keyWidth)) + i)];
+            var weight = names.InputsByRow
+                ? new Parameter(memory, [d, outputs], () => file.Read($"{name}.weight").narrow(1, rows[0], outputs))
+                : Rows($"{name}.weight", [outputs, d], rows);
+            return new(weight, names.InputsByRow, Bias(name, all, config.QueryKeyValueBias, rows));
         }
     }
 
     // Row 2i of a head goes with channel i, row 2i + 1 with channel i + half: this is the file's row of each channel.
-    private int[] HalfSplitRows(int outputs)
+    private long[] HalfSplitRows(int outputs)
     {
         var half = config.HeadWidth / 2;
-        var rows = new int[outputs];
-        for (var i = 0; i < outputs; i++)
+        return [.. Enumerable.Range(0, outputs).Select(i =>
         {
             var channel = i % config.HeadWidth;
-            rows[i] = i - channel + (channel < half ? 2 * channel : (2 * (channel - half)) + 1);
+            return (long)i - channel + (channel < half ? 2 * channel : (2 * (channel - half)) + 1);
+        })];
+    }
+
+    private Parameter? Bias(string name, int length, bool? expected, long[]? order = null)
+    {
+        if (!(expected ?? file.Tensors.ContainsKey($"{name}.bias")))
+        {
+            return null;
         }
 
-        return rows;
+        Require($"{name}.bias", [length]);
+        return Rows($"{name}.bias", [order?.Length ?? length], order);
     }
 
-    private Lazy<float[]>? Bias(string name, int length, bool? expected) =>
-        expected ?? file.Tensors.ContainsKey($"{name}.bias") ? Vector($"{name}.bias", length) : null;
-
-    private Lazy<float[]> Vector(string name, int length)
+    private Parameter Vector(string name, int length)
     {
         Require(name, [length]);
-        return new(() =>
-        {
-            var values = new float[length];
-            file.Read(name, 0, values);
-            return values;
-        });
+        return Rows(name, [length], null);
     }
 
-    private StoredWeight Matrix(string name, int rows, int columns, int[]? rowMap = null)
+    private Parameter Matrix(string name, int rows, int columns, long[]? order = null)
     {
         Require(name, [rows, columns]);
-        return new(file, name, rows, columns, columns, rowMap: rowMap);
+        return Rows(name, [rows, columns], order);
+    }
+
+    // A tensor of the file, or its rows in another order, or some of them.
+    private Parameter Rows(string name, long[] shape, long[]? order) => order is null
+        ? new(memory, shape, () => file.Read(name), (first, count) => file.ReadRows(name, first, count))
+        : new(memory, shape, () => Picked(name, order), (first, count) => Picked(name, order.AsSpan((int)first, (int)count)));
+
+    private Tensor Picked(string name, ReadOnlySpan<long> order)
+    {
+        var (first, last) = (long.MaxValue, long.MinValue);
+        foreach (var row in order)
+        {
+            (first, last) = (Math.Min(first, row), Math.Max(last, row));
+        }
+
+        var rows = Array.ConvertAll(order.ToArray(), row => row - first);
+        return file.ReadRows(name, first, last - first + 1).index_select(0, tensor(rows));
     }
 
     private void Require(string name, ReadOnlySpan<long> shape)
@@ -182,6 +191,4 @@ internal sealed class Checkpoint
             }
         }
     }
-
-    private static float[] Pick(float[] values, int[] indices) => Array.ConvertAll(indices, i => values[i]);
 }

@@ -1,19 +1,28 @@
-using System.Numerics.Tensors;
+using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>What a forward pass returned.</summary>
+/// <summary>What a forward pass returned. Its tensors are the caller's; disposing the pass disposes them.</summary>
 /// <param name="Lengths">The number of tokens of each sequence; positions from there on are padding and mean nothing.</param>
 /// <param name="Logits">[batch, position, vocabulary], with one position for <see cref="LogitsOf.LastPosition"/>; null when none were
 /// asked for.</param>
-/// <param name="Activations">The activations asked for, by name.</param>
-public sealed record ForwardPass(
-    IReadOnlyList<int> Lengths, Tensor<float>? Logits, IReadOnlyDictionary<string, Tensor<float>> Activations)
+/// <param name="Activations">The activations that were kept, by name.</param>
+public sealed record ForwardPass(IReadOnlyList<int> Lengths, Tensor? Logits, IReadOnlyDictionary<string, Tensor> Activations) : IDisposable
 {
-    /// <summary>An activation that was asked for.</summary>
+    /// <summary>An activation that was kept.</summary>
     /// <param name="name">Its full name.</param>
-    /// <exception cref="KeyNotFoundException">It was not asked for.</exception>
-    public Tensor<float> this[string name] => Activations.TryGetValue(name, out var activation)
+    /// <exception cref="KeyNotFoundException">It was not kept.</exception>
+    public Tensor this[string name] => Activations.TryGetValue(name, out var activation)
         ? activation
-        : throw new KeyNotFoundException($"'{name}' was not asked for; name it in RunOptions.Activations.");
+        : throw new KeyNotFoundException($"'{name}' was not kept; name it in Hooks.Keep.");
+
+    /// <summary>Frees all tensors of the pass.</summary>
+    public void Dispose()
+    {
+        Logits?.Dispose();
+        foreach (var activation in Activations.Values)
+        {
+            activation.Dispose();
+        }
+    }
 }

@@ -1,108 +1,180 @@
-using System.Numerics.Tensors;
+using System.Globalization;
+using TorchSharp;
+using static TorchSharp.torch;
 
 namespace HeadScope;
 
 /// <summary>
-/// One forward pass. Rows of all buffers are tokens, sequence after sequence, each padded on the right to the longest: since
-/// attention looks back only, padding changes nothing before it. Buffers are reused from layer to layer; what is asked for is copied.
+/// What one forward pass goes by: tokens, positions, what each position may see, hooks. Sequences are padded on the right to the
+/// longest: since attention looks back only, padding changes nothing before it.
 /// </summary>
-internal sealed partial class ForwardRun
+internal sealed class ForwardRun
 {
-    // Queries of one head handled at a time: small enough that their scores stay in the cache.
-    private const int QueriesPerTask = 64;
-    private const int RowsPerTask = 16;
-
-    private readonly TransformerConfig config;
-    private readonly Parameters parameters;
-    private readonly IReadOnlyList<int[]> batch;
-    private readonly RunOptions options;
-    private readonly CancellationToken cancellation;
     private readonly Dictionary<string, Site> sites = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, Tensor<float>> kept = new(StringComparer.Ordinal);
-    private readonly int[] lengths;
+    private readonly Dictionary<string, Tensor> kept = new(StringComparer.Ordinal);
+    private readonly Dictionary<Rotary, Angles> angles = [];
+    private readonly DisposeScope owner;
     private readonly int[] past;
-    private readonly int longest;
-    private readonly int keyCount;
-    private readonly int lastLayer;
-    private readonly bool finish;
-
-    private readonly float[] residual;
-    private readonly float[] normalized;
-    private readonly float[] scale;
-    private readonly float[] query;
-    private readonly float[] key;
-    private readonly float[] value;
-    private readonly float[] mixed;
-    private readonly float[] attentionOut;
-    private readonly float[] hidden;
-    private readonly float[] hiddenLinear;
-    private readonly float[] mlpOut;
-    private readonly float[] angles;
-    private readonly int firstAngle;
+    private readonly Device device;
+    private readonly ScalarType dtype;
 
     public ForwardRun(
-        TransformerConfig config, Parameters parameters, IReadOnlyList<int[]> batch, RunOptions options, CancellationToken cancellation)
+        Model model, DisposeScope owner, IReadOnlyList<int[]> batch, Hooks? hooks, LogitsOf logits, KeyValueCache? cache, int? stopAfterLayer, CancellationToken cancellation)
     {
-        this.config = config;
-        this.parameters = parameters;
-        this.batch = batch;
-        this.options = options;
-        this.cancellation = cancellation;
-        RequireTokens();
-        lengths = batch.Select(tokens => tokens.Length).ToArray();
-        longest = lengths.Max();
-        past = RequireCache();
-        keyCount = lengths.Zip(past, (length, before) => length + before).Max();
-        if (keyCount > config.ContextLength)
+        var config = model.Config;
+        this.owner = owner;
+        (device, dtype, Logits, Cache, Cancellation) = (model.Device, model.Dtype, logits, cache, cancellation);
+        RequireTokens(batch, config);
+        Lengths = [.. batch.Select(tokens => tokens.Length)];
+        Longest = Lengths.Max();
+        if (cache is not null && stopAfterLayer is not null)
+        {
+            throw new ArgumentException("A pass that stops early would leave the cache without the later layers; run all layers.");
+        }
+
+        past = cache?.RequireFit(config, batch.Count) ?? new int[batch.Count];
+        Keys = Lengths.Zip(past, (length, before) => length + before).Max();
+        if (Keys > config.ContextLength)
         {
             throw new ArgumentException(
-                $"A sequence has {keyCount} tokens; the model takes at most {config.ContextLength}"
+                $"A sequence has {Keys} tokens; the model takes at most {config.ContextLength}"
                 + $"{(config.SlidingWindow is null ? "" : ", the length of its 'sliding_window'")}. Shorten the text.");
         }
 
-        (lastLayer, finish) = FindSites();
-        var rows = batch.Count * longest;
-        var keyWidth = config.KeyValueHeadCount * config.HeadWidth;
-        residual = new float[checked(rows * config.ModelWidth)];
-        normalized = new float[residual.Length];
-        scale = new float[rows];
-        query = new float[checked(rows * QueryWidth)];
-        key = new float[rows * keyWidth];
-        value = new float[rows * keyWidth];
-        mixed = new float[query.Length];
-        attentionOut = new float[residual.Length];
-        hidden = new float[checked(rows * config.MlpWidth)];
-        hiddenLinear = config.GatedMlp ? new float[hidden.Length] : [];
-        mlpOut = new float[residual.Length];
-        firstAngle = past.Min();
-        angles = config.Rotary?.Table(firstAngle, keyCount - firstAngle) ?? [];
+        Tokens = [.. batch.SelectMany(tokens => Enumerable.Range(0, Longest).Select(t => t < tokens.Length ? (long)tokens[t] : 0))];
+        Places = [.. past.SelectMany(before => Enumerable.Range(before, Longest).Select(t => Math.Min(t, (long)config.ContextLength - 1)))];
+        (LastLayer, Finishes) = FindSites(config, hooks, stopAfterLayer);
+        IsCausal = cache is null || past.All(before => before == 0);
+        SeesAll = Longest == 1 && past.All(before => before == past[0]);
     }
 
-    private int Rows => batch.Count * longest;
+    /// <summary>Token ids, [batch × position], 0 where there is padding.</summary>
+    public long[] Tokens { get; }
 
-    private int QueryWidth => config.HeadCount * config.HeadWidth;
+    /// <summary>Positions, [batch × position].</summary>
+    public long[] Places { get; }
 
-    public ForwardPass Execute()
+    public int[] Lengths { get; }
+
+    /// <summary>The number of positions, padding included.</summary>
+    public int Longest { get; }
+
+    /// <summary>The number of keys, those of the cache included.</summary>
+    public int Keys { get; }
+
+    public IReadOnlyList<int> Past => past;
+
+    public LogitsOf Logits { get; }
+
+    public KeyValueCache? Cache { get; }
+
+    public int LastLayer { get; }
+
+    /// <summary>Whether the pass goes on behind the last block.</summary>
+    public bool Finishes { get; }
+
+    public CancellationToken Cancellation { get; }
+
+    /// <summary>Whether position t sees keys 0 to t, nothing else: what fused kernels do by themselves.</summary>
+    public bool IsCausal { get; }
+
+    /// <summary>Whether there is one query, which sees all keys.</summary>
+    public bool SeesAll { get; }
+
+    /// <summary>Which keys each query sees, [1 or batch, 1, position, key]; null where each sees all.</summary>
+    public Tensor? Visible => SeesAll ? null : field ??= Mask(visible: true);
+
+    /// <summary>Which keys each query does not see, [1 or batch, 1, position, key]; null where each sees all.</summary>
+    public Tensor? Hidden => SeesAll ? null : field ??= Mask(visible: false);
+
+    /// <summary>Says how much the pass needs, where that is more than there is.</summary>
+    public void RequireMemory(Model model)
     {
-        Embed();
-        for (var layer = 0; layer <= lastLayer; layer++)
+        if (device.type != DeviceType.CPU)
         {
-            cancellation.ThrowIfCancellationRequested();
-            var block = parameters.Blocks[layer];
-            RunBlock(layer, block);
-            if (options.ReleaseWeights)
-            {
-                block.Release();
-            }
+            return;
         }
 
-        cancellation.ThrowIfCancellationRequested();
-        var logits = finish ? Unembed() : null;
-        options.Cache?.Advance(lengths);
-        return new(lengths, logits, kept);
+        var config = model.Config;
+        var (rows, size) = ((long)Lengths.Length * Longest, dtype.ElementSize());
+        long heads = config.HeadCount, queries = heads * config.HeadWidth;
+        var scores = (long)Lengths.Length * heads * Longest * Keys;
+        var layer = rows * ((8L * config.ModelWidth) + (4 * queries) + (3L * config.MlpWidth));
+        var asked = sites.Where(site => site.Value.Keep).Sum(site => HookNames.NumbersPerToken(site.Key, config) is { } numbers ? rows * numbers : scores);
+        var watched = sites.Keys.Any(name => name.EndsWith("hook_attn_scores", StringComparison.Ordinal) || name.EndsWith("hook_pattern", StringComparison.Ordinal));
+        var logits = Logits switch { LogitsOf.All => rows, LogitsOf.None => 0L, _ => Lengths.Length } * config.VocabularySize;
+        var needed = size * (layer + asked + (watched ? 3 * scores : 0) + (2 * logits)) + model.WeightBytesToCome;
+        if (needed > WeightMemory.Free())
+        {
+#pragma warning disable MA0012 // It is the exception of checks that come before the work.
+            throw new InsufficientMemoryException(string.Create(
+                CultureInfo.InvariantCulture,
+                $"This pass over {Lengths.Length} × {Longest} tokens needs about {needed >> 20:n0} MB, and {WeightMemory.Free() >> 20:n0} MB are free. Run fewer or shorter sequences at once, keep less, ask for LogitsOf.LastPosition, or load the model as bfloat16."));
+#pragma warning restore MA0012
+        }
     }
 
-    private void RequireTokens()
+    /// <summary>What was kept, moved from the pass's scope to the one around it.</summary>
+    public IReadOnlyDictionary<string, Tensor> TakeKept() =>
+        kept.ToDictionary(pair => pair.Key, pair => owner.MoveToOuter(pair.Value), StringComparer.Ordinal);
+
+    public bool HasHooks => sites.Count > 0;
+
+    public HookPlace At(int? layer) => new(this, layer ?? -1, layer is null ? "" : HookNames.Of(layer, ""));
+
+    /// <summary>The rotation of each position, for queries and keys of this pass.</summary>
+    public Angles Angles(Rotary rotary)
+    {
+        if (!angles.TryGetValue(rotary, out var found))
+        {
+            var rows = past.Distinct().Count() == 1 ? Longest : Places.Length;
+            found = rotary.At(Places.AsSpan(0, rows), rows / Longest, device, dtype);
+            angles.Add(rotary, found = new(Hold(found.Cos), Hold(found.Sin)));
+        }
+
+        return found;
+    }
+
+    /// <summary>The last token's row of each sequence, [batch, 1, ...].</summary>
+    public Tensor LastPositions(Tensor x)
+    {
+        long[] rows = [.. Lengths.Select((length, b) => ((long)b * Longest) + length - 1)];
+        return x.flatten(0, 1).index_select(0, tensor(rows, device: device)).unsqueeze(1);
+    }
+
+    public bool Watches(string name) => sites.ContainsKey(name);
+
+    public Tensor Visit(string name, int layer, Tensor value)
+    {
+        if (!sites.TryGetValue(name, out var site))
+        {
+            return value;
+        }
+
+        var point = new HookPoint(name, layer < 0 ? null : layer, Lengths);
+        foreach (var edit in site.Edits)
+        {
+            var changed = edit(value, point) ?? throw new ArgumentException($"The hook at '{name}' returned null; expected a tensor.");
+            if (!changed.shape.AsSpan().SequenceEqual(value.shape) || changed.dtype != value.dtype)
+            {
+                throw new ArgumentException(
+                    $"The hook at '{name}' returned {changed.dtype} [{string.Join(", ", changed.shape)}]; "
+                    + $"expected {value.dtype} [{string.Join(", ", value.shape)}].");
+            }
+
+            // What comes from outside may be used again there, so the pass must not write to it.
+            value = ReferenceEquals(changed, value) ? value : changed.detach().clone();
+        }
+
+        if (site.Keep)
+        {
+            kept[name] = Hold(value.detach().clone().contiguous());
+        }
+
+        return value;
+    }
+
+    private static void RequireTokens(IReadOnlyList<int[]> batch, TransformerConfig config)
     {
         if (batch.Count == 0)
         {
@@ -116,65 +188,35 @@ internal sealed partial class ForwardRun
                 throw new ArgumentException($"Sequence {b} of the batch has no tokens.", nameof(batch));
             }
 
-            foreach (var token in tokens)
+            if (Array.FindIndex(tokens, token => token < 0 || token >= config.VocabularySize) is >= 0 and var wrong)
             {
-                if (token < 0 || token >= config.VocabularySize)
-                {
-                    throw new ArgumentException(
-                        $"Sequence {b} has the token {token}; the model's tokens are 0 to {config.VocabularySize - 1}.", nameof(batch));
-                }
+                throw new ArgumentException(
+                    $"Sequence {b} has the token {tokens[wrong]}; the model's tokens are 0 to {config.VocabularySize - 1}.", nameof(batch));
             }
         }
     }
 
-    private int[] RequireCache()
-    {
-        if (options.Cache is not { } cache)
-        {
-            return new int[batch.Count];
-        }
-
-        if (!ReferenceEquals(cache.Config, config) && cache.Config != config)
-        {
-            throw new ArgumentException("The cache was made for another model.", nameof(batch));
-        }
-
-        if (cache.Lengths.Count != batch.Count)
-        {
-            throw new ArgumentException(
-                $"The cache is for {cache.Lengths.Count} sequences; the batch has {batch.Count}.", nameof(batch));
-        }
-
-        if (options.StopAfterLayer is not null)
-        {
-            throw new ArgumentException("A pass that stops early would leave the cache without the later layers; run all layers.");
-        }
-
-        return cache.Lengths.ToArray();
-    }
-
     // Which activations are asked for or changed, and how far the pass has to go for them.
-    private (int LastLayer, bool Finish) FindSites()
+    private (int LastLayer, bool Finishes) FindSites(TransformerConfig config, Hooks? hooks, int? stopAfterLayer)
     {
         var needed = -1;
-        var needsEnd = options.Logits != LogitsOf.None || options.Cache is not null;
-        if (options.Activations.Count + options.Hooks.Count > 0)
+        var needsEnd = Logits != LogitsOf.None || Cache is not null;
+        if (hooks is { All.Count: > 0 })
         {
-            var all = HookNames.All(config).ToArray();
-            foreach (var (pattern, hook) in options.Hooks.Select(hook => (hook.Name, (ActivationHook?)hook))
-                .Concat(options.Activations.Select(name => (name, (ActivationHook?)null))))
+            var names = HookNames.All(config).ToArray();
+            foreach (var (pattern, edit) in hooks.All)
             {
-                foreach (var (layer, name) in HookNames.Matching(pattern, all))
+                foreach (var (layer, name) in HookNames.Matching(pattern, names))
                 {
                     if (!sites.TryGetValue(name, out var site))
                     {
                         sites.Add(name, site = new());
                     }
 
-                    site.Keep |= hook is null;
-                    if (hook is not null)
+                    site.Keep |= edit is null;
+                    if (edit is not null)
                     {
-                        site.Hooks.Add(hook);
+                        site.Edits.Add(edit);
                     }
 
                     needed = Math.Max(needed, layer ?? -1);
@@ -183,179 +225,60 @@ internal sealed partial class ForwardRun
             }
         }
 
-        if (options.StopAfterLayer is not { } stop)
+        if (stopAfterLayer is not { } stop)
         {
             return needsEnd ? (config.LayerCount - 1, true) : (needed, false);
         }
 
-        if (stop < 0 || stop >= config.LayerCount)
-        {
-            throw new ArgumentException($"StopAfterLayer is {stop}; the model's layers are 0 to {config.LayerCount - 1}.");
-        }
-
-        return (stop, false);
+        return stop >= 0 && stop < config.LayerCount
+            ? (stop, false)
+            : throw new ArgumentException($"The pass is to stop after layer {stop}; the model's layers are 0 to {config.LayerCount - 1}.");
     }
 
-    private void Embed()
+    private Tensor Mask(bool visible)
     {
-        var d = config.ModelWidth;
-        ForEachToken((b, t, row) => parameters.TokenEmbedding.ReadRows(batch[b][t], 1, residual.AsSpan(row * d, d)));
-        Visit(null, "hook_embed", residual, d);
-        if (parameters.PositionEmbedding is { } positions)
+        var rows = IsCausal ? 1 : past.Length;
+        var mask = new bool[checked(rows * Longest * Keys)];
+        for (var i = 0; i < rows * Longest; i++)
         {
-            ForEachToken((b, t, row) => positions.ReadRows(past[b] + t, 1, mlpOut.AsSpan(row * d, d)));
-            Visit(null, "hook_pos_embed", mlpOut, d);
-            AddToResidual(mlpOut);
-        }
-    }
-
-    private void RunBlock(int layer, TransformerBlock block)
-    {
-        var d = config.ModelWidth;
-        Visit(layer, "hook_resid_pre", residual, d);
-        Normalize(block.AttentionNorm, layer, "ln1");
-        Attend(layer, block.Attention);
-        Visit(layer, "hook_attn_out", attentionOut, d);
-        if (!config.ParallelResidual)
-        {
-            AddToResidual(attentionOut);
-            Visit(layer, "hook_resid_mid", residual, d);
-        }
-
-        if (!config.SharedNorm)
-        {
-            Normalize(block.MlpNorm, layer, "ln2");
-        }
-
-        RunMlp(layer, block.Mlp);
-        Visit(layer, "hook_mlp_out", mlpOut, d);
-        if (config.ParallelResidual)
-        {
-            AddToResidual(attentionOut);
-        }
-
-        AddToResidual(mlpOut);
-        Visit(layer, "hook_resid_post", residual, d);
-    }
-
-    private void Normalize(Norm norm, int? layer, string name)
-    {
-        var d = config.ModelWidth;
-        ForEachRow(row => scale[row] = norm.Scale(residual.AsSpan(row * d, d)));
-        Visit(layer, $"{name}.hook_scale", scale, 1);
-        ForEachRow(row => norm.Divide(residual.AsSpan(row * d, d), scale[row], normalized.AsSpan(row * d, d)));
-        Visit(layer, $"{name}.hook_normalized", normalized, d);
-        ForEachRow(row => norm.Finish(normalized.AsSpan(row * d, d), normalized.AsSpan(row * d, d)));
-        Visit(layer, $"{name}.hook_out", normalized, d);
-    }
-
-    private void RunMlp(int layer, Mlp mlp)
-    {
-        var width = config.MlpWidth;
-        var x = new ReadOnlyMatrix(normalized, Rows, config.ModelWidth);
-        (mlp.Gate ?? mlp.In).Apply(x, new(hidden, Rows, width));
-        Visit(layer, "mlp.hook_pre", hidden, width);
-        if (mlp.Gate is not null)
-        {
-            mlp.In.Apply(x, new(hiddenLinear, Rows, width));
-            Visit(layer, "mlp.hook_pre_linear", hiddenLinear, width);
-        }
-
-        ForEachRow(row => mlp.Activate(
-            hidden.AsSpan(row * width, width),
-            mlp.Gate is null ? [] : hiddenLinear.AsSpan(row * width, width),
-            hidden.AsSpan(row * width, width)));
-        Visit(layer, "mlp.hook_post", hidden, width);
-        mlp.Output.Apply(new ReadOnlyMatrix(hidden, Rows, width), new(mlpOut, Rows, config.ModelWidth));
-    }
-
-    private Tensor<float>? Unembed()
-    {
-        var (d, vocabulary) = (config.ModelWidth, config.VocabularySize);
-        Normalize(parameters.FinalNorm, null, "ln_final");
-        if (options.Logits == LogitsOf.None)
-        {
-            return null;
-        }
-
-        var (rows, count) = (normalized, Rows);
-        if (options.Logits == LogitsOf.LastPosition)
-        {
-            count = batch.Count;
-            rows = new float[count * d];
-            for (var b = 0; b < count; b++)
+            var seen = past[i / Longest] + (i % Longest) + 1;
+            mask.AsSpan(i * Keys, visible ? Math.Min(seen, Keys) : Keys).Fill(true);
+            if (!visible)
             {
-                normalized.AsSpan(((b * longest) + lengths[b] - 1) * d, d).CopyTo(rows.AsSpan(b * d));
+                mask.AsSpan(i * Keys, Math.Min(seen, Keys)).Clear();
             }
         }
 
-        if ((long)count * vocabulary > Array.MaxLength)
-        {
-            throw new ArgumentException(
-                $"Logits of {count} positions × {vocabulary} tokens do not fit one array; ask for LogitsOf.LastPosition or run less at once.");
-        }
-
-        var logits = new float[count * vocabulary];
-        parameters.Unembedding.Apply(new ReadOnlyMatrix(rows, count, d), new(logits, count, vocabulary));
-        return Tensor.Create(logits, [batch.Count, count / batch.Count, vocabulary]);
+        return Hold(tensor(mask, [rows, 1, Longest, Keys], device: device));
     }
 
-    private bool IsSite(int? layer, string name) => sites.Count > 0 && sites.ContainsKey(HookNames.Of(layer, name));
-
-    // An activation with a number or vector for each token.
-    private void Visit(int? layer, string name, float[] values, params ReadOnlySpan<int> tail)
+    // What is made inside a layer and lives as long as the pass.
+    private Tensor Hold(Tensor tensor)
     {
-        if (sites.Count > 0)
-        {
-            VisitShape(layer, name, values, [batch.Count, longest, .. tail]);
-        }
+        owner.Attach(tensor.DetachFromDisposeScope());
+        return tensor;
     }
-
-    private void VisitShape(int? layer, string name, float[] values, int[] shape)
-    {
-        var full = HookNames.Of(layer, name);
-        if (!sites.TryGetValue(full, out var site))
-        {
-            return;
-        }
-
-        var context = new ActivationContext(full, layer, values, shape, lengths);
-        foreach (var hook in site.Hooks)
-        {
-            hook.Edit(context);
-        }
-
-        if (site.Keep)
-        {
-            kept.Add(full, Tensor.Create(context.Values.ToArray(), Array.ConvertAll(shape, n => (nint)n)));
-        }
-    }
-
-    private void AddToResidual(float[] addend) => TensorPrimitives.Add(residual, addend, residual);
-
-    private void ForEachRow(Action<int> body) => Parallelism.For((Rows + RowsPerTask - 1) / RowsPerTask, task =>
-    {
-        var end = Math.Min(Rows, (task + 1) * RowsPerTask);
-        for (var row = task * RowsPerTask; row < end; row++)
-        {
-            body(row);
-        }
-    });
-
-    // Rows of tokens, without padding.
-    private void ForEachToken(Action<int, int, int> body) => ForEachRow(row =>
-    {
-        var (b, t) = (row / longest, row % longest);
-        if (t < lengths[b])
-        {
-            body(b, t, row);
-        }
-    });
 
     private sealed class Site
     {
-        public List<ActivationHook> Hooks { get; } = [];
+        public List<Func<Tensor, HookPoint, Tensor>> Edits { get; } = [];
 
         public bool Keep { get; set; }
     }
+}
+
+/// <summary>A place in a forward pass: a prefix of the names of activations.</summary>
+/// <param name="Run">The pass.</param>
+/// <param name="Layer">The layer; -1 outside the blocks.</param>
+/// <param name="Prefix">What stands before the names here; empty where there are no hooks.</param>
+internal readonly record struct HookPlace(ForwardRun Run, int Layer, string Prefix)
+{
+    // The default place belongs to no pass.
+    private bool HasHooks => Run is { HasHooks: true };
+
+    public HookPlace In(string part) => this with { Prefix = HasHooks ? Prefix + part : "" };
+
+    public bool Watches(string name) => HasHooks && Run.Watches(Prefix + name);
+
+    public Tensor Visit(string name, Tensor value) => HasHooks ? Run.Visit(Prefix + name, Layer, value) : value;
 }

@@ -103,7 +103,7 @@ internal static class GgufConfig
         }
     }
 
-    private static RotaryEmbedding Rotary(TensorFile file, Metadata keys, int headWidth)
+    private static Rotary Rotary(TensorFile file, Metadata keys, int headWidth)
     {
         var dimensions = keys.CountOrNull("rope.dimension_count") ?? headWidth;
         if (dimensions % 2 != 0 || dimensions > headWidth)

@@ -32,6 +32,18 @@ internal static class HookNames
         }
     }
 
+    /// <summary>How many numbers an activation has for each token; null for those with a number for each pair of tokens.</summary>
+    public static long? NumbersPerToken(string name, TransformerConfig config) => name[(name.LastIndexOf('.') + 1)..] switch
+    {
+        "hook_attn_scores" or "hook_pattern" => null,
+        "hook_scale" => 1,
+        "hook_q" or "hook_rot_q" or "hook_z" => config.HeadCount * config.HeadWidth,
+        "hook_k" or "hook_rot_k" or "hook_v" => config.KeyValueHeadCount * config.HeadWidth,
+        "hook_result" => (long)config.HeadCount * config.ModelWidth,
+        "hook_pre" or "hook_pre_linear" or "hook_post" => config.MlpWidth,
+        _ => config.ModelWidth,
+    };
+
     /// <summary>The names of <paramref name="all"/> that fit a pattern.</summary>
     /// <exception cref="ArgumentException">None does.</exception>
     public static IEnumerable<(int? Layer, string Name)> Matching(string pattern, IReadOnlyList<(int? Layer, string Name)> all)

@@ -199,7 +199,7 @@ internal static class HuggingFaceConfig
     };
 
     // Classic keys lie at the top (rope_theta, rope_scaling, rotary_pct ...); since transformers 5 they lie in rope_parameters.
-    private static RotaryEmbedding Rotary(ConfigFile file, int headWidth, double share)
+    private static Rotary Rotary(ConfigFile file, int headWidth, double share)
     {
         var parameters = file.Part("rope_parameters");
         var scaling = parameters ?? file.Part("rope_scaling");
@@ -218,7 +218,7 @@ internal static class HuggingFaceConfig
         return (scaling?.Text(key) ?? "default") switch
         {
             "default" => new(dimensions, theta),
-            "llama3" => new(dimensions, theta, RotaryEmbedding.Llama3Divisors(
+            "llama3" => new(dimensions, theta, HeadScope.Rotary.Llama3Divisors(
                 dimensions,
                 theta,
                 scaling!.Number("factor"),

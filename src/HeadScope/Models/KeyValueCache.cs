@@ -1,15 +1,16 @@
+using static TorchSharp.torch;
+
 namespace HeadScope;
 
 /// <summary>
 /// The keys (after rotation) and values of the tokens a batch has had so far, so that a later pass computes only new tokens. Grows as
 /// needed. Not for use by several passes at once.
 /// </summary>
-public sealed class KeyValueCache
+public sealed class KeyValueCache : IDisposable
 {
-    private readonly int rowWidth;
+    private readonly TransformerConfig config;
     private readonly int[] lengths;
-    private readonly float[][] keys;
-    private readonly float[][] values;
+    private readonly (Tensor Keys, Tensor Values)?[] layers;
 
     /// <summary>An empty cache.</summary>
     /// <param name="model">The model it is for.</param>
@@ -19,13 +20,9 @@ public sealed class KeyValueCache
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentOutOfRangeException.ThrowIfLessThan(sequences, 1);
-        Config = model.Config;
-        rowWidth = Config.KeyValueHeadCount * Config.HeadWidth;
+        config = model.Config;
         lengths = new int[sequences];
-        keys = new float[Config.LayerCount][];
-        values = new float[Config.LayerCount][];
-        Array.Fill(keys, []);
-        Array.Fill(values, []);
+        layers = new (Tensor, Tensor)?[config.LayerCount];
     }
 
     /// <summary>The number of tokens so far of each sequence.</summary>
@@ -43,49 +40,51 @@ public sealed class KeyValueCache
         }
     }
 
-    internal TransformerConfig Config { get; }
-
-    /// <summary>How many tokens of each sequence there is room for.</summary>
-    internal int Capacity { get; private set; }
-
-    internal void Reserve(int tokens)
+    /// <summary>Frees the memory.</summary>
+    public void Dispose()
     {
-        if (tokens <= Capacity)
+        foreach (var layer in layers)
         {
-            return;
+            layer?.Keys.Dispose();
+            layer?.Values.Dispose();
         }
 
-        var capacity = Math.Min(Config.ContextLength, Math.Max(tokens, 2 * Capacity));
-        foreach (var store in (float[][][])[keys, values])
-        {
-            for (var layer = 0; layer < store.Length; layer++)
-            {
-                var larger = new float[checked(lengths.Length * capacity * rowWidth)];
-                for (var b = 0; b < lengths.Length; b++)
-                {
-                    store[layer].AsSpan(b * Capacity * rowWidth, lengths[b] * rowWidth)
-                        .CopyTo(larger.AsSpan(b * capacity * rowWidth));
-                }
+        Array.Clear(layers);
+        Array.Clear(lengths);
+    }
 
-                store[layer] = larger;
+    internal int[] RequireFit(TransformerConfig model, int sequences)
+    {
+        if (!ReferenceEquals(config, model) && config != model)
+        {
+            throw new ArgumentException("The cache was made for another model.");
+        }
+
+        return lengths.Length == sequences
+            ? [.. lengths]
+            : throw new ArgumentException($"The cache is for {lengths.Length} sequences; the batch has {sequences}.");
+    }
+
+    /// <summary>The keys and values of a layer with those of a pass behind them, [batch, key head, key, d_head]. They count only
+    /// after <see cref="Advance"/>.</summary>
+    internal (Tensor Keys, Tensor Values) Append(int layer, Tensor keys, Tensor values, ForwardRun run)
+    {
+        var store = layers[layer] is { } room && room.Keys.shape[2] >= run.Keys ? room : Grow(layer, keys, run.Keys);
+        foreach (var (target, source) in new[] { (store.Keys, keys), (store.Values, values) })
+        {
+            if (run.Past.All(before => before == run.Past[0]))
+            {
+                target.narrow(2, run.Past[0], run.Longest).copy_(source);
+                continue;
+            }
+
+            for (var b = 0; b < lengths.Length; b++)
+            {
+                target.select(0, b).narrow(1, run.Past[b], run.Lengths[b]).copy_(source.select(0, b).narrow(1, 0, run.Lengths[b]));
             }
         }
 
-        Capacity = capacity;
-    }
-
-    /// <summary>Keys or values of a layer, [sequence, Capacity, head, d_head], with the given rows behind those of the tokens so far.
-    /// They count only after <see cref="Advance"/>.</summary>
-    internal float[] Append(bool ofKeys, int layer, float[] rows, int rowsPerSequence, int[] counts)
-    {
-        var store = (ofKeys ? keys : values)[layer];
-        for (var b = 0; b < counts.Length; b++)
-        {
-            rows.AsSpan(b * rowsPerSequence * rowWidth, counts[b] * rowWidth)
-                .CopyTo(store.AsSpan(((b * Capacity) + lengths[b]) * rowWidth));
-        }
-
-        return store;
+        return (store.Keys.narrow(2, 0, run.Keys), store.Values.narrow(2, 0, run.Keys));
     }
 
     internal void Advance(int[] counts)
@@ -93,6 +92,27 @@ public sealed class KeyValueCache
         for (var b = 0; b < counts.Length; b++)
         {
             lengths[b] += counts[b];
+        }
+    }
+
+    private (Tensor Keys, Tensor Values) Grow(int layer, Tensor like, int needed)
+    {
+        var old = layers[layer];
+        long[] shape = [like.shape[0], like.shape[1], Math.Min(config.ContextLength, Math.Max(needed, 2 * (old?.Keys.shape[2] ?? 0))), like.shape[3]];
+        var grown = (Keys: Larger(old?.Keys), Values: Larger(old?.Values));
+        layers[layer] = grown;
+        return grown;
+
+        Tensor Larger(Tensor? from)
+        {
+            var larger = zeros(shape, like.dtype, like.device).DetachFromDisposeScope();
+            if (from is not null)
+            {
+                larger.narrow(2, 0, from.shape[2]).copy_(from);
+                from.Dispose();
+            }
+
+            return larger;
         }
     }
 }

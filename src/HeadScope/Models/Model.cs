@@ -1,30 +1,35 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
 namespace HeadScope;
 
 /// <summary>
 /// A decoder-only language model: its parameters under the names and orientation of TransformerLens, and its forward pass. Weights are
-/// decoded when they are first used, so that loading is quick and looking at one head of a big model reads only that head. Immutable
-/// and safe to use from several threads.
+/// read when they are first used, so that loading is quick; they stay in memory while the whole model takes at most half of what is free,
+/// else they are read layer by layer in each pass. Safe to use from several threads.
 /// </summary>
 public sealed class Model : IDisposable
 {
     private readonly TensorFile file;
-    private readonly Parameters parameters;
+    private readonly WeightMemory memory;
     private readonly Lazy<Tokenizer>? tokenizer;
 
     private Model(
         string name,
         TransformerConfig config,
         TensorFile file,
-        Parameters parameters,
+        WeightMemory memory,
+        Transformer net,
         Lazy<Tokenizer>? tokenizer,
         IReadOnlyList<WeightProcessing> processing)
     {
         this.tokenizer = tokenizer;
+        this.memory = memory;
+        this.file = file;
         Name = name;
         Config = config;
+        Net = net;
         Processing = processing;
-        this.file = file;
-        this.parameters = parameters;
         Heads = [.. Enumerable.Range(0, config.LayerCount)
             .SelectMany(layer => Enumerable.Range(0, config.HeadCount), (layer, head) => new Head(layer, head))];
     }
@@ -34,6 +39,25 @@ public sealed class Model : IDisposable
 
     /// <summary>Its shape.</summary>
     public TransformerConfig Config { get; }
+
+    /// <summary>Its weights: <c>model.Net.Blocks[3].Attention.W_Q</c>.</summary>
+    public Transformer Net { get; }
+
+    /// <summary>Where its weights are and passes run.</summary>
+    public Device Device => memory.Device;
+
+    /// <summary>The type of its weights and activations.</summary>
+    public ScalarType Dtype => memory.Dtype;
+
+    /// <summary>Bytes of all its weights in its dtype.</summary>
+    public long WeightBytes => memory.Bytes;
+
+    /// <summary>Whether weights stay in memory once they are read. Else, on the CPU only, when they would take more than half of what was
+    /// free, each pass reads them layer by layer.</summary>
+    public bool KeepsWeights => memory.Stays;
+
+    /// <summary>About how many bytes of weights a pass still brings into memory.</summary>
+    internal long WeightBytesToCome => KeepsWeights ? Math.Max(0, memory.Bytes - memory.BytesHeld) : 2 * memory.Bytes / Config.LayerCount;
 
     /// <summary>Whether tokenizer files came with the model.</summary>
     public bool HasTokenizer => tokenizer is not null;
@@ -51,23 +75,8 @@ public sealed class Model : IDisposable
     /// <summary>All heads, layer by layer.</summary>
     public IReadOnlyList<Head> Heads { get; }
 
-    /// <summary>The blocks.</summary>
-    public IReadOnlyList<TransformerBlock> Blocks => parameters.Blocks;
-
-    /// <summary>W_E, [vocabulary, d_model]; decoded at first use.</summary>
-    public ReadOnlyMatrix TokenEmbedding => View(parameters.TokenEmbedding);
-
-    /// <summary>W_pos, [context, d_model]; empty for models with rotary positions.</summary>
-    public ReadOnlyMatrix PositionEmbedding => parameters.PositionEmbedding is { } positions ? View(positions) : default;
-
-    /// <summary>The norm before the unembedding (ln_final).</summary>
-    public Norm FinalNorm => parameters.FinalNorm;
-
-    /// <summary>W_U, [d_model, vocabulary], and b_U.</summary>
-    public Linear Unembedding => parameters.Unembedding;
-
-    /// <summary>The names of all activations that <see cref="Run(IReadOnlyList{int[]}, RunOptions?, CancellationToken)"/> can return
-    /// and hooks can change, in the order of the forward pass.</summary>
+    /// <summary>The names of all activations that <see cref="Run(IReadOnlyList{int[]}, Hooks?, LogitsOf, KeyValueCache?, int?, CancellationToken)"/> can keep
+    /// and change, in the order of the forward pass.</summary>
     public IReadOnlyList<string> ActivationNames => [.. HookNames.All(Config).Select(hook => hook.Name)];
 
     /// <summary>
@@ -77,23 +86,31 @@ public sealed class Model : IDisposable
     /// <param name="nameOrPath"><c>demo</c>, the small model that comes with HeadScope; a folder with config.json and safetensors files;
     /// a <c>.gguf</c> file; or a model on the Hugging Face hub, such as <c>gpt2</c> or <c>EleutherAI/pythia-160m@main</c>, which is
     /// downloaded unless it is in the cache.</param>
+    /// <param name="device">Where its weights are and passes run; null for the CPU.</param>
+    /// <param name="dtype">float32, float64, float16 or bfloat16: the type of its weights and activations, whatever the file has.</param>
     /// <param name="hub">Where the hub and the cache are; null for what the environment says.</param>
     /// <param name="progress">Gets the bytes of a download.</param>
     /// <param name="cancellationToken">Stops a download; what has arrived is kept.</param>
     /// <returns>The model.</returns>
+    /// <exception cref="ArgumentException">The dtype is another, or there is no such device.</exception>
+    /// <exception cref="DllNotFoundException">libtorch is not there or does not load; the message says what to install.</exception>
     /// <exception cref="FileNotFoundException">There is no such file, folder or model, or one of its files is missing.</exception>
     /// <exception cref="InvalidDataException">A file is damaged, or does not hold what its configuration says.</exception>
     /// <exception cref="NotSupportedException">The model needs something that is not supported; the message names the key.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static Model Load(
         string nameOrPath,
+        Device? device = null,
+        ScalarType dtype = ScalarType.Float32,
         HubOptions? hub = null,
         IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
+        LibTorch.Require();
+        var residence = new WeightMemory(Usable(device ?? CPU), Supported(dtype));
         var files = ModelFiles.Resolve(nameOrPath, hub, progress, cancellationToken);
-        return files.GgufPath is { } gguf ? LoadGguf(files.Name, gguf) : LoadFolder(files.Name, files.Folder!);
+        return files.GgufPath is { } gguf ? LoadGguf(files.Name, gguf, residence) : LoadFolder(files.Name, files.Folder!, residence);
     }
 
     /// <summary>The same model with its weights rewritten, step by step; this one stays as it is. The two share the open files.</summary>
@@ -104,7 +121,7 @@ public sealed class Model : IDisposable
     public Model With(params WeightProcessing[] steps)
     {
         ArgumentNullException.ThrowIfNull(steps);
-        var (done, rewritten) = (Processing.ToList(), parameters);
+        var (done, net) = (Processing.ToList(), Net);
         foreach (var step in steps)
         {
             if (done.Contains(step))
@@ -112,133 +129,78 @@ public sealed class Model : IDisposable
                 throw new ArgumentException($"'{Name}' has been through {step} already; each step is done once.", nameof(steps));
             }
 
-            rewritten = WeightProcessor.Apply(step, rewritten, Config);
+            net = Folding.Apply(step, net, Config);
             done.Add(step);
         }
 
-        return new(Name, Config, file, rewritten, tokenizer, done);
-    }
-
-    /// <summary>Reads rows of W_E without decoding the rest.</summary>
-    /// <param name="tokens">The tokens.</param>
-    /// <param name="destination">Takes [tokens, d_model].</param>
-    /// <exception cref="ArgumentException">A token is not in the vocabulary, or there is too little room.</exception>
-    public void ReadEmbedding(ReadOnlySpan<int> tokens, Span<float> destination)
-    {
-        var d = Config.ModelWidth;
-        if (destination.Length < (long)tokens.Length * d)
-        {
-            throw new ArgumentException($"There is room for {destination.Length} numbers; {tokens.Length} × {d} are asked for.");
-        }
-
-        for (var i = 0; i < tokens.Length; i++)
-        {
-            if (tokens[i] < 0 || tokens[i] >= Config.VocabularySize)
-            {
-                throw new ArgumentException($"Token {tokens[i]} is not one of the model's, 0 to {Config.VocabularySize - 1}.");
-            }
-
-            parameters.TokenEmbedding.ReadRows(tokens[i], 1, destination.Slice(i * d, d));
-        }
-    }
-
-    /// <summary>W_Q of a head, [d_model, d_head].</summary>
-    /// <param name="head">The head.</param>
-    /// <returns>A view; only this head's part is decoded.</returns>
-    /// <exception cref="ArgumentException">The model has no such head.</exception>
-    public ReadOnlyMatrix QueryWeight(Head head) =>
-        Attention(head).Query.OutputBlock(head.Index * Config.HeadWidth, Config.HeadWidth);
-
-    /// <summary>W_K of the key/value head that a head reads, [d_model, d_head].</summary>
-    /// <param name="head">The query head.</param>
-    /// <returns>A view; only this head's part is decoded.</returns>
-    /// <exception cref="ArgumentException">The model has no such head.</exception>
-    public ReadOnlyMatrix KeyWeight(Head head) => Attention(head).Key.OutputBlock(KeyStart(head), Config.HeadWidth);
-
-    /// <summary>W_V of the key/value head that a head reads, [d_model, d_head].</summary>
-    /// <param name="head">The query head.</param>
-    /// <returns>A view; only this head's part is decoded.</returns>
-    /// <exception cref="ArgumentException">The model has no such head.</exception>
-    public ReadOnlyMatrix ValueWeight(Head head) => Attention(head).Value.OutputBlock(KeyStart(head), Config.HeadWidth);
-
-    /// <summary>W_O of a head, [d_head, d_model].</summary>
-    /// <param name="head">The head.</param>
-    /// <returns>A view; only this head's part is decoded.</returns>
-    /// <exception cref="ArgumentException">The model has no such head.</exception>
-    public ReadOnlyMatrix OutputWeight(Head head) =>
-        Attention(head).Output.InputBlock(head.Index * Config.HeadWidth, Config.HeadWidth);
-
-    /// <summary>b_Q of a head, [d_head]; empty when there is none.</summary>
-    /// <param name="head">The head.</param>
-    /// <returns>The bias.</returns>
-    /// <exception cref="ArgumentException">The model has no such head.</exception>
-    public ReadOnlySpan<float> QueryBias(Head head) => Part(Attention(head).Query.Bias, head.Index * Config.HeadWidth);
-
-    /// <summary>b_K of the key/value head that a head reads, [d_head]; empty when there is none.</summary>
-    /// <param name="head">The query head.</param>
-    /// <returns>The bias.</returns>
-    /// <exception cref="ArgumentException">The model has no such head.</exception>
-    public ReadOnlySpan<float> KeyBias(Head head) => Part(Attention(head).Key.Bias, KeyStart(head));
-
-    /// <summary>b_V of the key/value head that a head reads, [d_head]; empty when there is none.</summary>
-    /// <param name="head">The query head.</param>
-    /// <returns>The bias.</returns>
-    /// <exception cref="ArgumentException">The model has no such head.</exception>
-    public ReadOnlySpan<float> ValueBias(Head head) => Part(Attention(head).Value.Bias, KeyStart(head));
-
-    /// <summary>y = MLP_0(LN2_0(x)): the first MLP behind its norm, without attention and residual (MAPS, section 3).</summary>
-    /// <param name="x">Rows of the residual stream, [n, d_model].</param>
-    /// <param name="y">Takes the result, [n, d_model]; must not overlap x.</param>
-    /// <exception cref="ArgumentException">The shapes do not fit.</exception>
-    public void ApplyFirstMlp(ReadOnlyMatrix x, Matrix y)
-    {
-        if (x.Columns != Config.ModelWidth || y.Columns != Config.ModelWidth || x.Rows != y.Rows)
-        {
-            throw new ArgumentException(
-                $"Expected two matrices of the same height and width {Config.ModelWidth}; "
-                + $"found [{x.Rows}, {x.Columns}] and [{y.Rows}, {y.Columns}].");
-        }
-
-        var block = Blocks[0];
-        var normalized = new float[checked(x.Rows * x.Columns)];
-        block.MlpNorm.Apply(x, new(normalized, x.Rows, x.Columns));
-        block.Mlp.Apply(new ReadOnlyMatrix(normalized, x.Rows, x.Columns), y);
+        return new(Name, Config, file, memory, net, tokenizer, done);
     }
 
     /// <summary>Runs the model on a batch of token sequences. Each counts its positions from 0 (or from the end of the cache); shorter
     /// ones are padded on the right, which changes nothing for real tokens.</summary>
     /// <param name="batch">The sequences; none empty.</param>
-    /// <param name="options">What to return and what to change; by default all logits.</param>
+    /// <param name="hooks">What to keep and what to change; null for nothing.</param>
+    /// <param name="logits">Which logits to return.</param>
+    /// <param name="cache">Keys and values of the tokens before; the pass adds those of its tokens. Null when there are none before.</param>
+    /// <param name="stopAfterLayer">The last layer to compute, without logits; null for all that are needed.</param>
     /// <param name="cancellationToken">Stops between layers.</param>
-    /// <returns>Logits and activations.</returns>
-    /// <exception cref="ArgumentException">A token is not in the vocabulary, a sequence is empty or too long, or a name is unknown.</exception>
+    /// <returns>Logits and activations, on the model's device, in its dtype.</returns>
+    /// <exception cref="ArgumentException">A token is not in the vocabulary, a sequence is empty or too long, a name is unknown, or a hook
+    /// returned another shape.</exception>
+    /// <exception cref="InsufficientMemoryException">The pass needs more memory than there is; the message says how much.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public ForwardPass Run(IReadOnlyList<int[]> batch, RunOptions? options = null, CancellationToken cancellationToken = default)
+    public ForwardPass Run(
+        IReadOnlyList<int[]> batch,
+        Hooks? hooks = null,
+        LogitsOf logits = LogitsOf.All,
+        KeyValueCache? cache = null,
+        int? stopAfterLayer = null,
+        CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        return new ForwardRun(Config, parameters, batch, options ?? new(), cancellationToken).Execute();
+        using var scope = NewDisposeScope();
+        using var noGradients = no_grad();
+        var run = new ForwardRun(this, scope, batch, hooks, logits, cache, stopAfterLayer, cancellationToken);
+        run.RequireMemory(this);
+        var result = Net.Forward(run);
+        cache?.Advance(run.Lengths);
+        GC.KeepAlive(this);
+        return new(run.Lengths, result is null ? null : scope.MoveToOuter(result), run.TakeKept());
     }
 
     /// <summary>Runs the model on one token sequence; results have a batch dimension of 1.</summary>
     /// <param name="tokens">The sequence; not empty.</param>
-    /// <param name="options">What to return and what to change; by default all logits.</param>
+    /// <param name="hooks">What to keep and what to change; null for nothing.</param>
+    /// <param name="logits">Which logits to return.</param>
+    /// <param name="cache">Keys and values of the tokens before.</param>
+    /// <param name="stopAfterLayer">The last layer to compute, without logits; null for all that are needed.</param>
     /// <param name="cancellationToken">Stops between layers.</param>
-    /// <returns>Logits and activations.</returns>
-    /// <exception cref="ArgumentException">A token is not in the vocabulary, the sequence is empty or too long, or a name is unknown.</exception>
-    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public ForwardPass Run(int[] tokens, RunOptions? options = null, CancellationToken cancellationToken = default) =>
-        Run([tokens], options, cancellationToken);
+    /// <inheritdoc cref="Run(IReadOnlyList{int[]}, Hooks?, LogitsOf, KeyValueCache?, int?, CancellationToken)"/>
+    public ForwardPass Run(
+        int[] tokens,
+        Hooks? hooks = null,
+        LogitsOf logits = LogitsOf.All,
+        KeyValueCache? cache = null,
+        int? stopAfterLayer = null,
+        CancellationToken cancellationToken = default) => Run([tokens], hooks, logits, cache, stopAfterLayer, cancellationToken);
 
     /// <summary>Runs the model on a text, with the tokens its tokenizer adds by itself; results have a batch dimension of 1.</summary>
     /// <param name="text">The text; not empty.</param>
-    /// <param name="options">What to return and what to change; by default all logits.</param>
+    /// <param name="hooks">What to keep and what to change; null for nothing.</param>
+    /// <param name="logits">Which logits to return.</param>
+    /// <param name="cache">Keys and values of the tokens before.</param>
+    /// <param name="stopAfterLayer">The last layer to compute, without logits; null for all that are needed.</param>
     /// <param name="cancellationToken">Stops between layers.</param>
-    /// <returns>Logits and activations.</returns>
-    /// <exception cref="ArgumentException">The text has no tokens or too many, or a name is unknown.</exception>
     /// <exception cref="InvalidOperationException">The model came without a tokenizer.</exception>
-    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public ForwardPass Run(string text, RunOptions? options = null, CancellationToken cancellationToken = default) =>
-        Run(Tokenizer.Encode(text), options, cancellationToken);
+    /// <inheritdoc cref="Run(IReadOnlyList{int[]}, Hooks?, LogitsOf, KeyValueCache?, int?, CancellationToken)"/>
+    public ForwardPass Run(
+        string text,
+        Hooks? hooks = null,
+        LogitsOf logits = LogitsOf.All,
+        KeyValueCache? cache = null,
+        int? stopAfterLayer = null,
+        CancellationToken cancellationToken = default) =>
+        Run([Tokenizer.Encode(text)], hooks, logits, cache, stopAfterLayer, cancellationToken);
 
     /// <summary>Continues a text with the most probable token, again and again.</summary>
     /// <param name="prompt">The tokens to continue.</param>
@@ -252,40 +214,34 @@ public sealed class Model : IDisposable
     {
         ArgumentNullException.ThrowIfNull(prompt);
         ArgumentOutOfRangeException.ThrowIfNegative(newTokens);
-        var options = new RunOptions { Logits = LogitsOf.LastPosition, Cache = new(this) };
+        using var cache = new KeyValueCache(this);
         var generated = new List<int>();
         var next = prompt;
         while (generated.Count < newTokens && (stopToken is null || generated.Count == 0 || generated[^1] != stopToken))
         {
-            var logits = Run(next, options, cancellationToken).Logits!.AsFlatSpan();
-            generated.Add(System.Numerics.Tensors.TensorPrimitives.IndexOfMax<float>(logits));
+            using var scope = NewDisposeScope();
+            var pass = Run(next, logits: LogitsOf.LastPosition, cache: cache, cancellationToken: cancellationToken);
+            generated.Add((int)pass.Logits!.argmax().item<long>());
             next = [generated[^1]];
         }
 
         return [.. generated];
     }
 
-    /// <summary>Forgets all decoded weights; the next use decodes them again. Views taken before stay valid.</summary>
-    public void ReleaseWeights()
+    /// <summary>Closes the files and frees the weights, also for models made of this one by <see cref="With"/>. Tensors that
+    /// properties and passes returned stay.</summary>
+    public void Dispose()
     {
-        parameters.TokenEmbedding.Release();
-        parameters.PositionEmbedding?.Release();
-        parameters.Unembedding.Release();
-        foreach (var block in Blocks)
-        {
-            block.Release();
-        }
+        memory.Dispose();
+        file.Dispose();
     }
-
-    /// <summary>Closes the files. Weights that were not decoded by then can no longer be read.</summary>
-    public void Dispose() => file.Dispose();
 
     /// <inheritdoc/>
     public override string ToString() =>
         $"{Name}: {Config.Architecture}, {Config.LayerCount} layers × {Config.HeadCount} heads, width {Config.ModelWidth}, "
         + $"{Config.VocabularySize} tokens";
 
-    private static Model LoadFolder(string name, string folder)
+    private static Model LoadFolder(string name, string folder, WeightMemory residence)
     {
         var path = Path.Combine(folder, "config.json");
         if (!File.Exists(path))
@@ -304,10 +260,11 @@ public sealed class Model : IDisposable
             SafetensorsFile.Open(folder),
             config,
             CheckpointNames.Of(config.Architecture),
+            residence,
             hasTokenizer ? new(() => Tokenizer.FromFolder(folder)) : null);
     }
 
-    private static Model LoadGguf(string name, string path)
+    private static Model LoadGguf(string name, string path, WeightMemory residence)
     {
         var gguf = GgufFile.Open(path);
         try
@@ -318,6 +275,7 @@ public sealed class Model : IDisposable
                 gguf,
                 config,
                 CheckpointNames.OfGguf((string)gguf.Metadata["general.architecture"]),
+                residence,
                 gguf.Metadata.ContainsKey("tokenizer.ggml.model") ? new(() => Tokenizer.FromGguf(gguf.Metadata, path)) : null);
         }
         catch
@@ -328,11 +286,11 @@ public sealed class Model : IDisposable
     }
 
     private static Model Open(
-        string name, TensorFile tensors, TransformerConfig config, CheckpointNames names, Lazy<Tokenizer>? tokenizer)
+        string name, TensorFile tensors, TransformerConfig config, CheckpointNames names, WeightMemory residence, Lazy<Tokenizer>? tokenizer)
     {
         try
         {
-            return new(name, config, tensors, Checkpoint.Read(tensors, config, names), tokenizer, []);
+            return new(name, config, tensors, residence, Checkpoint.Read(tensors, config, names, residence), tokenizer, []);
         }
         catch
         {
@@ -341,15 +299,19 @@ public sealed class Model : IDisposable
         }
     }
 
-    private static ReadOnlyMatrix View(Weight weight) => new(weight.Values, weight.Rows, weight.Columns);
+    private static Device Usable(Device device) => device.type switch
+    {
+        DeviceType.CPU or DeviceType.META => device,
+        DeviceType.CUDA when cuda.is_available() && (device.index < 0 || device.index < cuda.device_count()) => device,
+        DeviceType.MPS when mps_is_available() => device,
+        _ => throw new ArgumentException(
+            $"There is no device '{device}' here; libtorch sees {(cuda.is_available() ? $"{cuda.device_count()} CUDA devices" : "the CPU only")}. "
+            + "A GPU needs TorchSharp-cuda-linux or TorchSharp-cuda-windows in place of TorchSharp-cpu, or HEADSCOPE_LIBTORCH.",
+            nameof(device)),
+    };
 
-    private Attention Attention(Head head) =>
-        head.Layer >= 0 && head.Layer < Config.LayerCount && head.Index >= 0 && head.Index < Config.HeadCount
-            ? Blocks[head.Layer].Attention
-            : throw new ArgumentException(
-                $"There is no head {head}: '{Name}' has {Config.LayerCount} layers of {Config.HeadCount} heads, counted from 0.", nameof(head));
-
-    private int KeyStart(Head head) => head.Index / Config.GroupSize * Config.HeadWidth;
-
-    private ReadOnlySpan<float> Part(ReadOnlySpan<float> bias, int first) => bias.IsEmpty ? [] : bias.Slice(first, Config.HeadWidth);
+    private static ScalarType Supported(ScalarType dtype) =>
+        dtype is ScalarType.Float32 or ScalarType.Float64 or ScalarType.Float16 or ScalarType.BFloat16
+            ? dtype
+            : throw new ArgumentException($"A model can be float32, float64, float16 or bfloat16; found {dtype}.", nameof(dtype));
 }

@@ -1,20 +1,17 @@
-using System.Numerics.Tensors;
+using TorchSharp;
+using static TorchSharp.torch;
 
 namespace HeadScope;
 
 /// <summary>A norm of a model: LayerNorm or RMSNorm, with its parameters unless they are folded into what reads it.</summary>
 public sealed class Norm
 {
-    private readonly Lazy<float[]>? gain;
-    private readonly Lazy<float[]>? shift;
+    private readonly long[] shape;
 
-    internal Norm(NormKind kind, double epsilon, int width, Lazy<float[]>? gain, Lazy<float[]>? shift)
+    internal Norm(NormKind kind, double epsilon, int width, Parameter? gain, Parameter? shift)
     {
-        Kind = kind;
-        Epsilon = epsilon;
-        Width = width;
-        this.gain = gain;
-        this.shift = shift;
+        shape = [width];
+        (Kind, Epsilon, Width, Gain, Shift) = (kind, epsilon, width, gain, shift);
     }
 
     /// <summary>LayerNorm or RMSNorm.</summary>
@@ -26,68 +23,39 @@ public sealed class Norm
     /// <summary>The width of what is normalised.</summary>
     public int Width { get; }
 
-    /// <summary>The gain, [Width]; empty when folded.</summary>
-    public ReadOnlySpan<float> Gain => gain is null ? [] : gain.Value;
+    /// <summary>The gain, [Width]; null when folded.</summary>
+    public Tensor? w => Gain?.Fresh();
 
-    /// <summary>The shift, [Width]; empty for RMSNorm and when folded.</summary>
-    public ReadOnlySpan<float> Shift => shift is null ? [] : shift.Value;
+    /// <summary>The shift, [Width]; null for RMSNorm and when folded.</summary>
+    public Tensor? b => Shift?.Fresh();
 
-    internal Lazy<float[]>? LazyGain => gain;
+    internal Parameter? Gain { get; }
 
-    internal Lazy<float[]>? LazyShift => shift;
+    internal Parameter? Shift { get; }
 
-    /// <summary>Normalises each row, with gain and shift.</summary>
-    /// <param name="x">The rows, [n, Width].</param>
-    /// <param name="y">Takes the normalised rows, [n, Width]; may be the same memory as x.</param>
-    public void Apply(ReadOnlyMatrix x, Matrix y)
+    /// <summary>The norm without parameters, once they are folded.</summary>
+    internal Norm Bare() => new(Kind, Epsilon, Width, gain: null, shift: null);
+
+    /// <summary>Normalises the last dimension; sums in fp32 at least.</summary>
+    internal Tensor Forward(Tensor x, HookPlace at)
     {
-        for (var row = 0; row < x.Rows; row++)
+        using var scope = NewDisposeScope();
+        if (Kind == NormKind.LayerNorm && !at.Watches("hook_scale") && !at.Watches("hook_normalized"))
         {
-            var target = y.Row(row);
-            Divide(x.Row(row), Scale(x.Row(row)), target);
-            Finish(target, target);
+            var whole = nn.functional.layer_norm(x, shape, Gain?.Value, Shift?.Value, Epsilon);
+            return at.Visit("hook_out", whole).MoveToOuterDisposeScope();
         }
+
+        var wide = x.element_size() < 4 ? x.to(float32) : x;
+        if (Kind == NormKind.LayerNorm)
+        {
+            wide = wide.sub(wide.mean([-1], keepdim: true));
+        }
+
+        var scale = at.Visit("hook_scale", wide.mul(wide).mean([-1], keepdim: true).add_(Scalars.Of(Epsilon), Scalars.One).sqrt_());
+        var y = at.Visit("hook_normalized", wide.div(scale).to(x.dtype));
+        y = Gain is null ? y : y.mul(Gain.Value);
+        y = Shift is null ? y : y.add(Shift.Value, Scalars.One);
+        return at.Visit("hook_out", y).MoveToOuterDisposeScope();
     }
-
-    /// <summary>What a row is divided by: sqrt(variance + ε) or sqrt(mean square + ε).</summary>
-    /// <param name="x">The row, [Width].</param>
-    /// <returns>The scale (<c>hook_scale</c>).</returns>
-    public float Scale(ReadOnlySpan<float> x)
-    {
-        var squares = Kind == NormKind.RmsNorm
-            ? DoubleSums.SumOfSquares(x)
-            : DoubleSums.SumOfSquaredDeviations(x, Center(x));
-        return (float)Math.Sqrt((squares / x.Length) + Epsilon);
-    }
-
-    /// <summary>The row before gain and shift (<c>hook_normalized</c>), for a scale that may have been changed.</summary>
-    internal void Divide(ReadOnlySpan<float> x, float scale, Span<float> y)
-    {
-        var mean = Center(x);
-        var factor = 1.0 / scale;
-        for (var i = 0; i < x.Length; i++)
-        {
-            y[i] = (float)((x[i] - mean) * factor);
-        }
-    }
-
-    /// <summary>Gain and shift (<c>hook_out</c>); the result may be the same memory.</summary>
-    internal void Finish(ReadOnlySpan<float> normalized, Span<float> y)
-    {
-        if (gain is null)
-        {
-            normalized.CopyTo(y);
-        }
-        else
-        {
-            TensorPrimitives.Multiply(normalized, gain.Value, y);
-        }
-
-        if (shift is not null)
-        {
-            TensorPrimitives.Add(y, shift.Value, y);
-        }
-    }
-
-    private double Center(ReadOnlySpan<float> x) => Kind == NormKind.RmsNorm ? 0 : DoubleSums.Sum(x) / x.Length;
 }

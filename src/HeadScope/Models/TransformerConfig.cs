@@ -45,7 +45,7 @@ public sealed record TransformerConfig
     public required double NormEpsilon { get; init; }
 
     /// <summary>Rotary positions; null for learned positions added to the token embedding.</summary>
-    public RotaryEmbedding? Rotary { get; init; }
+    public Rotary? Rotary { get; init; }
 
     /// <summary>The nonlinearity of the MLPs.</summary>
     public required ActivationFunction Activation { get; init; }

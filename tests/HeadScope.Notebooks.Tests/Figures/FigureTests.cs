@@ -1,4 +1,4 @@
-using System.Numerics.Tensors;
+using TorchSharp;
 using System.Text.Json;
 using System.Xml.Linq;
 using HeadScope.Notebooks.Plotly;
@@ -57,8 +57,7 @@ public class FigureTests(PlotlyBrowser plotly)
     private static Dictionary<string, Figure> Examples()
     {
         var tokens = new[] { "<|endoftext|>", " When", " Mary", Attack, "$x^2$", " %{x} &amp; \"'", "\n", " gave" };
-        var pattern = Tensor.CreateFromShape<float>([3, 8, 8]);
-        pattern.Fill(0.125f);
+        var pattern = torch.full([3, 8, 8], 0.125f);
         return new Dictionary<string, Figure>(StringComparer.Ordinal)
         {
             ["attention pattern"] = Figures.AttentionPattern(pattern, tokens, Attack),
@@ -210,7 +209,7 @@ public class FigureTests(PlotlyBrowser plotly)
     [Fact]
     public void A_pattern_of_another_shape_is_refused_with_both_shapes()
     {
-        var pattern = Tensor.CreateFromShape<float>([2, 3]);
+        var pattern = torch.zeros(2, 3);
         var error = Assert.Throws<ArgumentException>(() => Figures.AttentionPattern(pattern, ["a", "b", "c"]));
         Assert.Contains("[3, 3]", error.Message, StringComparison.Ordinal);
         Assert.Contains("[2, 3]", error.Message, StringComparison.Ordinal);

@@ -7,7 +7,7 @@ namespace HeadScope.Tests;
 public class CircuitPropertyTests
 {
     private static readonly string[] Families = ["demo", "rotary", "parallel"];
-    private static readonly Dictionary<string, Model> Models = Families.ToDictionary(name => name, TinyModels.Load);
+    private static readonly Dictionary<string, Model> Models = Families.ToDictionary(name => name, name => TinyModels.Load(name));
 
     [Fact]
     public void A_sparse_set_is_the_shortest_leading_part_that_exceeds_the_score() =>

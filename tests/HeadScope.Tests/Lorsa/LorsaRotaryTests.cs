@@ -9,7 +9,7 @@ public class LorsaRotaryTests
     public void The_scaling_of_a_model_is_found_from_its_frequencies(
         int dimensions, double theta, double factor, double low, double high, int length)
     {
-        var model = new RotaryEmbedding(dimensions, theta, RotaryEmbedding.Llama3Divisors(dimensions, theta, factor, low, high, length));
+        var model = new Rotary(dimensions, theta, Rotary.Llama3Divisors(dimensions, theta, factor, low, high, length));
         var ours = LorsaUnderTest.Frequencies(model);
         for (var pair = 0; pair < ours.Length; pair++)
         {

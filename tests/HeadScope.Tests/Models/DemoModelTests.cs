@@ -24,7 +24,7 @@ public sealed class DemoModelTests : IDisposable
     [InlineData("When Peter and Anna went to the park, Anna gave a ball to", " Peter")]
     public void It_solves_indirect_object_identification(string prompt, string answer)
     {
-        var logits = model.Run(prompt, new() { Logits = LogitsOf.LastPosition }).Logits!.AsFlatSpan();
+        var logits = model.Run(prompt, logits: LogitsOf.LastPosition).Logits!.Flat();
         Assert.Equal(answer, model.Tokenizer.TokenText(TopK.Indices(logits, 1)[0]));
     }
 
@@ -38,7 +38,7 @@ public sealed class DemoModelTests : IDisposable
         var template = relation.GetProperty("templates")[0].GetString()!;
         var pairs = relation.GetProperty("pairs").EnumerateArray().Select(pair => (pair[0].GetString()!, pair[1].GetString()!)).ToArray();
         var prompts = pairs.Select(pair => model.Tokenizer.Encode(template.Replace("{s}", pair.Item1))).ToArray();
-        var logits = model.Run(prompts, new() { Logits = LogitsOf.LastPosition }).Logits!.AsMatrix();
+        var logits = model.Run(prompts, logits: LogitsOf.LastPosition).Logits!;
         var right = 0;
         for (var i = 0; i < pairs.Length; i++)
         {

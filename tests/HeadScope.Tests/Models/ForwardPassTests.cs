@@ -1,3 +1,5 @@
+using TorchSharp;
+
 namespace HeadScope.Tests;
 
 /// <summary>What a forward pass promises for every model, shown on the demo model and on tiny models of the other families.</summary>
@@ -15,20 +17,20 @@ public sealed class ForwardPassTests : IDisposable
     {
         using var m = TinyModels.Load(name);
         int[][] batch = [[5, 6, 7, 8, 9], [3], [11, 12, 5, 5, 7, 31, 2, 3], [40, 1]];
-        var together = m.Run(batch, new() { Activations = ["*"] });
+        var together = m.Run(batch, new Hooks().Keep("*"));
         Assert.Equal([5, 1, 8, 2], together.Lengths);
         for (var b = 0; b < batch.Length; b++)
         {
             var length = batch[b].Length;
-            var alone = m.Run(batch[b], new() { Activations = ["*"] });
+            var alone = m.Run(batch[b], new Hooks().Keep("*"));
             Assert.Equal(m.ActivationNames, alone.Activations.Keys);
             foreach (var (activation, expected) in alone.Activations.Append(new("logits", alone.Logits!)))
             {
                 var found = activation == "logits" ? together.Logits! : together[activation];
                 var cut = activation.EndsWith("hook_attn_scores") || activation.EndsWith("hook_pattern")
                     ? CutSquare(found.Flat(), b, heads: m.Config.HeadCount, size: 8, length)
-                    : [.. found.Flat().Chunk(found.AsFlatSpan().Length / 4 / 8).Skip(b * 8).Take(length).SelectMany(row => row)];
-                var largest = ReferenceTensors.Largest(expected.AsFlatSpan());
+                    : [.. found.Flat().Chunk((int)found.numel() / 4 / 8).Skip(b * 8).Take(length).SelectMany(row => row)];
+                var largest = ReferenceTensors.Largest(expected.Flat());
                 ReferenceTensors.AssertClose($"{activation} of {b}", expected.Flat(), cut, 1e-5 * Math.Max(largest, 1e-3));
             }
         }
@@ -51,13 +53,12 @@ public sealed class ForwardPassTests : IDisposable
         int[][] batch = [[5, 6, 7, 8, 9, 10, 11], [3, 2, 1, 4]];
         var whole = m.Run(batch).Logits!;
         var cache = new KeyValueCache(m, sequences: 2);
-        var first = m.Run([[5, 6, 7], [3]], new() { Cache = cache }).Logits!;
+        var first = m.Run([[5, 6, 7], [3]], cache: cache).Logits!;
         Assert.Equal([3, 1], cache.Lengths);
-        var second = m.Run([[8], [2]], new() { Cache = cache }).Logits!;
-        var third = m.Run(
-            [[9, 10, 11], [1, 4]], new() { Cache = cache, Activations = ["blocks.1.attn.hook_pattern"] });
+        var second = m.Run([[8], [2]], cache: cache).Logits!;
+        var third = m.Run([[9, 10, 11], [1, 4]], new Hooks().Keep("blocks.1.attn.hook_pattern"), cache: cache);
         Assert.Equal([7, 4], cache.Lengths);
-        Assert.Equal([2, m.Config.HeadCount, 3, 7], third["blocks.1.attn.hook_pattern"].Lengths.ToArray().Select(n => (int)n));
+        Assert.Equal([2, m.Config.HeadCount, 3, 7], third["blocks.1.attn.hook_pattern"].shape);
 
         foreach (var (b, t, found, at) in new[]
         {
@@ -67,8 +68,8 @@ public sealed class ForwardPassTests : IDisposable
         {
             ReferenceTensors.AssertClose(
                 $"logits of {b} at {t}",
-                whole.AsMatrix().Row((b * 7) + t),
-                found.AsMatrix().Row((b * (int)found.Lengths[1]) + at),
+                whole.Row((b * 7) + t),
+                found.Row((b * (int)found.shape[1]) + at),
                 2e-5);
         }
     }
@@ -78,38 +79,26 @@ public sealed class ForwardPassTests : IDisposable
     {
         int[] tokens = [5, 9, 100, 2000, 7];
         var plain = model.Run(tokens);
-        var asked = model.Run(tokens, new() { Activations = ["blocks.*.hook_resid_p*"] });
+        var asked = model.Run(tokens, new Hooks().Keep("blocks.*.hook_resid_p*"));
         Assert.Empty(plain.Activations);
         Assert.Equal(8, asked.Activations.Count);
         Assert.Equal(plain.Logits!.Flat(), asked.Logits!.Flat());
         ReferenceTensors.AssertClose(
-            "logits with patterns", plain.Logits!.Flat(), model.Run(tokens, new() { Activations = ["*hook_pattern"] }).Logits!.Flat(), 1e-5);
+            "logits with patterns", plain.Logits!.Flat(), model.Run(tokens, new Hooks().Keep("*hook_pattern")).Logits!.Flat(), 1e-5);
         Assert.Throws<KeyNotFoundException>(() => asked["blocks.0.attn.hook_z"]);
     }
 
     [Fact]
-    public void Memory_is_taken_for_what_is_asked_for()
+    public void Only_what_is_asked_for_is_kept()
     {
-        int[][] batch = [.. Enumerable.Repeat(new int[128], 16)];
-        const long pattern = 16L * 8 * 128 * 128 * sizeof(float);
-        model.Run(batch, new() { Logits = LogitsOf.None, StopAfterLayer = 3 });
-        var nothing = Allocated(new() { Logits = LogitsOf.None, StopAfterLayer = 3 });
-        var one = Allocated(new() { Logits = LogitsOf.None, StopAfterLayer = 3, Activations = ["blocks.3.attn.hook_pattern"] });
-
-        // Residual stream, norm, q, k, v, z, two outputs (each 160 wide) and the hidden layer (640): no [128, 128] patterns.
-        var buffers = 16L * 128 * ((8 * 160) + 640) * sizeof(float);
-        Assert.True(nothing < buffers + (pattern / 4), $"{nothing} bytes were allocated; the buffers need {buffers}.");
-        Assert.True(one < nothing + (2.2 * pattern), $"{one} bytes were allocated; one pattern needs {pattern}.");
-
-        long Allocated(RunOptions options)
-        {
-            var threads = Parallelism.Threads;
-            Parallelism.Threads = 1;
-            var before = GC.GetAllocatedBytesForCurrentThread();
-            model.Run(batch, options);
-            Parallelism.Threads = threads;
-            return GC.GetAllocatedBytesForCurrentThread() - before;
-        }
+        int[][] batch = [[1, 2, 3], [4, 5]];
+        using var scope = torch.NewDisposeScope();
+        using var nothing = model.Run(batch, logits: LogitsOf.None, stopAfterLayer: 3);
+        Assert.Equal(0, scope.DisposablesCount);
+        var one = model.Run(batch, new Hooks().Keep("blocks.3.attn.hook_pattern"), LogitsOf.None, stopAfterLayer: 3);
+        Assert.Equal(1, scope.DisposablesCount);
+        one.Dispose();
+        Assert.Equal(0, scope.DisposablesCount);
     }
 
     [Fact]
@@ -117,10 +106,10 @@ public sealed class ForwardPassTests : IDisposable
     {
         int[][] batch = [[5, 6, 7], [8, 9]];
         var all = model.Run(batch).Logits!;
-        var last = model.Run(batch, new() { Logits = LogitsOf.LastPosition }).Logits!;
-        Assert.Equal([2, 1, model.Config.VocabularySize], last.Lengths.ToArray().Select(n => (int)n));
-        ReferenceTensors.AssertClose("first", all.AsMatrix().Row(2), last.AsMatrix().Row(0), 1e-5);
-        ReferenceTensors.AssertClose("second", all.AsMatrix().Row(4), last.AsMatrix().Row(1), 1e-5);
+        var last = model.Run(batch, logits: LogitsOf.LastPosition).Logits!;
+        Assert.Equal([2, 1, model.Config.VocabularySize], last.shape);
+        ReferenceTensors.AssertClose("first", all.Row(2), last.Row(0), 1e-5);
+        ReferenceTensors.AssertClose("second", all.Row(4), last.Row(1), 1e-5);
     }
 
     [Theory]
@@ -131,29 +120,15 @@ public sealed class ForwardPassTests : IDisposable
         var head = new Head(1, 1);
         int[] tokens = [5, 6, 7, 8];
         const string attention = "blocks.1.hook_attn_out";
-        var whole = m.Run(tokens, new() { Activations = [attention, "blocks.1.attn.hook_z"] });
-        var ablated = m.Run(tokens, new()
+        var whole = m.Run(tokens, new Hooks().Keep(attention, "blocks.1.attn.hook_z"));
+        var ablated = m.Run(tokens, new Hooks().Keep(attention).Edit("blocks.1.attn.hook_z", z =>
         {
-            Activations = [attention],
-            Hooks = [new("blocks.1.attn.hook_z", z =>
-            {
-                for (var t = 0; t < z.Lengths[0]; t++)
-                {
-                    z.At(0, t, head.Index).Clear();
-                }
-            })],
-        });
+            z[.., .., head.Index] = 0;
+            return z;
+        }));
 
-        var output = new float[m.Config.ModelWidth];
-        for (var t = 0; t < tokens.Length; t++)
-        {
-            var zRow = whole["blocks.1.attn.hook_z"].AsMatrix().Row((t * m.Config.HeadCount) + head.Index);
-            MatrixProduct.Multiply(new(zRow, 1, zRow.Length), m.OutputWeight(head), new(output, 1, output.Length));
-            var difference = whole[attention].AsMatrix().Row(t).ToArray()
-                .Zip(ablated[attention].AsMatrix().Row(t).ToArray(), (with, without) => with - without).ToArray();
-            ReferenceTensors.AssertClose($"output at {t}", output, difference, 1e-5);
-        }
-
+        var output = whole["blocks.1.attn.hook_z"][.., .., head.Index].matmul(m.Net.Blocks[1].Attention.W_O[head.Index]);
+        ReferenceTensors.AssertClose("output", output.Flat(), (whole[attention] - ablated[attention]).Flat(), 1e-5);
         Assert.NotEqual(whole.Logits!.Flat(), ablated.Logits!.Flat());
     }
 
@@ -162,23 +137,10 @@ public sealed class ForwardPassTests : IDisposable
     public void Outputs_of_the_heads_and_the_bias_add_up_to_the_attention_output(string name)
     {
         using var m = TinyModels.Load(name);
-        var (heads, d) = (m.Config.HeadCount, m.Config.ModelWidth);
-        var pass = m.Run([5, 6, 7], new() { Activations = ["blocks.0.attn.hook_result", "blocks.0.hook_attn_out"], Logits = LogitsOf.None });
-        var results = pass["blocks.0.attn.hook_result"].AsMatrix();
-        for (var t = 0; t < 3; t++)
-        {
-            var sum = m.Blocks[0].Attention.Output.Bias.ToArray();
-            sum = sum.Length == 0 ? new float[d] : sum;
-            for (var head = 0; head < heads; head++)
-            {
-                for (var i = 0; i < d; i++)
-                {
-                    sum[i] += results.Row((t * heads) + head)[i];
-                }
-            }
-
-            ReferenceTensors.AssertClose($"sum at {t}", sum, pass["blocks.0.hook_attn_out"].AsMatrix().Row(t), 1e-5);
-        }
+        var pass = m.Run([5, 6, 7], new Hooks().Keep("blocks.0.attn.hook_result", "blocks.0.hook_attn_out"), LogitsOf.None);
+        var sum = pass["blocks.0.attn.hook_result"].sum(2);
+        sum = m.Net.Blocks[0].Attention.b_O is { } bias ? sum + bias : sum;
+        ReferenceTensors.AssertClose("sum", sum.Flat(), pass["blocks.0.hook_attn_out"].Flat(), 1e-5);
     }
 
     [Theory]
@@ -189,15 +151,12 @@ public sealed class ForwardPassTests : IDisposable
         using var m = TinyModels.Load(name);
         int[] clean = [5, 6, 7, 8];
         int[] corrupt = [9, 3, 2, 8];
-        var source = m.Run(clean, new() { Activations = ["*"] });
+        var source = m.Run(clean, new Hooks().Keep("*"));
         var untouched = m.Run(corrupt).Logits!.Flat();
         var last = m.Config.LayerCount - 1;
         foreach (var activation in m.ActivationNames.Where(activation => activation != "hook_pos_embed"))
         {
-            var patched = m.Run(corrupt, new()
-            {
-                Hooks = [new(activation, context => source[activation].AsFlatSpan().CopyTo(context.Values))],
-            }).Logits!.Flat();
+            var patched = m.Run(corrupt, new Hooks().Edit(activation, _ => source[activation])).Logits!.Flat();
             Assert.NotEqual(untouched, patched);
             if (activation == $"blocks.{last}.hook_resid_post" || activation is "ln_final.hook_normalized" or "ln_final.hook_out")
             {
@@ -211,18 +170,14 @@ public sealed class ForwardPassTests : IDisposable
     {
         var seen = new List<string>();
         var layers = new List<int?>();
-        model.Run([[5, 6, 7], [1, 2]], new()
+        model.Run([[5, 6, 7], [1, 2]], new Hooks().Edit("*", (value, point) =>
         {
-            Hooks = [new("*", context =>
-            {
-                seen.Add(context.Name);
-                layers.Add(context.Layer);
-                Assert.Equal(context.Values.Length, context.Shape.Aggregate(1, (a, b) => a * b));
-                Assert.Equal(2, context.Shape[0]);
-                Assert.Equal([3, 2], context.Lengths);
-                Assert.Equal(context.Values.Length / 2, context.At(1).Length);
-            })],
-        });
+            seen.Add(point.Name);
+            layers.Add(point.Layer);
+            Assert.Equal(2, value.shape[0]);
+            Assert.Equal([3, 2], point.Lengths);
+            return value;
+        }));
         Assert.Equal(model.ActivationNames, seen);
         Assert.Null(layers[0]);
         Assert.Equal(3, layers[^4]);
@@ -232,11 +187,15 @@ public sealed class ForwardPassTests : IDisposable
     public void Layers_nobody_asks_about_are_not_run()
     {
         var seen = new List<string>();
-        var hook = new ActivationHook("*", context => seen.Add(context.Name));
-        model.Run([5, 6], new() { StopAfterLayer = 1, Hooks = [hook] });
+        var hooks = new Hooks().Edit("*", (value, point) =>
+        {
+            seen.Add(point.Name);
+            return value;
+        });
+        model.Run([5, 6], hooks, stopAfterLayer: 1);
         Assert.Equal("blocks.1.hook_resid_post", seen[^1]);
 
-        var pass = model.Run([5, 6], new() { Activations = ["blocks.2.attn.hook_z"], Logits = LogitsOf.None });
+        var pass = model.Run([5, 6], new Hooks().Keep("blocks.2.attn.hook_z"), LogitsOf.None);
         Assert.Null(pass.Logits);
         Assert.Equal(["blocks.2.attn.hook_z"], pass.Activations.Keys);
     }
@@ -245,26 +204,90 @@ public sealed class ForwardPassTests : IDisposable
     public void Results_do_not_depend_on_the_number_of_threads()
     {
         int[][] batch = [[.. Enumerable.Range(0, 100)], [7, 8, 9]];
-        var before = Parallelism.Threads;
+        var before = torch.get_num_threads();
         try
         {
-            Parallelism.Threads = 1;
+            torch.set_num_threads(1);
             var one = model.Run(batch).Logits!.Flat();
-            Parallelism.Threads = 4;
+            torch.set_num_threads(4);
             Assert.Equal(one, model.Run(batch).Logits!.Flat());
         }
         finally
         {
-            Parallelism.Threads = before;
+            torch.set_num_threads(before);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void A_model_that_streams_its_weights_gives_the_same(string name)
+    {
+        using var kept = TinyModels.Load(name);
+        Assert.True(kept.KeepsWeights);
+        var expected = kept.Run([5, 6, 7], new Hooks().Keep("*"));
+        var free = WeightMemory.Free;
+        WeightMemory.Free = () => kept.WeightBytes;
+        try
+        {
+            foreach (var processing in new WeightProcessing[][] { [], [WeightProcessing.FoldLayerNorm, WeightProcessing.FoldValueBiases] })
+            {
+                using var streamed = TinyModels.Load(name).With(processing);
+                Assert.False(streamed.KeepsWeights);
+                using var scope = torch.NewDisposeScope();
+                WeightMemory.Free = free;
+                using var pass = streamed.Run([5, 6, 7], new Hooks().Keep(processing.Length == 0 ? ["*"] : []));
+                Assert.Equal(1 + pass.Activations.Count, scope.DisposablesCount);
+                ReferenceTensors.AssertClose("logits", expected.Logits!.Flat(), pass.Logits!.Flat(), processing.Length == 0 ? 0 : 2e-5);
+                Assert.All(pass.Activations, activation => Assert.Equal(expected[activation.Key].Flat(), activation.Value.Flat()));
+                Assert.False(streamed.Net.Blocks[0].Mlp.Input.Weight.IsHeld);
+                WeightMemory.Free = () => kept.WeightBytes;
+            }
+        }
+        finally
+        {
+            WeightMemory.Free = free;
         }
     }
 
     [Fact]
-    public void Weights_can_be_released_on_the_way()
+    public void A_pass_that_does_not_fit_says_so_before_it_begins()
     {
-        var kept = model.Run([5, 6, 7]).Logits!.Flat();
-        Assert.Equal(kept, model.Run([5, 6, 7], new() { ReleaseWeights = true }).Logits!.Flat());
-        Assert.False(model.Blocks[0].Mlp.In.Stored.IsDecoded);
+        var seen = 0;
+        var hooks = new Hooks().Edit("*", value =>
+        {
+            seen++;
+            return value;
+        });
+        model.Run([1]).Dispose();
+        var free = WeightMemory.Free;
+        WeightMemory.Free = () => 10_000;
+        try
+        {
+            Assert.Contains("needs about", Assert.Throws<InsufficientMemoryException>(() => model.Run([1, 2, 3], hooks)).Message);
+            Assert.Equal(0, seen);
+        }
+        finally
+        {
+            WeightMemory.Free = free;
+        }
+    }
+
+    [Theory]
+    [InlineData(torch.ScalarType.Float64, 1e-5)]
+    [InlineData(torch.ScalarType.BFloat16, 0.15)]
+    [InlineData(torch.ScalarType.Float16, 0.02)]
+    public void Other_dtypes_give_the_same_within_their_rounding(torch.ScalarType dtype, double tolerance)
+    {
+        foreach (var name in new[] { "demo", "rotary", "parallel" })
+        {
+            using var m = TinyModels.Load(name);
+            using var other = TinyModels.Load(name, dtype);
+            var (expected, found) = (m.Run([5, 6, 7], new Hooks().Keep("*")), other.Run([5, 6, 7], new Hooks().Keep("*")));
+            Assert.Equal(dtype, found.Logits!.dtype);
+            Assert.Equal(dtype, other.Net.Blocks[1].Attention.W_Q.dtype);
+            ReferenceTensors.AssertClose(name, expected.Logits!.Flat(), found.Logits.Flat(), tolerance * ReferenceTensors.Largest(expected.Logits!.Flat()));
+            Assert.Equal(other.Run([5, 6, 7]).Logits!.argmax(-1).cpu().data<long>().ToArray(), found.Logits.argmax(-1).cpu().data<long>().ToArray());
+        }
     }
 
     [Fact]
@@ -274,7 +297,7 @@ public sealed class ForwardPassTests : IDisposable
         var text = prompt.ToList();
         for (var i = 0; i < 4; i++)
         {
-            text.Add(TopK.Indices(model.Run(text.ToArray(), new() { Logits = LogitsOf.LastPosition }).Logits!.AsFlatSpan(), 1)[0]);
+            text.Add(TopK.Indices(model.Run(text.ToArray(), logits: LogitsOf.LastPosition).Logits!.Flat(), 1)[0]);
         }
 
         Assert.Equal(text.Skip(prompt.Length), model.Generate(prompt, 4));
@@ -290,12 +313,16 @@ public sealed class ForwardPassTests : IDisposable
         Refused("has the token 2923; the model's tokens are 0 to 2922", () => model.Run([2923]));
         Refused("has the token -1", () => model.Run([-1]));
         Refused("has 129 tokens; the model takes at most 128", () => model.Run(new int[129]));
-        Refused("nearest name is 'blocks.3.attn.hook_pattern'", () => model.Run([1], new() { Activations = ["blocks.3.attn.pattern"] }));
-        Refused("nearest name is 'blocks.0.hook_resid_pre'", () => model.Run([1], new() { Hooks = [new("blocks.4.hook_resid_pre", _ => { })] }));
-        Refused("layers are 0 to 3", () => model.Run([1], new() { StopAfterLayer = 4 }));
-        Refused("cache is for 1 sequences; the batch has 2", () => model.Run([[1], [2]], new() { Cache = new(model) }));
-        Refused("leave the cache without the later layers", () => model.Run([1], new() { Cache = new(model), StopAfterLayer = 0 }));
-        Refused("There is no head 4.0", () => model.QueryWeight(new(4, 0)));
+        Refused("nearest name is 'blocks.3.attn.hook_pattern'", () => model.Run([1], new Hooks().Keep("blocks.3.attn.pattern")));
+        Refused("nearest name is 'blocks.0.hook_resid_pre'", () => model.Run([1], new Hooks().Edit("blocks.4.hook_resid_pre", x => x)));
+        Refused("layers are 0 to 3", () => model.Run([1], stopAfterLayer: 4));
+        Refused("cache is for 1 sequences; the batch has 2", () => model.Run([[1], [2]], cache: new(model)));
+        Refused("leave the cache without the later layers", () => model.Run([1], cache: new(model), stopAfterLayer: 0));
+        Refused("hook at 'blocks.0.attn.hook_z' returned Float32 [1, 1, 8]; expected Float32 [1, 1, 8, 20]", () =>
+            model.Run([1], new Hooks().Edit("blocks.0.attn.hook_z", z => z.sum(-1))));
+        Refused("returned null", () => model.Run([1], new Hooks().Edit("blocks.0.attn.hook_z", _ => null!)));
+        Refused("can be float32, float64, float16 or bfloat16; found Int64", () => Model.Load("demo", dtype: torch.ScalarType.Int64));
+        Refused("There is no device 'cuda:77' here", () => Model.Load("demo", device: new torch.Device("cuda:77")));
         Refused("through FoldLayerNorm already", () => model.With(WeightProcessing.FoldLayerNorm, WeightProcessing.FoldLayerNorm));
         using var rms = TinyModels.Load("rotary");
         var error = Assert.Throws<NotSupportedException>(() => rms.With(WeightProcessing.CenterWritingWeights));
@@ -311,8 +338,12 @@ public sealed class ForwardPassTests : IDisposable
     {
         using var source = new CancellationTokenSource();
         var cache = new KeyValueCache(model);
-        var hook = new ActivationHook("blocks.1.hook_resid_post", _ => source.Cancel());
-        Assert.ThrowsAny<OperationCanceledException>(() => model.Run([1, 2], new() { Cache = cache, Hooks = [hook] }, source.Token));
+        var hooks = new Hooks().Edit("blocks.1.hook_resid_post", value =>
+        {
+            source.Cancel();
+            return value;
+        });
+        Assert.ThrowsAny<OperationCanceledException>(() => model.Run([1, 2], hooks, cache: cache, cancellationToken: source.Token));
         Assert.Equal([0], cache.Lengths);
     }
 }

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using TorchSharp;
 
 namespace HeadScope.Tests;
 
@@ -19,12 +20,12 @@ public class GgufModelTests
         Directory.CreateDirectory(Path.GetDirectoryName(gguf)!);
         File.WriteAllBytes(gguf, Convert(path, architecture).ToArray());
         using var model = Model.Load(gguf);
-        var logits = model.Run(expected.Batch(), new() { Activations = ["*.hook_q", "*.hook_k", "*.hook_v"] });
-        ReferenceTensors.AssertClose("logits", expected.Values("logits"), logits.Logits!.AsFlatSpan(), 5e-5);
+        var logits = model.Run(expected.Batch(), new Hooks().Keep("*.hook_q", "*.hook_k", "*.hook_v"));
+        ReferenceTensors.AssertClose("logits", expected.Values("logits"), logits.Logits!.Flat(), 5e-5);
         foreach (var (name, found) in logits.Activations)
         {
             var values = expected.Values(name);
-            ReferenceTensors.AssertClose(name, values, found.AsFlatSpan(), 1e-5 * ReferenceTensors.Largest(values));
+            ReferenceTensors.AssertClose(name, values, found.Flat(), 1e-5 * ReferenceTensors.Largest(values));
         }
 
         Assert.False(model.HasTokenizer);
@@ -120,29 +121,28 @@ public class GgufModelTests
             }
         }
 
-        Matrix("token_embd.weight", model.TokenEmbedding);
+        Matrix("token_embd.weight", model.Net.W_E);
         if (config.LearnedPositions)
         {
-            Matrix("position_embd.weight", model.PositionEmbedding);
+            Matrix("position_embd.weight", model.Net.W_pos!);
         }
 
-        Norm("output_norm", model.FinalNorm);
+        Norm("output_norm", model.Net.LnFinal);
         if (!config.TiedEmbeddings)
         {
-            Linear("output", model.Unembedding);
+            Linear("output", model.Net.Unembedding);
         }
 
         for (var layer = 0; layer < config.LayerCount; layer++)
         {
-            var block = model.Blocks[layer];
+            var block = model.Net.Blocks[layer];
             var start = $"blk.{layer}.";
-            Norm(start + "attn_norm", block.AttentionNorm);
+            Norm(start + "attn_norm", block.Ln1);
             var (query, key, value) = (block.Attention.Query, block.Attention.Key, block.Attention.Value);
             if (architecture == "gpt2" || (architecture == "phi2" && layer == 0))
             {
-                Tensor(start + "attn_qkv.weight", [config.ModelWidth, query.Outputs + (2 * key.Outputs)],
-                    [.. Stored(query.Weight), .. Stored(key.Weight), .. Stored(value.Weight)]);
-                Tensor(start + "attn_qkv.bias", [query.Outputs + (2 * key.Outputs)], [.. query.Bias, .. key.Bias, .. value.Bias]);
+                Tensor(start + "attn_qkv.weight", [config.ModelWidth, query.Outputs + (2 * key.Outputs)], [.. Stored(query), .. Stored(key), .. Stored(value)]);
+                Tensor(start + "attn_qkv.bias", [query.Outputs + (2 * key.Outputs)], [.. Bias(query), .. Bias(key), .. Bias(value)]);
             }
             else
             {
@@ -154,10 +154,10 @@ public class GgufModelTests
             Linear(start + "attn_output", block.Attention.Output);
             if (!config.SharedNorm)
             {
-                Norm(start + "ffn_norm", block.MlpNorm);
+                Norm(start + "ffn_norm", block.Ln2);
             }
 
-            Linear(start + "ffn_up", block.Mlp.In);
+            Linear(start + "ffn_up", block.Mlp.Input);
             Linear(start + "ffn_down", block.Mlp.Output);
             if (block.Mlp.Gate is { } gate)
             {
@@ -174,20 +174,20 @@ public class GgufModelTests
         void Tensor(string name, long[] dimensions, float[] values) =>
             gguf.Tensor(name, 0, dimensions, MemoryMarshal.AsBytes(values.AsSpan()).ToArray());
 
-        void Matrix(string name, ReadOnlyMatrix matrix) => Tensor(name, [matrix.Columns, matrix.Rows], matrix.ToArray());
+        void Matrix(string name, torch.Tensor matrix) => Tensor(name, [matrix.shape[1], matrix.shape[0]], matrix.Flat());
 
         void Norm(string name, Norm norm)
         {
-            Tensor($"{name}.weight", [norm.Width], norm.Gain.ToArray());
-            if (!norm.Shift.IsEmpty)
+            Tensor($"{name}.weight", [norm.Width], norm.w!.Flat());
+            if (norm.b is not null)
             {
-                Tensor($"{name}.bias", [norm.Width], norm.Shift.ToArray());
+                Tensor($"{name}.bias", [norm.Width], norm.b.Flat());
             }
         }
 
         void Linear(string name, Linear linear, bool permuted = false)
         {
-            var rows = Stored(linear.Weight).Chunk(linear.Inputs).ToArray();
+            var rows = Stored(linear).Chunk((int)linear.Inputs).ToArray();
             if (permuted)
             {
                 var half = config.HeadWidth / 2;
@@ -195,12 +195,14 @@ public class GgufModelTests
             }
 
             Tensor($"{name}.weight", [linear.Inputs, linear.Outputs], [.. rows.SelectMany(row => row)]);
-            if (linear.HasBias)
+            if (linear.Bias is not null)
             {
-                Tensor($"{name}.bias", [linear.Outputs], linear.Bias.ToArray());
+                Tensor($"{name}.bias", [linear.Outputs], Bias(linear));
             }
         }
 
-        static float[] Stored(ReadOnlyMatrix weight) => weight.Transpose().ToArray();
+        static float[] Stored(Linear linear) => linear.Transposed().t().Flat();
+
+        static float[] Bias(Linear linear) => linear.Bias!.Fresh().Flat();
     }
 }

@@ -63,11 +63,11 @@ public class LoadingModelsTests
     {
         var classic = Read(Llama, "num_key_value_heads", "null");
         Assert.Equal(4, classic.KeyValueHeadCount);
-        Assert.Equal(new RotaryEmbedding(8, 10000), classic.Rotary);
+        Assert.Equal(new Rotary(8, 10000), classic.Rotary);
         Assert.Equal(1e-6, classic.NormEpsilon);
 
         var modern = Read(Llama, "rope_parameters", """{"rope_type":"default","rope_theta":500000.0,"partial_rotary_factor":0.5}""");
-        Assert.Equal(new RotaryEmbedding(4, 500000), modern.Rotary);
+        Assert.Equal(new Rotary(4, 500000), modern.Rotary);
 
         var scaled = Read(
             Llama,
@@ -144,8 +144,8 @@ public class LoadingModelsTests
         }
 
         using var model = Model.Load(TinyModels.Folder("biases", config.ToJsonString(), shapes));
-        Assert.Equal(8, model.KeyBias(new(1, 3)).Length);
-        Assert.True(model.Blocks[0].Attention.Output.HasBias);
+        Assert.Equal([2, 8], model.Net.Blocks[1].Attention.b_K!.shape);
+        Assert.Equal([24], model.Net.Blocks[0].Attention.b_O!.shape);
     }
 
     private static TransformerConfig Read(string config, string key, string value)

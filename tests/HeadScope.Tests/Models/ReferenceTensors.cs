@@ -29,6 +29,20 @@ internal static class ReferenceTensors
 
     public static float[] Flat(this Tensor<float> tensor) => tensor.AsFlatSpan().ToArray();
 
+    /// <summary>All numbers, row-major.</summary>
+    public static float[] Flat(this torch.Tensor tensor)
+    {
+        using var scope = torch.NewDisposeScope();
+        return tensor.detach().cpu().to(torch.float32).contiguous().data<float>().ToArray();
+    }
+
+    /// <summary>A row of the last dimension, counted over all others.</summary>
+    public static float[] Row(this torch.Tensor tensor, int row)
+    {
+        using var scope = torch.NewDisposeScope();
+        return tensor.flatten(0, -2).select(0, row).Flat();
+    }
+
     /// <summary>Infinite values must be equal, others within the tolerance.</summary>
     public static void AssertClose(string name, ReadOnlySpan<float> expected, ReadOnlySpan<float> found, double tolerance)
     {

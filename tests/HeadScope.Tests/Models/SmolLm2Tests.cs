@@ -22,7 +22,7 @@ public class SmolLm2Tests
     {
         // All four prompts in one padded batch.
         var batch = json.GetProperty("prompts").EnumerateArray().Select(prompt => Ids(prompt.GetProperty("token_ids"))).ToArray();
-        var logits = model.Run(batch, new() { Logits = LogitsOf.LastPosition }).Logits!.AsMatrix();
+        var logits = model.Run(batch, logits: LogitsOf.LastPosition).Logits!;
         for (var b = 0; b < batch.Length; b++)
         {
             var prompt = json.GetProperty("prompts")[b];
@@ -37,18 +37,14 @@ public class SmolLm2Tests
     [Fact]
     public void Patterns_and_residual_stream_are_those_of_the_reference()
     {
-        var pass = model.Run(expected.Ids("prompt1.input_ids"), new()
-        {
-            Activations = ["blocks.*.attn.hook_pattern", "blocks.*.hook_resid_post"],
-            Logits = LogitsOf.None,
-        });
+        var pass = model.Run(expected.Ids("prompt1.input_ids"), new Hooks().Keep("blocks.*.attn.hook_pattern", "blocks.*.hook_resid_post"), LogitsOf.None);
         Assert.Null(pass.Logits);
         var found = Enumerable.Range(0, 30).SelectMany(layer => pass[$"blocks.{layer}.attn.hook_pattern"].Flat()).ToArray();
         ReferenceTensors.AssertClose("pattern", expected.Values("prompt1.pattern"), found, 5e-5);
         foreach (var layer in new[] { 0, 14, 29 })
         {
             var rows = expected.Values($"prompt1.blocks.{layer}.hook_resid_post");
-            var residual = pass[$"blocks.{layer}.hook_resid_post"].AsMatrix();
+            var residual = pass[$"blocks.{layer}.hook_resid_post"];
             for (var t = 0; t < 14; t++)
             {
                 var row = rows.AsSpan(t * 576, 576);
@@ -61,7 +57,7 @@ public class SmolLm2Tests
     public void Next_token_loss_is_that_of_the_reference()
     {
         var ids = expected.Ids("prompt4.input_ids");
-        var logits = model.Run(ids).Logits!.AsMatrix();
+        var logits = model.Run(ids).Logits!;
         var loss = new float[ids.Length - 1];
         for (var t = 0; t < loss.Length; t++)
         {

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using TorchSharp;
 
 namespace HeadScope.Tests;
 
@@ -17,21 +18,17 @@ public class WeightProcessingTests
         var folder = TestData.Shared("reference", "circuits", "tiny");
         using var model = Model.Load(folder).With(All);
         using var golden = SafetensorsFile.Open(Path.Combine(folder, "omega.safetensors"));
-        Compare("folded_W_Q", [.. model.Heads.SelectMany(head => model.QueryWeight(head).ToArray())]);
-        Compare("folded_W_K", [.. model.Heads.SelectMany(head => model.KeyWeight(head).ToArray())]);
-        Compare("folded_W_O", [.. model.Heads.SelectMany(head => model.OutputWeight(head).ToArray())]);
-        Compare("folded_b_Q", [.. model.Heads.SelectMany(head => model.QueryBias(head).ToArray())]);
-        Compare("folded_b_K", [.. model.Heads.SelectMany(head => model.KeyBias(head).ToArray())]);
-        Compare("folded_b_O", [.. model.Blocks.SelectMany(block => block.Attention.Output.Bias.ToArray())]);
+        Compare("folded_W_Q", [.. model.Net.Blocks.SelectMany(block => block.Attention.W_Q.Flat())]);
+        Compare("folded_W_K", [.. model.Net.Blocks.SelectMany(block => block.Attention.W_K.Flat())]);
+        Compare("folded_W_O", [.. model.Net.Blocks.SelectMany(block => block.Attention.W_O.Flat())]);
+        Compare("folded_b_Q", [.. model.Net.Blocks.SelectMany(block => block.Attention.b_Q!.Flat())]);
+        Compare("folded_b_K", [.. model.Net.Blocks.SelectMany(block => block.Attention.b_K!.Flat())]);
+        Compare("folded_b_O", [.. model.Net.Blocks.SelectMany(block => block.Attention.b_O!.Flat())]);
 
         using var json = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "prompts.json")));
         var prompts = json.RootElement.GetProperty("tokens").EnumerateArray()
             .Select(tokens => tokens.EnumerateArray().Select(token => token.GetInt32()).ToArray()).ToArray();
-        var pass = model.Run(prompts, new()
-        {
-            Activations = ["blocks.*.ln1.hook_normalized", "blocks.*.ln1.hook_scale", "blocks.*.attn.hook_pattern"],
-            Logits = LogitsOf.None,
-        });
+        var pass = model.Run(prompts, new Hooks().Keep("blocks.*.ln1.hook_normalized", "blocks.*.ln1.hook_scale", "blocks.*.attn.hook_pattern"), LogitsOf.None);
         Compare("ln1_normalized", Layers("ln1.hook_normalized"), 1e-5);
         Compare("ln1_scale", Layers("ln1.hook_scale"), 1e-5);
         Compare("attention_pattern", Layers("attn.hook_pattern"), 1e-5);
@@ -52,19 +49,13 @@ public class WeightProcessingTests
     {
         using var model = TinyModels.Load(name);
         var processed = model.With(All);
-        var (d, head) = (model.Config.ModelWidth, model.Heads[^1]);
-        var query = processed.QueryWeight(head);
-        for (var i = 0; i < query.Columns; i++)
-        {
-            Assert.Equal(0, Enumerable.Range(0, d).Sum(row => (double)processed.QueryWeight(head)[row, i]), 1e-5);
-        }
-
-        Assert.Equal(0, processed.OutputWeight(head).ToArray()[..d].Sum(x => (double)x), 1e-5);
-        Assert.Equal(0, processed.TokenEmbedding.Row(7).ToArray().Sum(x => (double)x), 1e-5);
-        Assert.Equal(0, processed.Blocks[1].Mlp.Output.Bias.ToArray().Sum(x => (double)x), 1e-5);
-        Assert.Equal(0, processed.Unembedding.Bias.ToArray().Sum(x => (double)x), 1e-4);
-        var unembedding = processed.Unembedding.Weight;
-        Assert.Equal(0, unembedding.SliceRows(3, 1).ToArray().Sum(x => (double)x), 1e-4);
+        var (net, last) = (processed.Net, processed.Net.Blocks[^1]);
+        Assert.All(last.Attention.W_Q.sum(1).Flat(), sum => Assert.Equal(0, sum, 1e-5));
+        Assert.All(last.Attention.W_O.sum(-1).Flat(), sum => Assert.Equal(0, sum, 1e-5));
+        Assert.All(net.W_E.sum(-1).Flat(), sum => Assert.Equal(0, sum, 1e-5));
+        Assert.Equal(0, net.Blocks[1].Mlp.b_out!.sum().item<float>(), 1e-5);
+        Assert.Equal(0, net.b_U!.sum().item<float>(), 1e-4);
+        Assert.All(net.W_U.sum(-1).Flat(), sum => Assert.Equal(0, sum, 1e-4));
     }
 
     [Fact]
@@ -79,33 +70,32 @@ public class WeightProcessingTests
         model.With(WeightProcessing.FoldLayerNorm).ApplyFirstMlp(new(x, 3, 160), new(after, 3, 160));
         ReferenceTensors.AssertClose("mlp0", before, after, 1e-5 * ReferenceTensors.Largest(before));
 
-        // The definition, activation by activation, in one place: MLP_0(LN2_0(x)).
-        var normalized = new float[160];
-        Elementwise.LayerNorm(x.AsSpan(160, 160), model.Blocks[0].MlpNorm.Gain, model.Blocks[0].MlpNorm.Shift, 1e-5, normalized);
-        var hidden = new float[640];
-        model.Blocks[0].Mlp.In.Apply(new ReadOnlyMatrix(normalized, 1, 160), new(hidden, 1, 640));
-        Elementwise.GeluTanh(hidden, hidden);
-        var output = new float[160];
-        model.Blocks[0].Mlp.Output.Apply(new ReadOnlyMatrix(hidden, 1, 640), new(output, 1, 160));
-        ReferenceTensors.AssertClose("mlp0 by hand", output, before.AsSpan(160, 160), 1e-5 * ReferenceTensors.Largest(output));
+        // The definition, step by step, in one place: MLP_0(LN2_0(x)).
+        var (norm, mlp) = (model.Net.Blocks[0].Ln2, model.Net.Blocks[0].Mlp);
+        var normalized = torch.nn.functional.layer_norm(model.Net.W_E[5..8], [160], norm.w, norm.b, 1e-5);
+        var hidden = torch.nn.functional.gelu(normalized.matmul(mlp.W_in) + mlp.b_in!, TorchSharp.Modules.GELU.Approximate.tanh);
+        var output = (hidden.matmul(mlp.W_out) + mlp.b_out!).Flat();
+        ReferenceTensors.AssertClose("mlp0 by hand", output, before, 1e-5 * ReferenceTensors.Largest(output));
     }
 
-    [Fact]
-    public void Rows_of_any_linear_map_can_be_streamed()
+    [Theory]
+    [InlineData("demo")]
+    [InlineData("rotary")]
+    [InlineData("parallel")]
+    public void Rows_read_alone_are_those_of_the_whole(string name)
     {
-        using var model = Model.Load("demo");
-        foreach (var m in new[] { model, model.With(All) })
+        using var model = TinyModels.Load(name);
+        foreach (var m in new[] { model, model.With(WeightProcessing.FoldLayerNorm, WeightProcessing.CenterUnembedding) })
         {
-            foreach (var linear in new[] { m.Unembedding, m.Blocks[0].Attention.Query, m.Blocks[1].Mlp.Output })
+            var attention = m.Net.Blocks[1].Attention;
+            foreach (var parameter in new[] { m.Net.Embedding, m.Net.Unembedding.Weight, attention.Query.Weight, attention.Value.Weight, m.Net.Blocks[1].Mlp.Output.Weight })
             {
-                var streamed = new float[5 * linear.Inputs];
-                linear.ReadOutputs(11, 5, streamed);
-                var whole = linear.Weight.SliceColumns(11, 5).Transpose().ToArray();
-                Assert.Equal(whole, streamed);
-                linear.ReadOutputs(11, 5, streamed);
-                Assert.Equal(whole, streamed);
-                Assert.ThrowsAny<ArgumentException>(() => linear.ReadOutputs(linear.Outputs - 2, 5, streamed));
-                Assert.ThrowsAny<ArgumentException>(() => linear.ReadOutputs(0, 6, streamed));
+                using var scope = torch.NewDisposeScope();
+                var whole = parameter.Stored().to(torch.float32);
+                Assert.Equal(whole[5..9].Flat(), parameter.StoredRows(5, 4).Flat());
+                Assert.Equal(whole[5..9].Flat(), parameter.Rows(5, 4).Flat());
+                Assert.Equal(whole[torch.tensor(new long[] { 7, 3, 7 })].Flat(), parameter.Pick([7, 3, 7]).Flat());
+                Assert.Equal(whole.Flat(), parameter.Value.Flat());
             }
         }
     }

@@ -95,7 +95,7 @@ internal static class LorsaUnderTest
     /// <summary>What one unit of a head's activation adds to every logit, [V].</summary>
     public static float[] LogitEffect(LorsaModel lorsa, Model model, int head) => lorsa.LogitEffect(model, head);
 
-    public static double[] Frequencies(RotaryEmbedding rotary) => LorsaRotary.Of(rotary).Frequencies();
+    public static double[] Frequencies(Rotary rotary) => LorsaRotary.Of(rotary).Frequencies();
 
     /// <summary>A vector rotated to a position, and the result rotated back.</summary>
     public static (float[] Rotated, float[] Back) Rotate(LorsaRotary rotary, float[] v, int position, int length)

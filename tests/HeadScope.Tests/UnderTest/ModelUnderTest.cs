@@ -1,3 +1,5 @@
+using TorchSharp;
+
 namespace HeadScope.Tests;
 
 /// <summary>
@@ -9,19 +11,21 @@ internal static class ModelUnderTest
     /// <summary>Runs a batch; the activations of these names (with <c>*</c>), and the logits as <c>logits</c>.</summary>
     public static IReadOnlyDictionary<string, NumberArray> Run(Model model, IReadOnlyList<int[]> batch, params string[] names)
     {
-        var pass = model.Run(batch, new() { Activations = names });
-        var found = pass.Activations.ToDictionary(a => a.Key, a => a.Value.ToNumberArray());
-        found["logits"] = pass.Logits!.ToNumberArray();
+        using var pass = model.Run(batch, new Hooks().Keep(names));
+        var found = pass.Activations.ToDictionary(a => a.Key, a => Copy(a.Value));
+        found["logits"] = Copy(pass.Logits!);
         return found;
     }
 
     /// <summary>The logits of the last token, [V], where the z of some heads is zero at that token.</summary>
-    public static float[] LastLogits(Model model, int[] tokens, params Head[] silenced) => model.Run(tokens, new RunOptions
-    {
-        Logits = LogitsOf.LastPosition,
-        Hooks = [.. silenced.Select(h => new ActivationHook(
-            $"blocks.{h.Layer}.attn.hook_z", z => z.At(0, z.Lengths[0] - 1, h.Index).Clear()))],
-    }).Logits!.Values();
+    public static float[] LastLogits(Model model, int[] tokens, params Head[] silenced) => model.Run(
+        tokens,
+        silenced.Aggregate(new Hooks(), (hooks, head) => hooks.Edit($"blocks.{head.Layer}.attn.hook_z", z =>
+        {
+            z[0, -1, head.Index] = 0;
+            return z;
+        })),
+        LogitsOf.LastPosition).Logits!.Flat();
 
     /// <summary>The embedding of a token, [d].</summary>
     public static float[] Embedding(Model model, int token)
@@ -49,12 +53,14 @@ internal static class ModelUnderTest
     public static float[] Unembedding(Model model, int token)
     {
         var column = new float[model.Config.ModelWidth];
-        model.Unembedding.ReadOutputs(token, 1, column);
+        model.ReadUnembedding(token, 1, column);
         return column;
     }
 
     /// <summary>The gain of the last norm, [d]; empty where it is folded.</summary>
-    public static float[] FinalGain(Model model) => model.FinalNorm.Gain.ToArray();
+    public static float[] FinalGain(Model model) => model.Net.LnFinal.GainOf().ToArray();
+
+    private static NumberArray Copy(torch.Tensor tensor) => new(tensor.Flat(), Array.ConvertAll(tensor.shape, length => (int)length));
 
     private static NumberArray Copy(ReadOnlyMatrix matrix)
     {

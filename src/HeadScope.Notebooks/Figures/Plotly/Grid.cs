@@ -1,4 +1,4 @@
-using System.Numerics.Tensors;
+using static TorchSharp.torch;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -53,17 +53,19 @@ public sealed class Grid
     /// <param name="matrix">A tensor of shape [row, column].</param>
     /// <returns>The grid.</returns>
     /// <exception cref="ArgumentException">The tensor has not two dimensions.</exception>
-    public static Grid Of(Tensor<float> matrix)
+    public static Grid Of(Tensor matrix)
     {
         ArgumentNullException.ThrowIfNull(matrix);
-        if (matrix.Rank != 2)
-        {
-            throw new ArgumentException($"A heat map shows a matrix; expected 2 dimensions, found {matrix.Rank}.", nameof(matrix));
-        }
+        return matrix.ndim == 2
+            ? new Grid((int)matrix.shape[0], (int)matrix.shape[1], Numbers(matrix))
+            : throw new ArgumentException($"A heat map shows a matrix; expected 2 dimensions, found {matrix.ndim}.", nameof(matrix));
+    }
 
-        var flat = new float[checked((int)matrix.FlattenedLength)];
-        matrix.FlattenTo(flat);
-        return new Grid((int)matrix.Lengths[0], (int)matrix.Lengths[1], flat);
+    /// <summary>The numbers of a tensor, row-major.</summary>
+    internal static float[] Numbers(Tensor tensor)
+    {
+        using var scope = NewDisposeScope();
+        return tensor.detach().cpu().to(float32).contiguous().data<float>().ToArray();
     }
 
     internal static void WriteNumber(Utf8JsonWriter writer, float value)

@@ -1,3 +1,5 @@
+using static TorchSharp.torch;
+
 namespace HeadScope;
 
 /// <summary>
@@ -9,7 +11,7 @@ namespace HeadScope;
 /// <param name="FrequencyDivisors">
 /// What each of the Dimensions / 2 frequencies is divided by, for models whose context was stretched after training; null for 1.
 /// </param>
-public sealed record RotaryEmbedding(int Dimensions, double Base, IReadOnlyList<double>? FrequencyDivisors = null)
+public sealed record Rotary(int Dimensions, double Base, IReadOnlyList<double>? FrequencyDivisors = null)
 {
     /// <summary>The angle by which pair <paramref name="pair"/> turns from one position to the next, in radians.</summary>
     /// <param name="pair">The pair, 0 to Dimensions / 2 - 1.</param>
@@ -47,48 +49,44 @@ public sealed record RotaryEmbedding(int Dimensions, double Base, IReadOnlyList<
         return divisors;
     }
 
-    /// <summary>The cosines and sines of all pairs for neighbouring positions.</summary>
-    /// <param name="firstPosition">The first position.</param>
-    /// <param name="count">How many positions.</param>
-    /// <returns>For each position Dimensions / 2 cosines, then as many sines.</returns>
-    internal float[] Table(int firstPosition, int count)
+    /// <summary>The cosines and sines of the rotation at some positions.</summary>
+    /// <param name="positions">The positions, [batch × position].</param>
+    /// <param name="batch">The number of sequences that differ in their positions.</param>
+    /// <param name="device">The model's.</param>
+    /// <param name="dtype">The model's.</param>
+    internal Angles At(ReadOnlySpan<long> positions, int batch, Device device, ScalarType dtype)
     {
         var half = Dimensions / 2;
-        var table = new float[count * Dimensions];
+        var (cos, sin) = (new double[positions.Length * half], new double[positions.Length * half]);
         for (var pair = 0; pair < half; pair++)
         {
             // Angles in fp64: at position 100 000 the fp32 rounding of the angle alone would be 0.004 rad.
             var frequency = Frequency(pair);
-            for (var t = 0; t < count; t++)
+            for (var t = 0; t < positions.Length; t++)
             {
-                var (sin, cos) = Math.SinCos((firstPosition + t) * frequency);
-                table[(t * Dimensions) + pair] = (float)cos;
-                table[(t * Dimensions) + half + pair] = (float)sin;
+                (sin[(t * half) + pair], cos[(t * half) + pair]) = Math.SinCos(positions[t] * frequency);
             }
         }
 
-        return table;
+        long[] shape = [batch, positions.Length / batch, 1, half];
+        return new(tensor(cos, shape).to(dtype).to(device), tensor(sin, shape).to(dtype).to(device));
     }
+}
 
-    /// <summary>Rotates neighbouring heads of one token in place.</summary>
-    /// <param name="heads">The heads' channels, one head after the other.</param>
-    /// <param name="headWidth">The width of one head.</param>
-    /// <param name="angles">This position's part of <see cref="Table"/>.</param>
-    internal void Rotate(Span<float> heads, int headWidth, ReadOnlySpan<float> angles)
+/// <summary>A rotation of pairs of channels, for each position.</summary>
+/// <param name="Cos">[1 or batch, position, 1, Dimensions / 2].</param>
+/// <param name="Sin">As <paramref name="Cos"/>.</param>
+internal sealed record Angles(Tensor Cos, Tensor Sin)
+{
+    /// <summary>Turns the first channels of each head, [batch, position, head, d_head].</summary>
+    public Tensor Turn(Tensor x)
     {
-        var half = Dimensions / 2;
-        var cos = angles[..half];
-        var sin = angles.Slice(half, half);
-        for (var start = 0; start < heads.Length; start += headWidth)
-        {
-            var first = heads.Slice(start, half);
-            var second = heads.Slice(start + half, half);
-            for (var i = 0; i < half; i++)
-            {
-                var (a, b) = (first[i], second[i]);
-                first[i] = (a * cos[i]) - (b * sin[i]);
-                second[i] = (b * cos[i]) + (a * sin[i]);
-            }
-        }
+        using var scope = NewDisposeScope();
+        var half = Cos.shape[3];
+        var turned = x.clone().contiguous();
+        var (a, b) = (x.narrow(3, 0, half), x.narrow(3, half, half));
+        turned.narrow(3, 0, half).mul_(Cos).addcmul_(b, Sin, Scalars.Of(-1));
+        turned.narrow(3, half, half).mul_(Cos).addcmul_(a, Sin, Scalars.One);
+        return turned.MoveToOuterDisposeScope();
     }
 }

@@ -1,0 +1,133 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace HeadScope;
+
+/// <summary>
+/// One tensor of a model's parameters, read from its file when it is first used. Safe to use from several threads.
+/// </summary>
+/// <remarks>What its members return lives in the caller's dispose scope, or belongs to the parameter: callers have a scope and dispose
+/// nothing themselves.</remarks>
+internal sealed class Parameter
+{
+    /// <summary>Rows that are read at a time where a whole matrix may be too much.</summary>
+    private const long NumbersAtOnce = 1L << 24;
+
+    private readonly WeightMemory memory;
+    private readonly Func<Tensor> read;
+    private readonly Func<long, long, Tensor>? readRows;
+    private readonly Lock gate = new();
+    private Tensor? held;
+
+    /// <param name="memory">Where it lives.</param>
+    /// <param name="shape">Its shape.</param>
+    /// <param name="read">Reads it: on the CPU, as stored or in fp64.</param>
+    /// <param name="readRows">Reads some neighbouring rows of the first dimension; null where only the whole can be read.</param>
+    public Parameter(WeightMemory memory, long[] shape, Func<Tensor> read, Func<long, long, Tensor>? readRows = null)
+    {
+        this.memory = memory;
+        this.read = read;
+        this.readRows = readRows;
+        Shape = shape;
+        memory.Add(this);
+    }
+
+    public long[] Shape { get; }
+
+    public long Length => Shape.Aggregate(1L, (product, n) => product * n);
+
+    public bool IsHeld => held is not null;
+
+    /// <summary>The whole tensor on the model's device, in its dtype. Not to be disposed or changed.</summary>
+    public Tensor Value
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(memory.IsDisposed, typeof(Model));
+            if (!memory.Stays)
+            {
+                return Convert(read());
+            }
+
+            lock (gate)
+            {
+                if (held is null)
+                {
+                    using var scope = NewDisposeScope();
+                    held = Convert(read()).DetachFromDisposeScope();
+                }
+
+                return held;
+            }
+        }
+    }
+
+    /// <summary>The whole tensor for users: theirs to dispose, without effect on the model.</summary>
+    public Tensor Fresh()
+    {
+        using var scope = NewDisposeScope();
+        return Value.alias().MoveToOuterDisposeScope();
+    }
+
+    /// <summary>As stored, or in fp64, on the CPU; for processing without rounding twice.</summary>
+    public Tensor Stored() => read();
+
+    /// <summary>Some neighbouring rows, as <see cref="Stored"/>.</summary>
+    public Tensor StoredRows(long first, long count) => readRows is null ? read().narrow(0, first, count) : readRows(first, count);
+
+    /// <summary>Some neighbouring rows, on the model's device, in its dtype.</summary>
+    public Tensor Rows(long first, long count) =>
+        memory.Stays || readRows is null ? Value.narrow(0, first, count) : Convert(readRows(first, count));
+
+    /// <summary>Rows by their numbers, [rows.Length, …], on the model's device, in its dtype; a copy.</summary>
+    public Tensor Pick(long[] rows)
+    {
+        if (memory.Stays || readRows is null)
+        {
+            return Value.index_select(0, tensor(rows, device: memory.Device));
+        }
+
+        Tensor[] parts = [.. rows.Select(row => readRows(row, 1))];
+        return Convert(cat(parts));
+    }
+
+    /// <summary>The ranges of rows that together are the whole, each small enough to be held in fp64.</summary>
+    public IEnumerable<(long First, long Count)> Chunks()
+    {
+        var rows = Math.Max(1, NumbersAtOnce / Math.Max(1, Length / Math.Max(1, Shape[0])));
+        for (var first = 0L; first < Shape[0]; first += rows)
+        {
+            yield return (first, Math.Min(rows, Shape[0] - first));
+        }
+    }
+
+    /// <summary>A parameter computed from this one in fp64, row by row.</summary>
+    /// <param name="change">Gets some rows in fp64 and returns them changed.</param>
+    public Parameter MapRows(Func<Tensor, Tensor> change) => new(
+        memory, Shape, () => change(read().to(float64)), (first, count) => change(StoredRows(first, count).to(float64)));
+
+    /// <summary>A parameter computed from this one in fp64 as a whole.</summary>
+    /// <param name="change">Gets this one in fp64.</param>
+    public Parameter Map(Func<Tensor, Tensor> change) => new(memory, Shape, () => change(read().to(float64)));
+
+    /// <summary>A parameter beside this one, given as numbers.</summary>
+    public Parameter Beside(long[] shape, Func<double[]> numbers) => new(memory, shape, () => tensor(numbers(), shape));
+
+    /// <summary>Its numbers, row-major.</summary>
+    public double[] ToArray()
+    {
+        using var scope = NewDisposeScope();
+        return read().to(float64).contiguous().data<double>().ToArray();
+    }
+
+    public void Release()
+    {
+        lock (gate)
+        {
+            held?.Dispose();
+            held = null;
+        }
+    }
+
+    private Tensor Convert(Tensor stored) => stored.to(memory.Dtype).to(memory.Device).contiguous();
+}

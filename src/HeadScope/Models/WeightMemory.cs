@@ -1,0 +1,68 @@
+using System.Globalization;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace HeadScope;
+
+/// <summary>
+/// Where and as what a model's parameters live, and whether they stay there: on the CPU they stay while all of them take at most half of
+/// the memory that was free when the first one was used; else each is read anew when it is needed. Elsewhere they always stay.
+/// </summary>
+internal sealed class WeightMemory(Device device, ScalarType dtype) : IDisposable
+{
+    private readonly List<Parameter> parameters = [];
+    private bool? stays;
+
+    /// <summary>Free memory in bytes; replaced by tests.</summary>
+    internal static Func<long> Free { get; set; } = FreeMemory;
+
+    public Device Device { get; } = device;
+
+    public ScalarType Dtype { get; } = dtype;
+
+    /// <summary>Bytes of all parameters of the model.</summary>
+    public long Bytes { get; private set; }
+
+    public bool IsDisposed { get; private set; }
+
+    /// <summary>Whether parameters stay in memory once they are read.</summary>
+    public bool Stays => stays ??= Device.type != DeviceType.CPU || Bytes <= Free() / 2;
+
+    /// <summary>How many bytes of parameters are in memory now.</summary>
+    public long BytesHeld => parameters.Where(parameter => parameter.IsHeld).Sum(BytesOf);
+
+    /// <summary>Registers a parameter, to be released with the model.</summary>
+    public void Add(Parameter parameter)
+    {
+        lock (parameters)
+        {
+            parameters.Add(parameter);
+        }
+    }
+
+    /// <summary>Ends reading: what was added until now is the model; what is added later replaces parts of it.</summary>
+    public void Close() => Bytes = parameters.Sum(BytesOf);
+
+    public void Dispose()
+    {
+        IsDisposed = true;
+        parameters.ForEach(parameter => parameter.Release());
+    }
+
+    private long BytesOf(Parameter parameter) => parameter.Length * Dtype.ElementSize();
+
+    private static long FreeMemory()
+    {
+        // What Linux can give without swapping counts the cache of files, which the collector's figures do not.
+        const string file = "/proc/meminfo";
+        if (File.Exists(file)
+            && File.ReadLines(file).FirstOrDefault(line => line.StartsWith("MemAvailable:", StringComparison.Ordinal)) is { } line
+            && long.TryParse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture, out var kilobytes))
+        {
+            return Math.Min(kilobytes << 10, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
+        }
+
+        var memory = GC.GetGCMemoryInfo();
+        return memory.TotalAvailableMemoryBytes - memory.MemoryLoadBytes;
+    }
+}
