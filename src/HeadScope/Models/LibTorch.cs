@@ -15,14 +15,17 @@ namespace HeadScope;
 internal static partial class LibTorch
 {
     private static readonly Lazy<(nint Binding, string? Fault)> Native = new(LoadNative);
-    private static readonly Lazy<string?> Fault = new(Start);
+    private static readonly Lazy<string?> Started = new(Start);
     private static int? threads;
+
+    /// <summary>In one sentence what is missing and what brings it; null where tensors can be made.</summary>
+    public static string? Fault => Started.Value;
 
     /// <summary>Makes sure that tensors can be made. Costs nothing from the second call on.</summary>
     /// <exception cref="DllNotFoundException">They cannot; the message says in one sentence what is missing and what brings it.</exception>
     public static void Require()
     {
-        if (Fault.Value is { } fault)
+        if (Fault is { } fault)
         {
             throw new DllNotFoundException(fault);
         }
@@ -32,14 +35,14 @@ internal static partial class LibTorch
     /// Loads libtorch now, if it can be loaded: for a program whose user may touch tensors before anything of HeadScope. What is missing
     /// is said by <see cref="Require"/>.
     /// </summary>
-    public static void Prepare() => _ = Fault.Value;
+    public static void Prepare() => _ = Fault;
 
     /// <summary>The number of threads of a tensor operation, now or once libtorch is loaded.</summary>
     /// <param name="count">At least 1.</param>
     public static void SetThreads(int count)
     {
         threads = count;
-        if (Fault is { IsValueCreated: true, Value: null })
+        if (Started is { IsValueCreated: true, Value: null })
         {
             torch.set_num_threads(count);
         }

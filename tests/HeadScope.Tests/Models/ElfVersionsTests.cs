@@ -12,7 +12,7 @@ public sealed class ElfVersionsTests
     private const int Flags = 4;
 
     [Fact]
-    public void BothNeedsOfTorchSharpAreRelaxed()
+    public void Both_needs_of_TorchSharp_are_relaxed()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "The library is that of Linux.");
         var before = File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "libtorch", "libLibTorchSharp.so"));
@@ -24,7 +24,7 @@ public sealed class ElfVersionsTests
     }
 
     [Fact]
-    public void TheMarkersNeedBecomesWeak()
+    public void The_markers_need_becomes_weak()
     {
         var elf = Library([(Newest, 3)], [(Marker, 3), ("other", 0)], out var needs, out var numbers);
         var expected = elf.ToArray();
@@ -35,7 +35,7 @@ public sealed class ElfVersionsTests
     }
 
     [Fact]
-    public void TheWaitIsAskedForInItsOlderVersion()
+    public void The_wait_is_asked_for_in_its_older_version()
     {
         var elf = Library([(Old, 9), (Newer, 3), (Newest, 4)], [("other", 9), (Wait, 3), (Marker, 4)], out var needs, out var numbers);
         var expected = elf.ToArray();
@@ -47,7 +47,7 @@ public sealed class ElfVersionsTests
     }
 
     [Fact]
-    public void AVersionThatAnotherSymbolNeedsStays()
+    public void A_version_that_another_symbol_needs_stays()
     {
         Unchanged(Library([(Newest, 3)], [(Marker, 3), ("_ZSt4more", 3)], out _, out _));
         Unchanged(Library([(Newest, 3)], [("_ZSt4more", 3)], out _, out _));
@@ -56,7 +56,7 @@ public sealed class ElfVersionsTests
     }
 
     [Fact]
-    public void WhatIsNoSuchLibraryStays()
+    public void What_is_no_such_library_stays()
     {
         Unchanged([]);
         Unchanged(Encoding.ASCII.GetBytes(new string('x', 200)));

@@ -30,7 +30,7 @@ public sealed class LibTorchPlanTests
 
     [Theory]
     [MemberData(nameof(PlatformsWithout))]
-    public void APlatformWithoutAPackageIsNamed(string system, Architecture architecture, string? glibc, string expected)
+    public void A_platform_without_a_package_is_named(string system, Architecture architecture, string? glibc, string expected)
     {
         var platform = new TorchPlatform(system, architecture, glibc is null ? null : Version.Parse(glibc));
         Assert.StartsWith(expected, Plan(platform, null).Fault, StringComparison.Ordinal);
@@ -39,7 +39,7 @@ public sealed class LibTorchPlanTests
 
     [Theory]
     [MemberData(nameof(Failures))]
-    public void AFailureToLoadIsExplained(string system, Architecture architecture, string? glibc, string error, string expected)
+    public void A_failure_to_load_is_explained(string system, Architecture architecture, string? glibc, string error, string expected)
     {
         var platform = new TorchPlatform(system, architecture, glibc is null ? null : Version.Parse(glibc));
         var said = LibTorchPlan.Explain(platform, null, error);
@@ -48,7 +48,7 @@ public sealed class LibTorchPlanTests
     }
 
     [Fact]
-    public void LibrariesOnAPlatformWithoutAPackageAreTriedAllTheSame()
+    public void Libraries_on_a_platform_without_a_package_are_tried_all_the_same()
     {
         var arm = new TorchPlatform("linux", Architecture.Arm64, new Version(2, 36));
         Assert.Null(Plan(arm, "/own", "/own/libtorch_cpu.so", "/own/libLibTorchSharp.so").Fault);
@@ -56,7 +56,7 @@ public sealed class LibTorchPlanTests
     }
 
     [Fact]
-    public void WithoutAPackageTheErrorNamesIt()
+    public void Without_a_package_the_error_names_it()
     {
         Assert.StartsWith(
             "libtorch is missing: libtorch_cpu.so is not among the program's files; reference the package TorchSharp-cpu",
@@ -67,7 +67,7 @@ public sealed class LibTorchPlanTests
     }
 
     [Fact]
-    public void LibrariesAreLoadedInTheOrderOfTheirNeeds()
+    public void Libraries_are_loaded_in_the_order_of_their_needs()
     {
         var plan = Plan(Debian, null, [.. Files("/app/libtorch", "torch_cuda", "torch", "torch_cpu", "c10_cuda", "c10", "LibTorchSharp")]);
         Assert.Null(plan.Fault);
@@ -76,7 +76,7 @@ public sealed class LibTorchPlanTests
     }
 
     [Fact]
-    public void APackageFolderIsFoundFromTheAssembly()
+    public void A_package_folder_is_found_from_the_assembly()
     {
         string[] torch = [.. Files("/packages/libtorch-cpu-linux-x64/2.10.0/runtimes/linux-x64/native", "c10", "torch_cpu", "torch")];
         string[] files = [.. torch, "/packages/torchsharp/0.107.0/runtimes/linux-x64/native/libLibTorchSharp.so"];
@@ -92,7 +92,7 @@ public sealed class LibTorchPlanTests
     }
 
     [Fact]
-    public void ANamedFolderComesFirst()
+    public void A_named_folder_comes_first()
     {
         string[] own = [.. Files("/app/libtorch", "c10", "torch_cpu", "torch", "LibTorchSharp")];
         string[] other = [.. Files("/other", "c10", "torch_cpu", "torch")];
@@ -104,7 +104,7 @@ public sealed class LibTorchPlanTests
     }
 
     [Fact]
-    public void ANamedFolderIsRefusedWhereTheRuntimeWouldFindAnotherByName()
+    public void A_named_folder_is_refused_where_the_runtime_would_find_another_by_name()
     {
         string[] files = [.. Files(Program, "c10", "torch_cpu", "torch", "LibTorchSharp"), .. Files("/other", "c10", "torch_cpu", "torch")];
         Assert.Contains("this program has its own libtorch, /app/libtorch_cpu.so", Plan(Debian, "/other", files).Fault, StringComparison.Ordinal);

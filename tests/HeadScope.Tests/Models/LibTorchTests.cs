@@ -22,7 +22,7 @@ public sealed partial class LibTorchTests : IDisposable
     public void Dispose() => Directory.Delete(folder, recursive: true);
 
     [Fact]
-    public void TensorsAreMadeWithTheLibrariesOfOneFolder()
+    public void Tensors_are_made_with_the_libraries_of_one_folder()
     {
         LibTorch.Require();
         using var scope = torch.NewDisposeScope();
@@ -39,40 +39,40 @@ public sealed partial class LibTorchTests : IDisposable
     }
 
     [Fact]
-    public async Task AnotherLibtorchIsLoadedWhereOneIsNamed()
+    public async Task Another_libtorch_is_loaded_where_one_is_named()
     {
         Parent();
         Link(Path.Combine(AppContext.BaseDirectory, "libtorch"), folder);
         File.Delete(Path.Combine(folder, "libLibTorchSharp.so"));
-        var (exit, said) = await Child(nameof(TensorsAreMadeWithTheLibrariesOfOneFolder), ("HEADSCOPE_LIBTORCH", folder));
+        var (exit, said) = await Child(nameof(Tensors_are_made_with_the_libraries_of_one_folder), ("HEADSCOPE_LIBTORCH", folder));
         Assert.True(exit == 0, said);
     }
 
     [Fact]
-    public async Task AFolderWithoutLibtorchIsNamedInTheError()
+    public async Task A_folder_without_libtorch_is_named_in_the_error()
     {
         Parent();
-        var (exit, said) = await Child(nameof(TensorsAreMadeWithTheLibrariesOfOneFolder), ("HEADSCOPE_LIBTORCH", folder));
+        var (exit, said) = await Child(nameof(Tensors_are_made_with_the_libraries_of_one_folder), ("HEADSCOPE_LIBTORCH", folder));
         Assert.NotEqual(0, exit);
         Assert.Contains($"System.DllNotFoundException : HEADSCOPE_LIBTORCH={folder} holds no libtorch_cpu.so: expected", said, StringComparison.Ordinal);
     }
 
     [Fact]
-    public async Task ALibtorchThatDoesNotLoadIsNamedInTheError()
+    public async Task A_libtorch_that_does_not_load_is_named_in_the_error()
     {
         Parent();
         await File.WriteAllTextAsync(Path.Combine(folder, "libtorch_cpu.so"), "not a library", TestContext.Current.CancellationToken);
-        var (exit, said) = await Child(nameof(TensorsAreMadeWithTheLibrariesOfOneFolder), ("HEADSCOPE_LIBTORCH", folder));
+        var (exit, said) = await Child(nameof(Tensors_are_made_with_the_libraries_of_one_folder), ("HEADSCOPE_LIBTORCH", folder));
         Assert.NotEqual(0, exit);
         Assert.Contains($"The libtorch in HEADSCOPE_LIBTORCH={folder} does not load, or does not fit TorchSharp", said, StringComparison.Ordinal);
     }
 
     [Fact]
-    public async Task ProgramsThatStartTogetherShareOneCopy()
+    public async Task Programs_that_start_together_share_one_copy()
     {
         Parent();
         var started = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ =>
-            Child(nameof(TensorsAreMadeWithTheLibrariesOfOneFolder), ("XDG_CACHE_HOME", folder))));
+            Child(nameof(Tensors_are_made_with_the_libraries_of_one_folder), ("XDG_CACHE_HOME", folder))));
         Assert.All(started, child => Assert.True(child.Exit == 0, child.Said));
 
         // None where the library loads as it is.
@@ -80,19 +80,19 @@ public sealed partial class LibTorchTests : IDisposable
     }
 
     [Fact]
-    public async Task ACacheThatTakesNoFilesIsNoObstacle()
+    public async Task A_cache_that_takes_no_files_is_no_obstacle()
     {
         Parent();
         var file = Path.Combine(folder, "file");
         await File.WriteAllTextAsync(file, "", TestContext.Current.CancellationToken);
         var temporary = Directory.CreateDirectory(Path.Combine(folder, "temporary")).FullName;
-        var (exit, said) = await Child(nameof(TensorsAreMadeWithTheLibrariesOfOneFolder), ("XDG_CACHE_HOME", file), ("TMPDIR", temporary));
+        var (exit, said) = await Child(nameof(Tensors_are_made_with_the_libraries_of_one_folder), ("XDG_CACHE_HOME", file), ("TMPDIR", temporary));
         Assert.True(exit == 0, said);
         Assert.Empty(Directory.GetFileSystemEntries(temporary));
     }
 
     [Fact]
-    public async Task AnOlderCppRuntimeIsEnough()
+    public async Task An_older_cpp_runtime_is_enough()
     {
         Parent();
         LibTorch.Require();
@@ -109,28 +109,28 @@ public sealed partial class LibTorchTests : IDisposable
 
         await File.WriteAllBytesAsync(Path.Combine(folder, "libstdc++.so.6"), runtime, TestContext.Current.CancellationToken);
         var (exit, said) = await Child(
-            nameof(TensorsAreMadeWithTheLibrariesOfOneFolder), ("LD_LIBRARY_PATH", folder), ("LD_BIND_NOW", "1"), ("XDG_CACHE_HOME", folder));
+            nameof(Tensors_are_made_with_the_libraries_of_one_folder), ("LD_LIBRARY_PATH", folder), ("LD_BIND_NOW", "1"), ("XDG_CACHE_HOME", folder));
         Assert.True(exit == 0, said);
         Assert.Single(Directory.GetFiles(Path.Combine(folder, "headscope", "native"), "libLibTorchSharp.so", EveryFile));
     }
 
     [Fact]
-    public void ThreadsWaitWithoutSpinning()
+    public void Threads_wait_without_spinning()
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "Windows has no real environment apart from .NET's.");
         Assert.Equal(Environment.GetEnvironmentVariable("OMP_WAIT_POLICY") ?? "PASSIVE", Marshal.PtrToStringUTF8(GetEnvironment("OMP_WAIT_POLICY")));
     }
 
     [Fact]
-    public async Task AWaitPolicyOfTheUserStays()
+    public async Task A_wait_policy_of_the_user_stays()
     {
         Parent();
-        var (exit, said) = await Child(nameof(ThreadsWaitWithoutSpinning), ("OMP_WAIT_POLICY", "ACTIVE"));
+        var (exit, said) = await Child(nameof(Threads_wait_without_spinning), ("OMP_WAIT_POLICY", "ACTIVE"));
         Assert.True(exit == 0, said);
     }
 
     [Fact]
-    public void TheNumberOfThreadsIsThatOfHeadScope()
+    public void The_number_of_threads_is_that_of_HeadScope()
     {
         Assert.InRange(torch.get_num_threads(), 1, Math.Max(Environment.ProcessorCount, Parallelism.Threads));
         var before = Parallelism.Threads;
@@ -146,7 +146,7 @@ public sealed partial class LibTorchTests : IDisposable
     }
 
     [Fact]
-    public void ACopyIsKeptWholeAndRepaired()
+    public void A_copy_is_kept_whole_and_repaired()
     {
         byte[] content = [1, 2, 3];
         var path = LibTorch.WriteCopy(folder, "lib.so", content);
@@ -159,7 +159,7 @@ public sealed partial class LibTorchTests : IDisposable
     }
 
     [Fact]
-    public void AManyTimesWrittenCopyIsNeverSeenInParts()
+    public void A_many_times_written_copy_is_never_seen_in_parts()
     {
         var content = new byte[1 << 20];
         Array.Fill(content, (byte)7);
