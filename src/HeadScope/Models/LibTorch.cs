@@ -62,7 +62,16 @@ internal static partial class LibTorch
             _ = SetEnvironment("OMP_WAIT_POLICY", "PASSIVE", overwrite: 0); // .NET's own call leaves the real environment as it is
         }
 
-        // Raised only after the ordinary search has failed.
+        // TorchSharp is loaded when the first method that names it is about to run, and looks for libtorch when a tensor is about to be made.
+        AppDomain.CurrentDomain.AssemblyLoad += (_, loaded) =>
+        {
+            if (loaded.LoadedAssembly.GetName().Name == "TorchSharp")
+            {
+                _ = Native.Value;
+            }
+        };
+
+        // Raised only after the ordinary search has failed, as it does where the dynamic linker does not know libraries by their names.
         AssemblyLoadContext[] contexts = [AssemblyLoadContext.Default, AssemblyLoadContext.GetLoadContext(typeof(LibTorch).Assembly)!];
         foreach (var context in contexts.Distinct())
         {
@@ -76,6 +85,7 @@ internal static partial class LibTorch
 
     private static string? Start()
     {
+        _ = typeof(torch).Assembly; // loaded by now, or what loads libtorch would begin within itself
         if (Native.Value.Fault is { } fault)
         {
             return fault;
