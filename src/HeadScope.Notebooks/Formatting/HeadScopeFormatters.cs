@@ -30,6 +30,8 @@ public static class HeadScopeFormatters
             return;
         }
 
+        // A cell may make tensors before it uses anything of HeadScope.
+        LibTorch.Prepare();
         Shows<Figure>(figure => figure);
         Shows<HeadMap>(map => Figures.HeadMap(map));
         Shows<RelationScores>(Figures.RelationScores);

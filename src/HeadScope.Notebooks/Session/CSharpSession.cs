@@ -49,9 +49,13 @@ public sealed class CSharpSession : IDisposable
     }
 
     /// <summary>
-    /// Begins to ready the compiler on another thread, for a program that is about to make a session. Nothing has to wait for it.
+    /// Begins to ready the compiler and libtorch on other threads, for a program that is about to make a session. Nothing has to wait for it.
     /// </summary>
-    public static void Prepare() => CompilerStart.Begin();
+    public static void Prepare()
+    {
+        CompilerStart.Begin();
+        ThreadPool.UnsafeQueueUserWorkItem(_ => LibTorch.Prepare(), null);
+    }
 
     /// <summary>
     /// Compiles and runs something small, so that the first real cell finds the compiler ready. Takes about a second; cells that come

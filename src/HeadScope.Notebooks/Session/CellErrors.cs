@@ -47,6 +47,14 @@ internal static partial class CellErrors
         }
 
         var lines = new List<string>();
+        if (IsOfLibtorch(exception) && LibTorch.Fault is { } fault)
+        {
+            // TorchSharp itself says a page that ends with what it guesses.
+            lines.Add($"{Red}{Bold}{typeof(DllNotFoundException).FullName}{Plain}{Red}: {fault}{Plain}");
+            AddFrames(exception, sources, lines);
+            return new CellError(typeof(DllNotFoundException).FullName!, fault, lines);
+        }
+
         Describe(exception, sources, lines, "");
         return new CellError(exception.GetType().FullName!, exception.Message, lines);
     }
@@ -67,6 +75,9 @@ internal static partial class CellErrors
         const string Message = "The cell did not stop; it goes on in the background. Restart the kernel to end it.";
         return new CellError("Interrupted", Message, [$"{Red}{Bold}Interrupted{Plain}{Red}: {Message}{Plain}"]);
     }
+
+    private static bool IsOfLibtorch(Exception? exception) =>
+        exception is not null && (exception is TypeInitializationException { TypeName: "TorchSharp.torch" } || IsOfLibtorch(exception.InnerException));
 
     private static void Describe(Exception exception, CellSources sources, List<string> lines, string prefix)
     {

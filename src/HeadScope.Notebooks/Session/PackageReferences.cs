@@ -20,6 +20,7 @@ namespace HeadScope.Notebooks.Session;
 /// </summary>
 internal sealed partial class PackageReferences(InteractiveAssemblyLoader loader)
 {
+    private static readonly string[] RunningIds = ["HeadScope", "HeadScope.Notebooks", "HeadScope.Interactive", "TorchSharp", "TorchSharp-cpu"];
     private static readonly TimeSpan LongestRestore = TimeSpan.FromMinutes(10);
 
     private readonly Dictionary<string, string?> versions = new(StringComparer.OrdinalIgnoreCase);
@@ -92,7 +93,7 @@ internal sealed partial class PackageReferences(InteractiveAssemblyLoader loader
         var fresh = wanted.Where(w => !IsRunning(w.Id)).ToList();
         foreach (var (id, _) in wanted.Except(fresh))
         {
-            output.Write(OutputStream.Out, Running(id));
+            output.Write(OutputStream.Out, IsOfCuda(id) ? OtherLibtorch(id) : Running(id));
         }
 
         if (fresh.Count == 0)
@@ -125,8 +126,16 @@ internal sealed partial class PackageReferences(InteractiveAssemblyLoader loader
 
     private static string Running(string id) => $"{id}: the running version is used.\n";
 
+    private static string OtherLibtorch(string id) =>
+        $"{id}: a process holds only one libtorch, and the kernel has loaded its own; for a GPU start it with HEADSCOPE_LIBTORCH=FOLDER, the folder "
+        + "of a libtorch 2.10 for CUDA.\n";
+
+    // What the program itself runs on; a second libtorch would end the process.
     private static bool IsRunning(string id) =>
-        id.Equals("HeadScope", StringComparison.OrdinalIgnoreCase) || id.Equals("HeadScope.Notebooks", StringComparison.OrdinalIgnoreCase);
+        RunningIds.Contains(id, StringComparer.OrdinalIgnoreCase) || IsOfCuda(id) || id.StartsWith("libtorch-cpu", StringComparison.OrdinalIgnoreCase);
+
+    private static bool IsOfCuda(string id) =>
+        id.StartsWith("TorchSharp-cuda", StringComparison.OrdinalIgnoreCase) || id.StartsWith("libtorch-cuda", StringComparison.OrdinalIgnoreCase);
 
     private static string Restore(Dictionary<string, string?> packages, CancellationToken cancellationToken)
     {
@@ -260,16 +269,20 @@ internal sealed partial class PackageReferences(InteractiveAssemblyLoader loader
                 ? files.EnumerateObject().Select(f => Path.Combine(folder, f.Name)).Where(File.Exists)
                 : [];
 
-            foreach (var file in Files("native"))
+            var id = package.Name.Split('/')[0];
+            if (!IsRunning(id))
             {
-                native.TryAdd(Path.GetFileName(file), file);
+                foreach (var file in Files("native"))
+                {
+                    native.TryAdd(Path.GetFileName(file), file);
+                }
             }
 
             // What the program itself runs on cannot be there twice.
             var assemblies = Files("compile").Where(IsAssembly).ToList();
             if (assemblies.Exists(IsOfHost))
             {
-                running.Add(package.Name.Split('/')[0]);
+                running.Add(id);
             }
 
             references.AddRange(assemblies.Where(f => !IsOfHost(f) && loaded.Add(f)).Select(SessionDefaults.Reference));

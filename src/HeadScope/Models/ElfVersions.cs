@@ -4,28 +4,36 @@ using System.Text;
 namespace HeadScope;
 
 /// <summary>
-/// Lets TorchSharp's Linux library load where the C++ runtime is older than GCC 13's, as on Debian 12 and Ubuntu 22.04.
+/// Lets TorchSharp's Linux library load where the C++ runtime is older than the one it was built with: that of Debian 12 and Ubuntu 22.04
+/// (GCC 12), and of RHEL 9 (GCC 11).
 /// </summary>
 /// <remarks>
-/// Code built with GCC 13 asks for the version GLIBCXX_3.4.32 of the runtime only to refuse older ones: its single symbol there is a marker,
-/// which nothing calls. A need that is marked weak (VER_FLG_WEAK, one bit in .gnu.version_r) does not stop the dynamic linker.
+/// Two versions of the runtime are in the way, each for one symbol. A need that is marked weak (VER_FLG_WEAK, one bit in .gnu.version_r) does
+/// not stop the dynamic linker; a symbol is asked for in an older version by its number in .gnu.version.
 /// </remarks>
 internal static class ElfVersions
 {
-    private const string Version = "GLIBCXX_3.4.32";
-    private const string Marker = "_ZSt21ios_base_library_initv";
     private const uint Magic = 0x464C457F;
-    private const uint Symbols = 11, Needs = 0x6ffffffe, SymbolVersions = 0x6fffffff; // SHT_DYNSYM, SHT_GNU_verneed, SHT_GNU_versym
+    private const uint Symbols = 11, Needs = 0x6ffffffe, Numbers = 0x6fffffff; // SHT_DYNSYM, SHT_GNU_verneed, SHT_GNU_versym
     private const ushort Weak = 2;
 
-    /// <summary>Marks the need for the version as weak.</summary>
-    /// <param name="elf">A 64-bit little-endian shared library; changed in place, by one bit.</param>
-    /// <returns>False, and nothing is changed, when there is no such need, or when another symbol than the marker has it.</returns>
+    private static readonly (string Version, string Symbol, string? Older)[] Reliefs =
+    [
+        // A marker that code built with GCC 13 has only so that older runtimes are refused; nothing calls it.
+        ("GLIBCXX_3.4.32", "_ZSt21ios_base_library_initv", null),
+
+        // std::condition_variable::wait: newer and older are the same, but for a thread that is cancelled while it waits.
+        ("GLIBCXX_3.4.30", "_ZNSt18condition_variable4waitERSt11unique_lockISt5mutexE", "GLIBCXX_3.4.11"),
+    ];
+
+    /// <summary>Takes the needs for both versions out of the way.</summary>
+    /// <param name="elf">A 64-bit little-endian shared library; changed in place, by a bit for a version and a number for a symbol.</param>
+    /// <returns>False when nothing was changed: it has no such need, or other symbols have it too.</returns>
     public static bool Relax(Span<byte> elf)
     {
         try
         {
-            return elf.Length > 64 && U32(elf, 0) == Magic && elf[4] == 2 && elf[5] == 1 && RelaxNeed(elf);
+            return elf.Length > 64 && U32(elf, 0) == Magic && elf[4] == 2 && elf[5] == 1 && RelaxNeeds(elf);
         }
         catch (ArgumentException)
         {
@@ -33,39 +41,52 @@ internal static class ElfVersions
         }
     }
 
-    private static bool RelaxNeed(Span<byte> elf)
+    private static bool RelaxNeeds(Span<byte> elf)
     {
-        if (Section(elf, Needs) is not { } needs || Section(elf, Symbols) is not { } symbols || Section(elf, SymbolVersions) is not { } versions)
+        if (Section(elf, Needs) is not { } needs || Section(elf, Symbols) is not { } symbols || Section(elf, Numbers) is not { } numbers)
         {
             return false;
         }
 
+        var places = new Dictionary<string, long>(StringComparer.Ordinal);
         var libraries = U32(elf, needs.Header + 44); // sh_info
-        for (long library = needs.Offset; libraries > 0; libraries--, library += U32(elf, library + 12))
+        for (var library = needs.Offset; libraries > 0; libraries--, library += U32(elf, library + 12))
         {
             var count = U16(elf, library + 2);
             for (var need = library + U32(elf, library + 8); count > 0; count--, need += U32(elf, need + 12))
             {
-                if (Text(elf, needs.Strings + U32(elf, need + 8)) != Version)
-                {
-                    continue;
-                }
-
-                var index = U16(elf, need + 6);
-                for (long i = 0; i < symbols.Size / 24; i++)
-                {
-                    if ((U16(elf, versions.Offset + (2 * i)) & 0x7fff) == index && Text(elf, symbols.Strings + U32(elf, symbols.Offset + (24 * i))) != Marker)
-                    {
-                        return false;
-                    }
-                }
-
-                BinaryPrimitives.WriteUInt16LittleEndian(elf[(int)(need + 4)..], (ushort)(U16(elf, need + 4) | Weak));
-                return true;
+                places[Text(elf, needs.Strings + U32(elf, need + 8))] = need;
             }
         }
 
-        return false;
+        var changed = false;
+        foreach (var (version, symbol, older) in Reliefs)
+        {
+            var replacement = 0L;
+            if (!places.TryGetValue(version, out var need) || (older is not null && !places.TryGetValue(older, out replacement)))
+            {
+                continue;
+            }
+
+            var number = U16(elf, need + 6);
+            var users = new List<long>();
+            for (long i = 0; i < symbols.Size / 24; i++)
+            {
+                if ((U16(elf, numbers.Offset + (2 * i)) & 0x7fff) == number)
+                {
+                    users.Add(i);
+                }
+            }
+
+            if (users is [var user] && Text(elf, symbols.Strings + U32(elf, symbols.Offset + (24 * user))) == symbol)
+            {
+                Write(elf, need + 4, (ushort)(U16(elf, need + 4) | Weak));
+                Write(elf, numbers.Offset + (2 * user), older is null ? number : U16(elf, replacement + 6));
+                changed = true;
+            }
+        }
+
+        return changed;
     }
 
     /// <summary>The first section of a type: where its header and its content lie, how long it is, and where the strings that it names begin.</summary>
@@ -89,6 +110,8 @@ internal static class ElfVersions
     private static uint U32(ReadOnlySpan<byte> elf, long at) => BinaryPrimitives.ReadUInt32LittleEndian(From(elf, at));
 
     private static long I64(ReadOnlySpan<byte> elf, long at) => BinaryPrimitives.ReadInt64LittleEndian(From(elf, at));
+
+    private static void Write(Span<byte> elf, long at, ushort value) => BinaryPrimitives.WriteUInt16LittleEndian(elf[(int)at..], value);
 
     private static string Text(ReadOnlySpan<byte> elf, long at)
     {

@@ -15,14 +15,17 @@ namespace HeadScope;
 internal static partial class LibTorch
 {
     private static readonly Lazy<(nint Binding, string? Fault)> Native = new(LoadNative);
-    private static readonly Lazy<string?> Fault = new(Start);
+    private static readonly Lazy<string?> Started = new(Start);
     private static int? threads;
+
+    /// <summary>In one sentence what is missing and what brings it; null where tensors can be made.</summary>
+    public static string? Fault => Started.Value;
 
     /// <summary>Makes sure that tensors can be made. Costs nothing from the second call on.</summary>
     /// <exception cref="DllNotFoundException">They cannot; the message says in one sentence what is missing and what brings it.</exception>
     public static void Require()
     {
-        if (Fault.Value is { } fault)
+        if (Fault is { } fault)
         {
             throw new DllNotFoundException(fault);
         }
@@ -32,14 +35,14 @@ internal static partial class LibTorch
     /// Loads libtorch now, if it can be loaded: for a program whose user may touch tensors before anything of HeadScope. What is missing
     /// is said by <see cref="Require"/>.
     /// </summary>
-    public static void Prepare() => _ = Fault.Value;
+    public static void Prepare() => _ = Fault;
 
     /// <summary>The number of threads of a tensor operation, now or once libtorch is loaded.</summary>
     /// <param name="count">At least 1.</param>
     public static void SetThreads(int count)
     {
         threads = count;
-        if (Fault is { IsValueCreated: true, Value: null })
+        if (Started is { IsValueCreated: true, Value: null })
         {
             torch.set_num_threads(count);
         }
@@ -59,7 +62,16 @@ internal static partial class LibTorch
             _ = SetEnvironment("OMP_WAIT_POLICY", "PASSIVE", overwrite: 0); // .NET's own call leaves the real environment as it is
         }
 
-        // Raised only after the ordinary search has failed.
+        // TorchSharp is loaded when the first method that names it is about to run, and looks for libtorch when a tensor is about to be made.
+        AppDomain.CurrentDomain.AssemblyLoad += (_, loaded) =>
+        {
+            if (loaded.LoadedAssembly.GetName().Name == "TorchSharp")
+            {
+                _ = Native.Value;
+            }
+        };
+
+        // Raised only after the ordinary search has failed, as it does where the dynamic linker does not know libraries by their names.
         AssemblyLoadContext[] contexts = [AssemblyLoadContext.Default, AssemblyLoadContext.GetLoadContext(typeof(LibTorch).Assembly)!];
         foreach (var context in contexts.Distinct())
         {
@@ -73,6 +85,7 @@ internal static partial class LibTorch
 
     private static string? Start()
     {
+        _ = typeof(torch).Assembly; // loaded by now, or what loads libtorch would begin within itself
         if (Native.Value.Fault is { } fault)
         {
             return fault;

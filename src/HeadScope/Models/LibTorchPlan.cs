@@ -86,7 +86,7 @@ internal sealed record LibTorchPlan(IReadOnlyList<string> Libraries, string Bind
                 "TorchSharp 0.107.0 does not load on Windows (fault 1567 of its repository): run HeadScope in WSL 2, the Linux of Windows; "
                 + $"the system said: {said}",
             _ when error.Contains("GLIBCXX_", StringComparison.Ordinal) =>
-                $"libtorch needs the C++ runtime (libstdc++) of GCC 12 or later, and this system's is older: {said}",
+                $"libtorch needs the C++ runtime (libstdc++) of GCC 11 or later, and this system's is older: {said}",
             _ => $"libtorch does not load: {said}",
         });
     }

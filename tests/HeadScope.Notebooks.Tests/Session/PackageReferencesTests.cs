@@ -53,6 +53,32 @@ public sealed class PackageReferencesTests : IDisposable
         Assert.Equal(3, (await Run("Microsoft.Extensions.Options.Options.Create(\"abc\").Value.Length")).Value);
     }
 
+    [Theory]
+    [InlineData("HeadScope")]
+    [InlineData("HeadScope.Interactive, 1.0.0")]
+    [InlineData("TorchSharp")]
+    [InlineData("torchsharp-cpu")]
+    [InlineData("TorchSharp-cpu, 0.107.0")]
+    [InlineData("libtorch-cpu")]
+    [InlineData("libtorch-cpu-linux-x64, 2.10.0")]
+    public async Task What_the_program_runs_on_is_not_restored_again(string package)
+    {
+        Assert.Equal(3f, (await Run($"#r \"nuget: {package}\"\nusing TorchSharp;\ntorch.ones(3).sum().item<float>()")).Value);
+        Assert.Equal($"{package.Split(',')[0]}: the running version is used.\n", output.Text);
+        Assert.False(Directory.Exists(Path.Combine(folder, "cache")));
+    }
+
+    [Theory]
+    [InlineData("TorchSharp-cuda-linux")]
+    [InlineData("TorchSharp-cuda-windows, 0.107.0")]
+    [InlineData("libtorch-cuda-12.8-linux-x64")]
+    public async Task A_libtorch_for_a_gpu_is_named_at_the_start(string package)
+    {
+        Assert.Equal(3f, (await Run($"#r \"nuget: {package}\"\nTorchSharp.torch.ones(3).sum().item<float>()")).Value);
+        Assert.Contains("for a GPU start it with HEADSCOPE_LIBTORCH=FOLDER", output.Text, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(Path.Combine(folder, "cache")));
+    }
+
     [Fact]
     public async Task A_culture_that_a_package_asks_for_is_there()
     {
