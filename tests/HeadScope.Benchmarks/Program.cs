@@ -14,6 +14,7 @@ var benchmarks = new SortedDictionary<string, Action<string[]>>(StringComparer.O
     ["matmul"] = MatrixProductBenchmark.Run,
     ["salient"] = SalientBenchmark.Run,
     ["omega"] = OmegaBenchmark.Run,
+    ["start"] = StartBenchmark.Run,
     ["tokenize"] = TokenizeBenchmark.Run,
     ["trace"] = TraceBenchmark.Run,
 };
