@@ -42,9 +42,14 @@ public sealed class TokenizerFileTests : IDisposable
     [InlineData("\"a b\"", "7", "model.merges[0] should be an array")]
     [InlineData("\"ids\": [4]", "\"ids\": [9]", "token 9")]
     [InlineData("{\"id\": 4", "{\"id\": 2", "same token id 2")]
-    [InlineData("[{\"id\": 4", "[{\"id\": 5, \"content\": \"<s>\"}, {\"id\": 4", "'<s>' is among the added tokens twice")]
+    [InlineData("[{\"id\": 4", "[{\"id\": 5, \"content\": \"<s>\"}, {\"id\": 4", "'<s>' has two token ids, 5 and 4")]
     [InlineData("\"type\": \"BPE\"", "\"type\": \"BPE\", \"unk_token\": \"<unk>\"", "lacks byte 0 as well as the unknown token '<unk>'")]
-    [InlineData("\"content\": \"<s>\"", "\"content\": \"\\ud800\"", "lone surrogate")]
+    [InlineData("\"content\": \"<s>\"", "\"content\": \"\\ud800\"", "added_tokens[0].content holds a lone surrogate")]
+    [InlineData("\"special\": true", "\"\\ud800\": true", "added_tokens[0] holds a lone surrogate")]
+    [InlineData("\"b\": 1", "\"\\udc00\": 1", "model.vocab holds a lone surrogate")]
+    [InlineData("\"type\": \"BPE\"", "\"\\ud800\": \"BPE\"", "model holds a lone surrogate")]
+    [InlineData("{\"type\": \"ByteLevel\", \"add_prefix_space\": false}", "[]", "pre_tokenizer should be an object")]
+    [InlineData("[{\"type\": \"NFC\"}]", "3", "normalizer.normalizers should be an array")]
     [InlineData("\"special\": true", "\"special\": 1", "added_tokens[0].special should be true or false")]
     public void Damage_is_reported_with_file_and_key(string from, string to, string message)
     {
@@ -52,6 +57,30 @@ public sealed class TokenizerFileTests : IDisposable
         var error = Assert.Throws<InvalidDataException>(() => Tokenizer.FromFolder(folder));
         Assert.Contains(Path.Combine(folder, "tokenizer.json"), error.Message, StringComparison.Ordinal);
         Assert.Contains(message, error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_file_without_a_decoder_is_read_all_the_same()
+    {
+        var folder = Write("tokenizer.json", Good.Replace("\"decoder\": {\"type\": \"ByteLevel\"}", "\"decoder\": null", StringComparison.Ordinal));
+        var tokenizer = Tokenizer.FromFolder(folder);
+        Assert.Equal([4, 2, 3, 0], tokenizer.Encode("ab a"));
+        Assert.Equal("ab a", tokenizer.Decode([2, 3, 0]));
+    }
+
+    [Fact]
+    public void A_pattern_that_never_ends_is_reported_with_file_and_key()
+    {
+        var folder = Write("tokenizer.json", Good.Replace(
+            "{\"type\": \"ByteLevel\", \"add_prefix_space\": false}",
+            """
+            {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "(a|aa)+b|."}, "behavior": "Isolated"}, {"type": "ByteLevel"}]}
+            """,
+            StringComparison.Ordinal));
+        var tokenizer = Tokenizer.FromFolder(folder);
+        var error = Assert.Throws<InvalidDataException>(() => tokenizer.Encode(new string('a', 100) + " b"));
+        Assert.Contains(
+            "tokenizer.json: pre_tokenizer.pretokenizers[0].pattern.Regex: the pattern (?:a|aa)+b|. takes too long", error.Message, StringComparison.Ordinal);
     }
 
     [Theory]

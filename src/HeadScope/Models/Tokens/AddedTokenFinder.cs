@@ -4,19 +4,13 @@ using System.Text;
 namespace HeadScope;
 
 /// <summary>Finds added tokens in text: the leftmost first, of those that start there the longest.</summary>
-internal sealed class AddedTokenFinder
+/// <param name="tokens">The tokens, each with some content.</param>
+internal sealed class AddedTokenFinder(IReadOnlyCollection<AddedToken> tokens)
 {
-    private readonly SearchValues<string> _contents;
-    private readonly Dictionary<char, AddedToken[]> _longestFirst;
+    private readonly SearchValues<string> _contents =
+        SearchValues.Create([.. tokens.Select(token => token.Content)], StringComparison.Ordinal);
 
-    /// <summary>Looks for these tokens by <see cref="AddedToken.Content"/>.</summary>
-    public AddedTokenFinder(IReadOnlyCollection<AddedToken> tokens)
-    {
-        _contents = SearchValues.Create([.. tokens.Select(token => token.Content)], StringComparison.Ordinal);
-        _longestFirst = tokens
-            .GroupBy(token => token.Content[0])
-            .ToDictionary(group => group.Key, group => group.OrderByDescending(token => token.Content.Length).ToArray());
-    }
+    private readonly AddedToken[] _longestFirst = [.. tokens.OrderByDescending(token => token.Content.Length)];
 
     /// <summary>A stretch of text: an added token, or what lies between two of them.</summary>
     internal readonly record struct Part(int Start, int End, AddedToken? Token);
@@ -28,16 +22,16 @@ internal sealed class AddedTokenFinder
     {
         var parts = new List<Part>();
         var done = 0;
-        for (var position = 0; position < text.Length;)
+        for (var position = 0; text[position..].IndexOfAny(_contents) is >= 0 and var offset;)
         {
-            var offset = text[position..].IndexOfAny(_contents);
-            if (offset < 0)
+            var start = position + offset;
+            var index = 0;
+            while (!text[start..].StartsWith(_longestFirst[index].Content))
             {
-                break;
+                index++;
             }
 
-            var start = position + offset;
-            var token = LongestAt(text[start..], _longestFirst[text[start]]);
+            var token = _longestFirst[index];
             var end = start + token.Content.Length;
             position = end;
             if ((ignoreSpecial && token.Special)
@@ -46,16 +40,8 @@ internal sealed class AddedTokenFinder
                 continue;
             }
 
-            if (token.LeftStrip)
-            {
-                start = Math.Max(text[..start].TrimEnd().Length, done);
-            }
-
-            if (token.RightStrip)
-            {
-                end = text.Length - text[end..].TrimStart().Length;
-            }
-
+            start = token.LeftStrip ? Math.Max(text[..start].TrimEnd().Length, done) : start;
+            end = token.RightStrip ? text.Length - text[end..].TrimStart().Length : end;
             if (done < start)
             {
                 parts.Add(new(done, start, null));
@@ -71,17 +57,6 @@ internal sealed class AddedTokenFinder
         }
 
         return parts;
-    }
-
-    private static AddedToken LongestAt(ReadOnlySpan<char> text, AddedToken[] longestFirst)
-    {
-        var index = 0;
-        while (!text.StartsWith(longestFirst[index].Content))
-        {
-            index++;
-        }
-
-        return longestFirst[index];
     }
 
     private static bool EndsWithWord(ReadOnlySpan<char> text) =>

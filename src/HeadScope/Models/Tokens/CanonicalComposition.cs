@@ -9,15 +9,6 @@ namespace HeadScope;
 /// </summary>
 internal sealed class CanonicalComposition
 {
-    // Hangul syllables are composed by arithmetic (section 3.12).
-    private const int SyllableBase = 0xAC00;
-    private const int LeadBase = 0x1100;
-    private const int VowelBase = 0x1161;
-    private const int TrailBase = 0x11A7;
-    private const int LeadCount = 19;
-    private const int VowelCount = 21;
-    private const int TrailCount = 28;
-
     // Nothing up to here combines, and what decomposes composes back.
     private const char LastInertForSure = '\u02FF';
 
@@ -31,9 +22,8 @@ internal sealed class CanonicalComposition
     /// <summary>Reads canonical-composition.txt, whose head says what its lines mean.</summary>
     private CanonicalComposition()
     {
-        // Beside the vowels and trails of Hangul, all surrogates count as changing: the few that are not cost only time.
-        var changing = Enumerable.Range(VowelBase, VowelCount).Concat(Enumerable.Range(TrailBase + 1, TrailCount - 1))
-            .Concat(Enumerable.Range(0xD800, 0x800)).ToHashSet();
+        // All surrogates count as changing: the few that are not cost only time.
+        var changing = Enumerable.Range(0xD800, 0x800).ToHashSet();
         using var stream = typeof(CanonicalComposition).Assembly.GetManifestResourceStream("HeadScope.canonical-composition.txt")!;
         using var reader = new StreamReader(stream);
         while (reader.ReadLine() is { } line)
@@ -51,16 +41,26 @@ internal sealed class CanonicalComposition
                     _classes[point] = numbers[0];
                     changing.Add(point);
                 }
-
-                continue;
             }
-
-            _decompositions[numbers[0]] = numbers[1..];
-            changing.Add(line[0] == '!' ? numbers[0] : numbers[2]);
-            if (line[0] != '!')
+            else
             {
-                _compositions[(numbers[1], numbers[2])] = numbers[0];
+                _decompositions[numbers[0]] = numbers[1..];
+                changing.Add(line[0] == '!' ? numbers[0] : numbers[2]);
+                if (line[0] != '!')
+                {
+                    _compositions[(numbers[1], numbers[2])] = numbers[0];
+                }
             }
+        }
+
+        // Syllables of Hangul are a vowel on a lead or a trail on these (section 3.12). They stay whole: nothing that joins them needs their parts.
+        for (var syllable = 0; syllable < 19 * 21 * 28; syllable++)
+        {
+            var (first, second) = syllable % 28 == 0
+                ? (0x1100 + (syllable / 28 / 21), 0x1161 + (syllable / 28 % 21))
+                : (0xAC00 + (syllable / 28 * 28), 0x11A7 + (syllable % 28));
+            _compositions[(first, second)] = 0xAC00 + syllable;
+            changing.Add(second);
         }
 
         _changing = SearchValues.Create([.. changing.Where(point => point <= char.MaxValue).Select(point => (char)point)]);
@@ -83,95 +83,43 @@ internal sealed class CanonicalComposition
             var end = length < 0 ? text.Length : done + offset + length;
             result ??= new StringBuilder(text.Length);
             result.Append(text, done, start - done);
-            foreach (var point in Composed(text.AsSpan(start, end - start)))
-            {
-                result.Append(char.ConvertFromUtf32(point));
-            }
-
+            AppendComposed(text[start..end], result);
             done = end;
         }
 
         return result?.Append(text, done, text.Length - done).ToString() ?? text;
     }
 
-    private List<int> Composed(ReadOnlySpan<char> text)
+    private void AppendComposed(string text, StringBuilder destination)
     {
-        var points = new List<int>(text.Length);
-        foreach (var rune in text.EnumerateRunes())
-        {
-            Decompose(rune.Value, points);
-        }
-
-        Reorder(points);
+        // Behind each starter (class 0) its marks are sorted by class, those of one class staying in order.
+        var starters = 0;
+        var decomposed = text.EnumerateRunes().SelectMany(rune => Decompose(rune.Value))
+            .Select(point => (Point: point, Class: _classes.GetValueOrDefault(point)))
+            .Select(part => (part.Point, part.Class, Starter: part.Class == 0 ? ++starters : starters))
+            .ToArray().OrderBy(part => part.Starter).ThenBy(part => part.Class);
 
         // Each character joins the last starter before it unless something between blocks it.
-        var (count, starter, lastClass) = (0, -1, 0);
-        foreach (var point in points.ToArray())
+        var points = new List<int>();
+        var (starter, lastClass) = (-1, 0);
+        foreach (var (point, pointClass, _) in decomposed)
         {
-            var pointClass = _classes.GetValueOrDefault(point);
             if (starter >= 0
-                && (starter == count - 1 || (lastClass != 0 && lastClass < pointClass))
-                && Pair(points[starter], point) is { } composed)
+                && (starter == points.Count - 1 || (lastClass != 0 && lastClass < pointClass))
+                && _compositions.TryGetValue((points[starter], point), out var composed))
             {
                 points[starter] = composed;
                 continue;
             }
 
-            starter = pointClass == 0 ? count : starter;
+            starter = pointClass == 0 ? points.Count : starter;
             lastClass = pointClass;
-            points[count++] = point;
-        }
-
-        points.RemoveRange(count, points.Count - count);
-        return points;
-    }
-
-    // Syllables of Hangul stay whole: nothing that joins them needs their parts.
-    private void Decompose(int point, List<int> points)
-    {
-        if (!_decompositions.TryGetValue(point, out var parts))
-        {
             points.Add(point);
-            return;
         }
 
-        foreach (var part in parts)
-        {
-            Decompose(part, points);
-        }
+        points.ForEach(point => destination.Append(char.ConvertFromUtf32(point)));
     }
 
-    /// <summary>Sorts each run of combining marks by class, marks of one class staying in order.</summary>
-    private void Reorder(List<int> points)
-    {
-        for (var start = 0; start < points.Count; start++)
-        {
-            var end = points.FindIndex(start, point => !_classes.ContainsKey(point));
-            end = end < 0 ? points.Count : end;
-            if (end - start > 1)
-            {
-                var sorted = points.GetRange(start, end - start).OrderBy(point => _classes[point]).ToArray();
-                sorted.CopyTo(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(points)[start..end]);
-            }
-
-            start = end;
-        }
-    }
-
-    private int? Pair(int first, int second)
-    {
-        var (lead, vowel) = (first - LeadBase, second - VowelBase);
-        if (lead is >= 0 and < LeadCount && vowel is >= 0 and < VowelCount)
-        {
-            return SyllableBase + (((lead * VowelCount) + vowel) * TrailCount);
-        }
-
-        var (syllable, trail) = (first - SyllableBase, second - TrailBase);
-        if (syllable is >= 0 and < LeadCount * VowelCount * TrailCount && syllable % TrailCount == 0 && trail is > 0 and < TrailCount)
-        {
-            return first + trail;
-        }
-
-        return _compositions.TryGetValue((first, second), out var composed) ? composed : null;
-    }
+    private IEnumerable<int> Decompose(int point) =>
+        _decompositions.TryGetValue(point, out var parts) ? parts.SelectMany(Decompose) : [point];
 }

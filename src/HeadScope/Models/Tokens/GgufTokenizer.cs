@@ -31,8 +31,8 @@ internal static class GgufTokenizer
             }
         }
 
-        var types = Optional<int[]>("token_type") ?? [];
-        if (types.Length != 0 && types.Length != tokens.Length)
+        var types = Optional<int[]>("token_type") ?? new int[tokens.Length];
+        if (types.Length != tokens.Length)
         {
             throw new InvalidDataException(
                 $"{source}: tokenizer.ggml.token_type has {types.Length} values for {tokens.Length} tokens.");
@@ -49,7 +49,7 @@ internal static class GgufTokenizer
         var kind = KindOf(Optional<string>("pre") ?? "default", source);
         var beginning = TokenId("bos_token_id");
         var end = TokenId("eos_token_id");
-        var addBeginning = Flag("add_bos_token") ?? kind.AddsBeginning;
+        var addBeginning = Optional<bool?>("add_bos_token") ?? kind.AddsBeginning;
         return new()
         {
             Source = source,
@@ -58,51 +58,27 @@ internal static class GgufTokenizer
             AddedTokens = added,
             Compose = kind.Compose,
             Steps = [.. kind.Patterns.Select(pattern => new SplitStep(pattern))],
-            PrefixSpaceBefore = Flag("add_space_prefix") == true ? 0 : null,
+            PrefixSpaceBefore = Optional<bool?>("add_space_prefix") == true ? 0 : null,
             IgnoreMerges = kind.IgnoreMerges,
             Prefix = addBeginning && beginning is { } first ? [first] : [],
-            Suffix = Flag("add_eos_token") == true && end is { } last ? [last] : [],
+            Suffix = Optional<bool?>("add_eos_token") == true && end is { } last ? [last] : [],
             BeginningOfText = beginning,
             EndOfText = end,
         };
 
-        T? Optional<T>(string name)
-            where T : class =>
-            !metadata.TryGetValue("tokenizer.ggml." + name, out var value) ? null
-            : value as T ?? throw WrongType(name, value, typeof(T));
+        T? Optional<T>(string name) =>
+            !metadata.TryGetValue("tokenizer.ggml." + name, out var value) ? default : value is T typed ? typed : throw new InvalidDataException(
+                $"{source}: tokenizer.ggml.{name} should be {(Nullable.GetUnderlyingType(typeof(T)) ?? typeof(T)).Name}, but is {value.GetType().Name}.");
 
-        T Required<T>(string name)
-            where T : class =>
-            Optional<T>(name) ?? throw new InvalidDataException($"{source}: tokenizer.ggml.{name} is missing.");
+        T Required<T>(string name) => Optional<T>(name) ?? throw new InvalidDataException($"{source}: tokenizer.ggml.{name} is missing.");
 
-        bool? Flag(string name) =>
-            !metadata.TryGetValue("tokenizer.ggml." + name, out var value) ? null
-            : value as bool? ?? throw WrongType(name, value, typeof(bool));
-
-        int? TokenId(string name)
+        // Converters write 2^32 - 1 for "none".
+        int? TokenId(string name) => Optional<uint?>(name) switch
         {
-            if (!metadata.TryGetValue("tokenizer.ggml." + name, out var value))
-            {
-                return null;
-            }
-
-            var id = value switch
-            {
-                uint number => number,
-                int number => number,
-                ulong number => (long)Math.Min(number, long.MaxValue),
-                long number => number,
-                _ => throw WrongType(name, value, typeof(uint)),
-            };
-
-            // Converters write 2^32 - 1 for "none".
-            return id == uint.MaxValue || id == -1 ? null
-                : id >= 0 && id < tokens.Length ? (int)id
-                : throw new InvalidDataException($"{source}: tokenizer.ggml.{name} is {id}, but there are {tokens.Length} tokens.");
-        }
-
-        InvalidDataException WrongType(string name, object value, Type expected) =>
-            new($"{source}: tokenizer.ggml.{name} should be {expected.Name}, but is {value.GetType().Name}.");
+            null or uint.MaxValue => null,
+            { } id when id < tokens.Length => (int)id,
+            { } id => throw new InvalidDataException($"{source}: tokenizer.ggml.{name} is {id}, but there are {tokens.Length} tokens."),
+        };
     }
 
     /// <summary>

@@ -19,7 +19,7 @@ internal readonly record struct JsonField(string File, string Parent, string? Ke
         try
         {
             using var document = JsonDocument.Parse(System.IO.File.ReadAllBytes(path));
-            return new JsonField(path, string.Empty, string.Empty, 0, document.RootElement.Clone()).Expect(JsonValueKind.Object, "an object");
+            return new JsonField(path, "", "", 0, document.RootElement.Clone()).Expect(JsonValueKind.Object, "an object");
         }
         catch (JsonException error)
         {
@@ -49,14 +49,22 @@ internal readonly record struct JsonField(string File, string Parent, string? Ke
     public JsonField Required(string name) =>
         Optional(name) ?? throw new InvalidDataException($"{File}: '{new JsonField(File, Path, name, 0, default).Path}' is missing.");
 
+    /// <summary>The member of this name as true or false.</summary>
+    public bool Flag(string name, bool missing = false) => Optional(name) switch
+    {
+        null => missing,
+        { Value.ValueKind: JsonValueKind.True } => true,
+        { Value.ValueKind: JsonValueKind.False } => false,
+        { } other => throw other.Wrong("true or false"),
+    };
+
     /// <summary>The members of an object.</summary>
     public IEnumerable<(string Key, JsonField Field)> Members()
     {
-        Expect(JsonValueKind.Object, "an object");
-        var path = Path;
+        var path = Expect(JsonValueKind.Object, "an object").Path;
         foreach (var member in Value.EnumerateObject())
         {
-            var key = Sound(() => member.Name);
+            var key = Sound(member, member => member.Name);
             yield return (key, new JsonField(File, path, key, 0, member.Value));
         }
     }
@@ -64,42 +72,35 @@ internal readonly record struct JsonField(string File, string Parent, string? Ke
     /// <summary>The items of an array.</summary>
     public IEnumerable<JsonField> Items()
     {
-        Expect(JsonValueKind.Array, "an array");
-        var (file, path) = (File, Path);
+        var (file, path) = (File, Expect(JsonValueKind.Array, "an array").Path);
         return Value.EnumerateArray().Select((item, index) => new JsonField(file, path, null, index, item));
     }
 
     /// <summary>The value as text.</summary>
-    public string Text() => Sound(Expect(JsonValueKind.String, "text").Value.GetString)!;
+    public string Text() => Sound(Expect(JsonValueKind.String, "text").Value, value => value.GetString()!);
 
     /// <summary>The value as a token number.</summary>
-    public int TokenId() =>
-        Value.ValueKind == JsonValueKind.Number && Value.TryGetInt32(out var id) && id >= 0
-            ? id
-            : throw Wrong("a token number (a whole number, 0 or more)");
-
-    /// <summary>The value as true or false.</summary>
-    public bool Flag() => Value.ValueKind is JsonValueKind.True or JsonValueKind.False ? Value.GetBoolean() : throw Wrong("true or false");
+    public int TokenId() => Value.ValueKind == JsonValueKind.Number && Value.TryGetInt32(out var id) && id >= 0
+        ? id
+        : throw Wrong("a token number (a whole number, 0 or more)");
 
     /// <summary>The refusal of a value that means something this library does not do.</summary>
     public NotSupportedException Refuse(string supported) =>
         new($"{Name} is {Shown()}, which is not supported; supported: {supported}.");
 
-    private JsonElement Member(string name)
-    {
-        var value = Expect(JsonValueKind.Object, "an object").Value;
-        return Sound(() => value.TryGetProperty(name, out var member) ? member : default);
-    }
+    private JsonElement Member(string name) => Sound(
+        (Expect(JsonValueKind.Object, "an object").Value, name),
+        asked => asked.Value.TryGetProperty(asked.name, out var member) ? member : default);
 
     private JsonField Expect(JsonValueKind kind, string what) => Value.ValueKind == kind ? this : throw Wrong(what);
 
     private InvalidDataException Wrong(string expected) => new($"{Name} should be {expected}, but is {Shown()}.");
 
-    private T Sound<T>(Func<T> read)
+    private TResult Sound<T, TResult>(T value, Func<T, TResult> read)
     {
         try
         {
-            return read();
+            return read(value);
         }
         catch (InvalidOperationException error)
         {

@@ -11,10 +11,10 @@ namespace HeadScope;
 internal sealed class SplitPattern
 {
     /// <summary>How long one match may take, in milliseconds: published patterns need a thousandth of one.</summary>
-    public const int LongestMatch = 2000;
+    public const int LongestMatch = 1000;
 
     /// <summary>How long all matches of one text may take: published patterns need a hundredth of it.</summary>
-    public static long DeadlineFor(string text) => Environment.TickCount64 + 5000 + (text.Length / 100);
+    public static long DeadlineFor(string text) => Environment.TickCount64 + 3000 + (text.Length / 100);
 
     private readonly string _source;
     private readonly Regex _regex;
@@ -27,19 +27,22 @@ internal sealed class SplitPattern
     public SplitPattern(string pattern, string? source = null)
     {
         _source = source is null ? string.Empty : $"{source}: ";
+        if (KnownPatterns.Compiled(pattern) is { } compiled)
+        {
+            (_regex, _standIns) = (compiled, new());
+            return;
+        }
+
         try
         {
             (var translated, _standIns) = SplitPatternSyntax.Translate(pattern);
-            _regex = KnownPatterns.Compiled(translated) ?? new Regex(translated, RegexOptions.CultureInvariant, TimeSpan.FromMilliseconds(LongestMatch));
+            _regex = new(translated, RegexOptions.CultureInvariant, TimeSpan.FromMilliseconds(LongestMatch));
         }
         catch (Exception error) when (error is NotSupportedException or ArgumentException)
         {
             throw new NotSupportedException(_source + error.Message, error);
         }
     }
-
-    /// <summary>The expression in .NET's syntax.</summary>
-    public string Translated => _regex.ToString();
 
     /// <summary>The expression that matches a literal text.</summary>
     public static SplitPattern Literal(string text) =>
@@ -67,7 +70,7 @@ internal sealed class SplitPattern
         catch (RegexMatchTimeoutException error)
         {
             throw new InvalidDataException(
-                $"{_source}the pattern {SplitPatternSyntax.Shown(Translated)} takes too long on this text: it can match it in too many ways. "
+                $"{_source}the pattern {Shown} takes too long on this text: it can match it in too many ways. "
                 + "No published tokenizer does; take the model's own file.",
                 error);
         }
@@ -84,13 +87,16 @@ internal sealed class SplitPattern
         return matches;
     }
 
+    private string Shown => SplitPatternSyntax.Shown(_regex.ToString());
+
     private ReadOnlySpan<char> Shadow(ReadOnlySpan<char> text)
     {
         var shadow = new char[text.Length];
         var count = 0;
         foreach (var rune in text.EnumerateRunes())
         {
-            shadow[count++] = rune.IsBmp ? (char)rune.Value : _standIns.For(rune.Value);
+            shadow[count++] = rune.IsBmp ? (char)rune.Value : _standIns.For(rune.Value) is > '\0' and var standIn ? standIn
+                : throw new InvalidDataException($"{_source}the pattern {Shown} names too many characters to match U+{rune.Value:X} beside them.");
         }
 
         return shadow.AsSpan(0, count);

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using System.Text.RegularExpressions;
 
 namespace HeadScope;
 
@@ -8,15 +9,18 @@ namespace HeadScope;
 /// (greedy, lazy, possessive), <c>(?i:…)</c>, atomic groups and look-ahead. Anything else is refused, because an expression that is
 /// understood differently would cut the text differently without a word.
 /// </summary>
-internal sealed class SplitPatternSyntax
+internal sealed partial class SplitPatternSyntax
 {
     private const int LongestPattern = 20_000;
     private const int DeepestGroup = 32;
-    private const int MostCopies = 1000;
-    private const int MostRangesBeyond = 64;
+    private const int MostRangesBeyond = 20;
 
     // Stands for the first named range beyond U+FFFF until all names are known.
     private const char Placeholder = '\uE000';
+
+    private const string Named = @"\\[sSdDwW]|\\[pP]\{\^?(?:L[ultmo]?|M[nce]?|N[dlo]?|Z[slp]?|C[cfson]?|P[cdseifo]?|S[mcko]?)\}";
+    private const string Special =
+        @"\\(?:[rntfv]|x[0-9A-Fa-f]{2}|x\{[0-9A-Fa-f]{1,6}\}|u[0-9A-Fa-f]{4}|[^A-Za-z0-9\uD800-\uDFFF])|[\uD800-\uDBFF][\uDC00-\uDFFF]";
 
     private readonly string _pattern;
     private readonly StringBuilder _written = new();
@@ -27,7 +31,19 @@ internal sealed class SplitPatternSyntax
 
     private SplitPatternSyntax(string pattern) => _pattern = pattern;
 
-    private bool AtEnd => _position == _pattern.Length;
+    [GeneratedRegex(
+        @"\G(?:\(\?(?:[:=!>]|-?i:)|\((?!\?)|\[\^?|" + Named + "|" + Special + @"|[^\\()\[|^$*+?{\uD800-\uDFFF])",
+        RegexOptions.CultureInvariant, SplitPattern.LongestMatch)]
+    private static partial Regex Atoms { get; }
+
+    [GeneratedRegex(@"\G(?:[*+?][?+]?|\{\d{1,4}(?:\}|,\d{0,4}\}\??))", RegexOptions.CultureInvariant, SplitPattern.LongestMatch)]
+    private static partial Regex Quantifiers { get; }
+
+    [GeneratedRegex(
+        @"\G(?:\[(?![:^])|\]|" + Named + @"|(?!-\[|&&)(?<first>" + Special + @"|[^\\\[\]\uD800-\uDFFF])"
+        + @"(?:-(?<last>" + Special + @"|[^\\\[\]\uD800-\uDFFF]))?)",
+        RegexOptions.CultureInvariant, SplitPattern.LongestMatch)]
+    private static partial Regex ClassItems { get; }
 
     /// <summary>Translates an expression.</summary>
     /// <exception cref="NotSupportedException">The expression has a part that is not supported.</exception>
@@ -36,7 +52,7 @@ internal sealed class SplitPatternSyntax
         var syntax = new SplitPatternSyntax(pattern);
         if (pattern.Length > LongestPattern)
         {
-            throw syntax.Refuse($"{pattern.Length} characters (at most {LongestPattern} are read)");
+            throw syntax.Refuse($"more than {LongestPattern} characters");
         }
 
         if (syntax.Alternatives(ignoreCase: false))
@@ -44,14 +60,16 @@ internal sealed class SplitPatternSyntax
             throw syntax.Refuse("a way to match the empty text");
         }
 
-        if (!syntax.AtEnd)
+        if (syntax._position < pattern.Length)
         {
             throw syntax.Refuse("an unmatched ')'");
         }
 
         for (var range = 0; range < syntax._ranges; range++)
         {
-            syntax._written.Replace(((char)(Placeholder + range)).ToString(), syntax._standIns.Of(range));
+            var named = syntax._standIns.Of(range);
+            syntax._written.Replace(
+                ((char)(Placeholder + range)).ToString(), named.Contains('\0') ? throw syntax.Refuse("too many different characters") : named);
         }
 
         return (syntax._written.ToString(), syntax._standIns);
@@ -63,251 +81,150 @@ internal sealed class SplitPatternSyntax
     // Each of these writes what it reads, and says whether that can match the empty text.
     private bool Alternatives(bool ignoreCase)
     {
-        if (++_depth > DeepestGroup)
+        Enter();
+        var (anyEmpty, empty) = (false, true);
+        while (_position < _pattern.Length && _pattern[_position] != ')')
         {
-            throw Refuse($"more than {DeepestGroup} groups in each other");
-        }
+            if (_pattern[_position] == '|')
+            {
+                _position++;
+                _written.Append('|');
+                (anyEmpty, empty) = (anyEmpty || empty, true);
+                continue;
+            }
 
-        var mayBeEmpty = Sequence(ignoreCase);
-        while (Take("|"))
-        {
-            _written.Append('|');
-            mayBeEmpty |= Sequence(ignoreCase);
+            var start = _written.Length;
+            empty &= Quantified(start, Atom(Next(Atoms).Value, ignoreCase));
         }
 
         _depth--;
-        return mayBeEmpty;
+        return anyEmpty || empty;
     }
 
-    private bool Sequence(bool ignoreCase)
+    private bool Atom(string text, bool ignoreCase)
     {
-        var mayBeEmpty = true;
-        while (!AtEnd && _pattern[_position] is not ('|' or ')'))
+        switch (text[0])
         {
-            var start = _written.Length;
-            mayBeEmpty &= Quantified(start, Atom(ignoreCase));
+            case '(':
+                var kind = text == "(" ? "(?:" : text;
+                _written.Append(kind);
+                var empty = Alternatives(kind == "(?i:" || (ignoreCase && kind != "(?-i:"));
+                _position += _position < _pattern.Length ? 1 : throw Refuse("a group without ')'");
+                _written.Append(')');
+                return empty || kind is "(?=" or "(?!";
+            case '[':
+                _written.Append(text);
+                Class(ignoreCase);
+                _written.Append(']');
+                return false;
+            case '.':
+                _written.Append('.');
+                return false;
+            case '\\' when "sSdDwWpP".Contains(text[1]):
+                NamedClass(text, inClass: false, ignoreCase);
+                return false;
+            default:
+                Literal(CodePoint(text), ignoreCase);
+                return false;
         }
-
-        return mayBeEmpty;
     }
 
-    private bool Atom(bool ignoreCase)
+    private bool Quantified(int start, bool empty)
     {
-        if (Take("("))
+        var quantifier = Quantifiers.Match(_pattern, _position).Value;
+        if (quantifier.Length == 0)
         {
-            return Group(ignoreCase);
-        }
-
-        if (Take("["))
-        {
-            _written.Append(Take("^") ? "[^" : "[");
-            Class(ignoreCase);
-            _written.Append(']');
-        }
-        else if (Take("."))
-        {
-            _written.Append('.');
-        }
-        else if (Take("\\"))
-        {
-            if (!Named(inClass: false, ignoreCase))
-            {
-                Literal(EscapedCharacter(), ignoreCase);
-            }
-        }
-        else if (_pattern[_position] is '^' or '$' or '*' or '+' or '?' or '{')
-        {
-            throw Refuse($"'{_pattern[_position]}' here");
-        }
-        else
-        {
-            Literal(NextCharacter(), ignoreCase);
-        }
-
-        return false;
-    }
-
-    private bool Group(bool ignoreCase)
-    {
-        var kind = Array.Find(["?:", "?=", "?!", "?>", "?i:", "?-i:"], Take) ?? (Peek("?") ? throw Refuse("this kind of group") : "?:");
-        _written.Append('(').Append(kind);
-        var mayBeEmpty = Alternatives(kind == "?i:" || (ignoreCase && kind != "?-i:"));
-        _written.Append(')');
-        return Take(")") ? mayBeEmpty || kind is "?=" or "?!" : throw Refuse("a group without ')'");
-    }
-
-    private bool Quantified(int start, bool mayBeEmpty)
-    {
-        var begin = _position;
-        var (minimum, maximum) = Take("*") ? (0, int.MaxValue) : Take("+") ? (1, int.MaxValue) : Take("?") ? (0, 1) : Take("{") ? Counts() : (1, 1);
-        if (_position == begin)
-        {
-            return mayBeEmpty;
+            return empty;
         }
 
         // Repeating what can be empty costs time and memory without getting on in the text.
-        if (mayBeEmpty && maximum > 1)
+        if (empty && quantifier[0] != '?')
         {
             throw Refuse("a repetition of what can be empty");
         }
 
-        var counted = _pattern[begin] == '{';
-        _written.Append(_pattern, begin, _position - begin);
-        if (!(counted && minimum == maximum) && Take("?"))
-        {
-            _written.Append('?');
-        }
-        else if (!counted && Take("+"))
-        {
-            _written.Insert(start, "(?>").Append(')');
-        }
-
-        return !AtEnd && _pattern[_position] is '*' or '+' or '?' or '{'
-            ? throw Refuse("a quantifier after a quantifier")
-            : mayBeEmpty || minimum == 0;
-    }
-
-    private (int Minimum, int Maximum) Counts()
-    {
-        var close = _pattern.IndexOf('}', _position);
-        var parts = (close < 0 ? string.Empty : _pattern[_position..close]).Split(',');
-        var maximum = int.MaxValue;
-        if (parts.Length > 2
-            || !int.TryParse(parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out var minimum)
-            || (parts[^1].Length > 0 && !int.TryParse(parts[^1], NumberStyles.None, CultureInfo.InvariantCulture, out maximum))
-            || minimum > Math.Min(maximum, MostCopies)
-            || (maximum > MostCopies && maximum != int.MaxValue))
-        {
-            throw Refuse("these counts in braces");
-        }
-
-        _position = close + 1;
-        return (minimum, maximum);
+        _position += quantifier.Length;
+        var possessive = quantifier is "*+" or "++" or "?+";
+        _written.Insert(start, possessive ? "(?>" : "").Append(possessive ? quantifier[..1] + ")" : quantifier);
+        return empty || quantifier[0] is '*' or '?' || quantifier.StartsWith("{0", StringComparison.Ordinal);
     }
 
     /// <summary>The items of a class; those of a class inside it join them.</summary>
     private void Class(bool ignoreCase)
     {
-        if (++_depth > DeepestGroup || Peek("]"))
+        Enter();
+        if (_position < _pattern.Length && _pattern[_position] == ']')
         {
-            throw Refuse("an empty class, or one too deep");
+            throw Refuse("an empty class");
         }
 
-        while (!Take("]"))
+        while (Next(ClassItems) is { Value: not "]" and var text, Groups: var groups })
         {
-            if (AtEnd)
-            {
-                throw Refuse("a class without ']'");
-            }
-
-            if (Peek("&&") || Peek("[:") || Peek("[^"))
-            {
-                throw Refuse("this in a class");
-            }
-
-            if (Take("["))
+            if (text == "[")
             {
                 Class(ignoreCase);
-                continue;
             }
-
-            var escaped = Take("\\");
-            if (escaped && Named(inClass: true, ignoreCase))
+            else if (groups["first"] is { Success: true, Value: var from })
             {
-                continue;
+                Range(CodePoint(from), CodePoint(groups["last"] is { Success: true, Value: var to } ? to : from), ignoreCase);
             }
-
-            var first = escaped ? EscapedCharacter() : NextCharacter();
-            var last = first;
-            if (Peek("-") && !Peek("-]"))
+            else
             {
-                _position++;
-                last = Peek("[") ? throw Refuse("a range that ends with a class") : Take("\\") ? EscapedCharacter() : NextCharacter();
+                NamedClass(text, inClass: true, ignoreCase);
             }
-
-            Range(first, last >= first ? last : throw Refuse("a range whose end is before its start"), ignoreCase);
         }
 
         _depth--;
     }
 
-    /// <summary>The class that the letter after a backslash stands for; false (and nothing read) when it stands for none.</summary>
-    private bool Named(bool inClass, bool ignoreCase)
+    private void NamedClass(string text, bool inClass, bool ignoreCase)
     {
-        var letter = AtEnd ? throw Refuse("a backslash at the end") : _pattern[_position];
-        if (letter is 's' or 'S' or 'd' or 'D')
+        if ((text == @"\W" && inClass) || (ignoreCase && text.TrimEnd('}') is [.., 'L', 'u' or 'l' or 't']))
         {
-            _written.Append('\\').Append(letter);
-        }
-        else if (letter is 'p' or 'P')
-        {
-            Property(ignoreCase);
-        }
-        else if (letter == 'w' || (letter == 'W' && !inClass))
-        {
-            _written.Append(inClass ? string.Empty : letter == 'w' ? "[" : "[^").Append(@"\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}");
-            foreach (var (first, last) in WordCharacters.Symbols)
-            {
-                Range(first, last, ignoreCase: false);
-            }
-
-            _written.Append(inClass ? string.Empty : "]");
-        }
-        else
-        {
-            return false;
+            throw Refuse($"{text} in a class, or in (?i:…)");
         }
 
-        _position++;
-        return true;
-    }
-
-    private void Property(bool ignoreCase)
-    {
-        const string Categories = " L Lu Ll Lt Lm Lo M Mn Mc Me N Nd Nl No Z Zs Zl Zp C Cc Cf Cs Co Cn P Pc Pd Ps Pe Pi Pf Po S Sm Sc Sk So ";
-        var negated = _pattern[_position] == 'P';
-        var close = _pattern.IndexOf('}', _position);
-        if (close < 0 || _pattern[_position + 1] != '{')
+        if (text is not (@"\w" or @"\W"))
         {
-            throw Refuse("a property without braces");
+            _written.Append(text.Contains('^') ? $"\\{(text[1] == 'p' ? 'P' : 'p')}{{{text[4..]}" : text);
+            return;
         }
 
-        var name = _pattern[(_position + 2)..close];
-        if (name.StartsWith('^'))
+        _written.Append(inClass ? "" : text == @"\w" ? "[" : "[^").Append(@"\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}");
+        foreach (var (first, last) in WordCharacters.Symbols)
         {
-            (name, negated) = (name[1..], !negated);
+            Range(first, last, ignoreCase: false);
         }
 
-        if (name.Contains(' ') || !Categories.Contains($" {name} ", StringComparison.Ordinal) || (ignoreCase && name is "Lu" or "Ll" or "Lt"))
-        {
-            throw Refuse($"the property '{name}' (general categories such as L, Lu or N are known; those of case not in (?i:…))");
-        }
-
-        _written.Append(negated ? "\\P{" : "\\p{").Append(name).Append('}');
-        _position = close;
+        _written.Append(inClass ? "" : "]");
     }
 
     private void Literal(int character, bool ignoreCase)
     {
         // ß is "ss" to (?i:…), but one character here.
-        var pair = _position >= 2 ? _pattern[(_position - 2).._position].ToLowerInvariant() : string.Empty;
+        var pair = _position >= 2 ? _pattern[(_position - 2).._position].ToLowerInvariant() : "";
         if (ignoreCase && (character >= 128 || pair is "ss" or "st" or "ff" or "fi" or "fl"))
         {
-            throw Refuse("letters in (?i:…) that fold with several others before");
+            throw Refuse("letters in (?i:…) that fold with several others");
         }
 
         var asClass = character > char.MaxValue || (ignoreCase && character is 's' or 'S');
-        _written.Append(asClass ? "[" : string.Empty);
+        _written.Append(asClass ? "[" : "");
         Range(character, character, ignoreCase);
-        _written.Append(asClass ? "]" : string.Empty);
+        _written.Append(asClass ? "]" : "");
     }
 
     private void Range(int first, int last, bool ignoreCase)
     {
+        if (last < first)
+        {
+            throw Refuse("a range whose end is before its start");
+        }
+
         if (first <= char.MaxValue)
         {
             var end = Math.Min(last, char.MaxValue);
-            _standIns.Name(first, end);
+            _standIns.Take(first, end);
             Write((char)first);
             if (end > first)
             {
@@ -318,10 +235,8 @@ internal sealed class SplitPatternSyntax
 
         if (last > char.MaxValue)
         {
-            var range = _standIns.NameBeyond(Math.Max(first, char.MaxValue + 1), last);
-            _written.Append((char)(Placeholder + (range is < MostRangesBeyond and { } known ? known
-                : throw Refuse("too many ranges beyond U+FFFF, or some that overlap"))));
-            _ranges = Math.Max(_ranges, range.Value + 1);
+            _written.Append((char)(Placeholder + _standIns.Name(Math.Max(first, char.MaxValue + 1), last)));
+            _ranges += _ranges < MostRangesBeyond ? 1 : throw Refuse($"more than {MostRangesBeyond} ranges beyond U+FFFF");
         }
 
         // Unicode folds the long s to s; .NET leaves it alone.
@@ -341,67 +256,29 @@ internal sealed class SplitPatternSyntax
         _ => _written.Append(character),
     };
 
-    private int EscapedCharacter()
+    private int CodePoint(string text)
     {
-        var letter = NextCharacter();
-        switch (letter)
-        {
-            case 'n':
-                return '\n';
-            case 'r':
-                return '\r';
-            case 't':
-                return '\t';
-            case 'f':
-                return '\f';
-            case 'v':
-                return '\v';
-            case 'x' when Take("{"):
-                var close = _pattern.IndexOf('}', _position);
-                var value = Hexadecimal(close < 0 ? 0 : close - _position);
-                _position++;
-                return value;
-            case 'x':
-                return Hexadecimal(2);
-            case 'u':
-                return Hexadecimal(4);
-            default:
-                return letter < 128 && char.IsAsciiLetterOrDigit((char)letter) ? throw Refuse($"the escape '\\{(char)letter}'") : letter;
-        }
+        const string Letters = "rntfv";
+        var number = text is ['\\', 'x' or 'u', _, ..] ? int.Parse(text[2..].Trim('{', '}'), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture)
+            : text is ['\\', var letter] ? Letters.IndexOf(letter) is >= 0 and var index ? "\r\n\t\f\v"[index] : letter
+            : char.ConvertToUtf32(text, 0);
+        return Rune.IsValid(number) ? number : throw Refuse("this character number");
     }
 
-    private int Hexadecimal(int digits)
+    private Match Next(Regex expected)
     {
-        if (digits is < 1 or > 6
-            || _position + digits > _pattern.Length
-            || !int.TryParse(_pattern.AsSpan(_position, digits), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value)
-            || !Rune.IsValid(value))
-        {
-            throw Refuse("this character number");
-        }
-
-        _position += digits;
-        return value;
+        var match = expected.Match(_pattern, _position);
+        var rest = _pattern[_position..Math.Min(_position + 8, _pattern.Length)];
+        _position += match.Success ? match.Length : throw Refuse(rest.Length == 0 ? "an end" : $"'{rest}'");
+        return match;
     }
 
-    private int NextCharacter()
+    private void Enter()
     {
-        if (AtEnd || !Rune.TryGetRuneAt(_pattern, _position, out var rune))
+        if (++_depth > DeepestGroup)
         {
-            throw Refuse("an incomplete character");
+            throw Refuse($"more than {DeepestGroup} groups in each other");
         }
-
-        _position += rune.Utf16SequenceLength;
-        return rune.Value;
-    }
-
-    private bool Peek(string text) => string.CompareOrdinal(_pattern, _position, text, 0, text.Length) == 0;
-
-    private bool Take(string text)
-    {
-        var found = Peek(text);
-        _position += found ? text.Length : 0;
-        return found;
     }
 
     private NotSupportedException Refuse(string what) => new(string.Create(

@@ -1,21 +1,12 @@
 namespace HeadScope;
 
-/// <summary>What becomes of the matches of a pattern when text is cut at them.</summary>
+/// <summary>What becomes of the matches of a pattern when text is cut at them; in Contiguous, neighbouring matches are one piece.</summary>
 internal enum SplitBehavior
 {
-    /// <summary>Each match is a piece of its own.</summary>
     Isolated,
-
-    /// <summary>Matches are dropped.</summary>
     Removed,
-
-    /// <summary>A match belongs to the piece before it.</summary>
     MergedWithPrevious,
-
-    /// <summary>A match belongs to the piece after it.</summary>
     MergedWithNext,
-
-    /// <summary>Neighbouring matches are one piece.</summary>
     Contiguous,
 }
 

@@ -3,57 +3,55 @@ using System.Globalization;
 namespace HeadScope;
 
 /// <summary>
-/// For each character beyond U+FFFF one of the basic plane of the same general category that a pattern does not name, or, for those in a
-/// range that the pattern names, one that is named in its place.
+/// Characters of the basic plane that stand for those beyond it in a pattern and its text. One stand-in serves all characters that the
+/// pattern cannot tell apart: of one general category, in the same of the ranges that the pattern names.
 /// </summary>
 internal sealed class StandIns
 {
-    private readonly Dictionary<(int Range, UnicodeCategory Category), char> _chosen = [];
+    private readonly Dictionary<(int Ranges, UnicodeCategory Category), char> _chosen = [];
     private readonly List<(int First, int Last)> _ranges = [];
-    private readonly bool[] _taken = new bool[0x10000];
+    private readonly List<(int First, int Last)> _taken = [];
 
     /// <summary>Keeps characters of the basic plane that the pattern names from being chosen.</summary>
-    public void Name(int first, int last) => _taken.AsSpan(first..(last + 1)).Fill(true);
+    public void Take(int first, int last) => _taken.Add((first, last));
 
-    /// <summary>The number of a range beyond U+FFFF that the pattern names; null when it cuts another one.</summary>
-    public int? NameBeyond(int first, int last)
+    /// <summary>Adds a range beyond the basic plane that the pattern names, at most 31 in all, and gives its number.</summary>
+    public int Name(int first, int last)
     {
-        var index = _ranges.IndexOf((first, last));
-        if (index < 0 && !_ranges.Exists(range => range.First <= last && first <= range.Last))
-        {
-            index = _ranges.Count;
-            _ranges.Add((first, last));
-        }
-
-        return index < 0 ? null : index;
+        _ranges.Add((first, last));
+        return _ranges.Count - 1;
     }
 
-    /// <summary>What to write for a named range: a stand-in for each category that it has.</summary>
+    /// <summary>The stand-ins of all characters in a named range, once all names are known.</summary>
     public string Of(int range)
     {
         var (first, last) = _ranges[range];
-        return string.Concat(Enumerable.Range(first, last - first + 1)
-            .Select(CharUnicodeInfo.GetUnicodeCategory).Distinct().Select(category => Choose(range, category)));
+        return string.Concat(Enumerable.Range(first, last - first + 1).Select(For).Distinct());
     }
 
-    /// <summary>The stand-in of a character beyond U+FFFF.</summary>
-    public char For(int character) => Choose(
-        _ranges.FindIndex(range => range.First <= character && character <= range.Last), CharUnicodeInfo.GetUnicodeCategory(character));
-
-    private char Choose(int range, UnicodeCategory category)
+    /// <summary>The stand-in of a character; U+0000 where the pattern leaves none.</summary>
+    public char For(int character)
     {
+        var ranges = 0;
+        for (var i = 0; i < _ranges.Count; i++)
+        {
+            ranges |= character >= _ranges[i].First && character <= _ranges[i].Last ? 1 << i : 0;
+        }
+
+        var category = CharUnicodeInfo.GetUnicodeCategory(character);
         lock (_chosen)
         {
-            if (!_chosen.TryGetValue((range, category), out var standIn))
+            if (!_chosen.TryGetValue((ranges, category), out var standIn))
             {
                 standIn = (char)0xFFFF;
-                while (_taken[standIn] || char.GetUnicodeCategory(standIn) != category)
+                while (standIn > 0
+                    && (char.GetUnicodeCategory(standIn) != category || _taken.Exists(taken => taken.First <= standIn && standIn <= taken.Last)))
                 {
                     standIn--;
                 }
 
-                _taken[standIn] = true;
-                _chosen.Add((range, category), standIn);
+                _taken.Add((standIn, standIn));
+                _chosen.Add((ranges, category), standIn);
             }
 
             return standIn;

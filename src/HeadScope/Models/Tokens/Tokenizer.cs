@@ -17,27 +17,29 @@ public sealed class Tokenizer
     private readonly TokenizerDefinition _definition;
     private readonly BytePairEncoder _encoder;
     private readonly ConcurrentDictionary<string, int[]> _words = new(StringComparer.Ordinal);
-    private long _wordCount;
     private readonly AddedTokenFinder _addedAsWritten;
     private readonly AddedTokenFinder _addedNormalized;
-    private readonly Dictionary<string, int> _addedIds;
+    private readonly Dictionary<string, int> _addedIds = new(StringComparer.Ordinal);
     private readonly string?[] _entries;
+    private int _wordCount;
 
     internal Tokenizer(TokenizerDefinition definition)
     {
         _definition = definition;
         _encoder = new BytePairEncoder(definition);
         var added = definition.AddedTokens.Where(token => token.Content.Length > 0).ToArray();
-        _addedIds = new(added.Length, StringComparer.Ordinal);
         foreach (var token in added)
         {
-            if (!_addedIds.TryAdd(token.Content, token.Id))
+            var other = _addedIds.TryAdd(token.Content, token.Id)
+                ? definition.Vocabulary.GetValueOrDefault(token.Content, token.Id)
+                : _addedIds[token.Content];
+            if (other != token.Id)
             {
-                throw new InvalidDataException($"{definition.Source}: '{token.Content}' is among the added tokens twice.");
+                throw new InvalidDataException($"{definition.Source}: '{token.Content}' has two token ids, {other} and {token.Id}.");
             }
         }
 
-        _entries = Entries(definition, added);
+        _entries = Entries();
         SpecialTokens = added.Where(token => token.Special).Select(token => token.Id).ToFrozenSet();
         _addedAsWritten = new([.. added.Where(token => !token.Normalized)]);
         _addedNormalized = new([.. added.Where(token => token.Normalized).Select(token => token with { Content = Normalize(token.Content) })]);
@@ -92,7 +94,7 @@ public sealed class Tokenizer
     /// <exception cref="FileNotFoundException">The file is not there.</exception>
     /// <exception cref="InvalidDataException">The file is damaged: not JSON, a key missing, a merge of unknown entries.</exception>
     /// <exception cref="NotSupportedException">The file asks for something other than byte-level BPE, such as SentencePiece.</exception>
-    public static Tokenizer FromJson(string path) => new(TokenizerJson.Read(path, TokenizerSettings.None));
+    public static Tokenizer FromJson(string path) => new(TokenizerJson.Read(path, TokenizerSettings.Read(null)));
 
     /// <summary>Reads the older pair of files.</summary>
     /// <param name="vocabPath">vocab.json: entries and their ids.</param>
@@ -151,10 +153,8 @@ public sealed class Tokenizer
     /// <param name="addSpecialTokens">Whether to add what the tokenizer's template puts around a text (for Llama 3, its first token).</param>
     public int[] Encode(string text, bool addSpecialTokens = true)
     {
-        ArgumentNullException.ThrowIfNull(text);
-        var run = new Run(this, specialIsText: false);
-        run.Encode(text);
-        return addSpecialTokens ? [.. _definition.Prefix, .. run.Ids, .. _definition.Suffix] : [.. run.Ids];
+        var ids = new Run(this, specialIsText: false).Encode(text);
+        return addSpecialTokens ? [.. _definition.Prefix, .. ids, .. _definition.Suffix] : [.. ids];
     }
 
     /// <summary>
@@ -162,13 +162,7 @@ public sealed class Tokenizer
     /// letter like any other text. Nothing is added.
     /// </summary>
     /// <param name="text">Any text, for instance one that a stranger wrote.</param>
-    public int[] EncodeOrdinary(string text)
-    {
-        ArgumentNullException.ThrowIfNull(text);
-        var run = new Run(this, specialIsText: true);
-        run.Encode(text);
-        return [.. run.Ids];
-    }
+    public int[] EncodeOrdinary(string text) => [.. new Run(this, specialIsText: true).Encode(text)];
 
     /// <summary>
     /// The text of token ids. Bytes that are not whole characters become U+FFFD, one for each maximal subpart, as the WHATWG
@@ -217,49 +211,34 @@ public sealed class Tokenizer
     private string Normalize(string text) => _definition.Compose ? CanonicalComposition.Normalize(text) : text;
 
     /// <summary>The entry of each id; null where there is none.</summary>
-    private static string?[] Entries(TokenizerDefinition definition, IReadOnlyList<AddedToken> added)
+    private string?[] Entries()
     {
-        var all = definition.Vocabulary.Select(entry => (entry.Key, entry.Value)).Concat(added.Select(token => (Key: token.Content, Value: token.Id)));
-        var largest = all.Max(entry => entry.Value);
+        var (source, vocabulary) = (_definition.Source, _definition.Vocabulary);
+        var largest = Math.Max(vocabulary.Values.Max(), _addedIds.Values.DefaultIfEmpty().Max());
 
         // Vocabularies have few gaps, if any: a damaged number must not take all memory.
-        if (largest > (2 * definition.Vocabulary.Count) + added.Count + 100_000)
+        if (largest > (2 * vocabulary.Count) + 100_000)
         {
-            throw new InvalidDataException(
-                $"{definition.Source}: the token id {largest} is larger than any in a vocabulary of {definition.Vocabulary.Count} entries.");
+            throw new InvalidDataException($"{source}: the token id {largest} is larger than any in a vocabulary of {vocabulary.Count} entries.");
         }
 
         var entries = new string?[largest + 1];
-        foreach (var (entry, id) in all)
+        foreach (var (entry, id) in vocabulary.Concat(_addedIds))
         {
-            entries[id] = entries[id] is not { } other || other == entry ? entry
-                : throw new InvalidDataException($"{definition.Source}: '{other}' and '{entry}' have the same token id {id}.");
+            entries[id] = entries[id] is { } other && other != entry
+                ? throw new InvalidDataException($"{source}: '{other}' and '{entry}' have the same token id {id}.")
+                : entry;
         }
 
-        foreach (var id in definition.Prefix.Concat(definition.Suffix))
-        {
-            if (id > largest || entries[id] is null)
-            {
-                throw new InvalidDataException($"{definition.Source}: the template uses token {id}, which has no entry.");
-            }
-        }
-
-        foreach (var token in added)
-        {
-            if (definition.Vocabulary.TryGetValue(token.Content, out var id) && id != token.Id)
-            {
-                throw new InvalidDataException(
-                    $"{definition.Source}: '{token.Content}' is token {id} in the vocabulary and {token.Id} in the added tokens.");
-            }
-        }
-
-        return entries;
+        return _definition.Prefix.Concat(_definition.Suffix).FirstOrDefault(id => id > largest || entries[id] is null, -1) is >= 0 and var lacking
+            ? throw new InvalidDataException($"{source}: the template uses token {lacking}, which has no entry.")
+            : entries;
     }
 
     /// <summary>One encoding at work, and its output.</summary>
     private sealed class Run(Tokenizer tokenizer, bool specialIsText)
     {
-        // Beyond it words are forgotten: a cache must not grow with the text.
+        // Words beyond these are not kept: memory must not grow with the text.
         private const int MostWords = 1 << 16;
         private const int LongestWord = 64;
 
@@ -267,41 +246,36 @@ public sealed class Tokenizer
         private readonly ConcurrentDictionary<string, int[]>.AlternateLookup<ReadOnlySpan<char>> _known =
             tokenizer._words.GetAlternateLookup<ReadOnlySpan<char>>();
 
+        private readonly List<int> _ids = [];
         private long _deadline;
 
-        /// <summary>The ids so far.</summary>
-        public List<int> Ids { get; } = [];
-
-        public void Encode(string text)
+        public List<int> Encode(string text)
         {
+            ArgumentNullException.ThrowIfNull(text);
             _deadline = SplitPattern.DeadlineFor(text);
 
             // UTF-8 has no lone surrogates: on the way through it each becomes U+FFFD.
-            text = text.AsSpan().IndexOfAnyInRange('\uD800', '\uDFFF') < 0 ? text : Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text));
-            foreach (var part in tokenizer._addedAsWritten.Split(text, specialIsText))
-            {
-                if (part.Token is { } token)
-                {
-                    Ids.Add(token.Id);
-                }
-                else
-                {
-                    EncodeNormalized(tokenizer.Normalize(text[part.Start..part.End]));
-                }
-            }
+            EncodeParts(
+                text.AsSpan().IndexOfAnyInRange('\uD800', '\uDFFF') < 0 ? text : Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text)),
+                normalized: false);
+            return _ids;
         }
 
-        private void EncodeNormalized(string text)
+        private void EncodeParts(string text, bool normalized)
         {
-            foreach (var part in tokenizer._addedNormalized.Split(text, specialIsText))
+            foreach (var part in (normalized ? tokenizer._addedNormalized : tokenizer._addedAsWritten).Split(text, specialIsText))
             {
                 if (part.Token is { } token)
                 {
-                    Ids.Add(token.Id);
+                    _ids.Add(token.Id);
+                }
+                else if (normalized)
+                {
+                    Cut(text.AsSpan(part.Start, part.End - part.Start), 0);
                 }
                 else
                 {
-                    Cut(text.AsSpan(part.Start, part.End - part.Start), 0);
+                    EncodeParts(tokenizer.Normalize(text[part.Start..part.End]), normalized: true);
                 }
             }
         }
@@ -315,7 +289,7 @@ public sealed class Tokenizer
 
             if (step == _definition.Steps.Count)
             {
-                EncodeWord(text);
+                _ids.AddRange(_known.TryGetValue(text, out var tokens) ? tokens : TokensOf(text));
                 return;
             }
 
@@ -325,23 +299,20 @@ public sealed class Tokenizer
             }
         }
 
-        private void EncodeWord(ReadOnlySpan<char> word)
+        private int[] TokensOf(ReadOnlySpan<char> word)
         {
-            if (!_known.TryGetValue(word, out var tokens))
+            var tokens = tokenizer._encoder.Encode(word);
+            if (word.Length <= LongestWord)
             {
-                tokens = tokenizer._encoder.Encode(word);
-                if (word.Length <= LongestWord)
+                if (Interlocked.Increment(ref tokenizer._wordCount) % MostWords == 0)
                 {
-                    if (Interlocked.Increment(ref tokenizer._wordCount) % MostWords == 0)
-                    {
-                        tokenizer._words.Clear();
-                    }
-
-                    _known.TryAdd(word, tokens);
+                    tokenizer._words.Clear();
                 }
+
+                _known.TryAdd(word, tokens);
             }
 
-            Ids.AddRange(tokens);
+            return tokens;
         }
     }
 }

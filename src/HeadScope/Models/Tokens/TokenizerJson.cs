@@ -13,46 +13,35 @@ internal static class TokenizerJson
         var root = JsonField.Read(path);
         var model = root.Required("model");
         CheckModel(model);
-        var vocabulary = VocabularyFile.Entries(model.Required("vocab"));
         var added = (root.Optional("added_tokens")?.Items() ?? []).Select(token => AddedToken(token, token.Required("id").TokenId())).ToList();
         var known = added.Select(token => token.Content).ToHashSet(StringComparer.Ordinal);
-        added.AddRange(settings.AddedTokens.Where(token => known.Add(token.Content)));
-
-        var steps = new List<SplitStep>();
-        int? prefixSpaceBefore = null;
-        var byteLevel = root.Optional("pre_tokenizer") is { } preTokenizer && AddSteps(preTokenizer, steps, ref prefixSpaceBefore);
-        if (!byteLevel)
+        var compose = false;
+        foreach (var (type, normalizer) in Parts(root.Optional("normalizer"), "normalizers"))
         {
-            throw new NotSupportedException(
-                $"{path}: pre_tokenizer has no ByteLevel step; only byte-level BPE is supported, not SentencePiece or character BPE.");
+            compose = type == "NFC" ? true : throw normalizer.Required("type").Refuse("NFC, Sequence, null");
         }
 
         // Without a decoder the entries are written in byte symbols all the same.
-        if (root.Optional("decoder") is { } decoder)
+        foreach (var (type, decoder) in Parts(root.Optional("decoder"), "decoders"))
         {
-            CheckDecoder(decoder);
+            _ = type == "ByteLevel" ? type : throw decoder.Required("type").Refuse("ByteLevel, Sequence, null");
         }
 
-        List<int> prefix = [];
-        List<int> suffix = [];
-        if (root.Optional("post_processor") is { } postProcessor)
-        {
-            ReadTemplate(postProcessor, prefix, suffix);
-        }
-
+        var (steps, prefixSpaceBefore) = Steps(root);
+        var (prefix, suffix) = Template(root);
         return settings.AddEndsTo(new()
         {
             Source = path,
-            Vocabulary = vocabulary,
+            Vocabulary = VocabularyFile.Entries(model.Required("vocab")),
             Merges = [.. model.Required("merges").Items().Select(Merge)],
-            AddedTokens = added,
-            Compose = root.Optional("normalizer") is { } normalizer && ReadNormalizer(normalizer),
+            AddedTokens = [.. added, .. settings.AddedTokens.Where(token => known.Add(token.Content))],
+            Compose = compose,
             Steps = steps,
             PrefixSpaceBefore = prefixSpaceBefore,
-            IgnoreMerges = model.Optional("ignore_merges")?.Flag() ?? false,
-            ByteFallback = model.Optional("byte_fallback")?.Flag() ?? false,
+            IgnoreMerges = model.Flag("ignore_merges"),
+            ByteFallback = model.Flag("byte_fallback"),
             UnknownToken = model.Optional("unk_token")?.Text(),
-            FuseUnknown = model.Optional("fuse_unk")?.Flag() ?? false,
+            FuseUnknown = model.Flag("fuse_unk"),
             Prefix = prefix,
             Suffix = suffix,
         });
@@ -61,15 +50,15 @@ internal static class TokenizerJson
     /// <summary>Reads one added token.</summary>
     public static AddedToken AddedToken(JsonField token, int id)
     {
-        var special = token.Optional("special")?.Flag() ?? false;
+        var special = token.Flag("special");
         return new(
             id,
             token.Required("content").Text(),
             special,
-            Normalized: token.Optional("normalized")?.Flag() ?? !special,
-            LeftStrip: token.Optional("lstrip")?.Flag() ?? false,
-            RightStrip: token.Optional("rstrip")?.Flag() ?? false,
-            SingleWord: token.Optional("single_word")?.Flag() ?? false);
+            Normalized: token.Flag("normalized", missing: !special),
+            LeftStrip: token.Flag("lstrip"),
+            RightStrip: token.Flag("rstrip"),
+            SingleWord: token.Flag("single_word"));
     }
 
     private static void CheckModel(JsonField model)
@@ -98,54 +87,43 @@ internal static class TokenizerJson
         : merge.Items().ToArray() is [var left, var right] ? (left.Text(), right.Text())
         : throw new InvalidDataException($"{merge.Name} should have two parts, but has {merge.Items().Count()}.");
 
-    private static bool ReadNormalizer(JsonField normalizer)
-    {
-        var type = normalizer.Required("type");
-        return type.Text() switch
-        {
-            "NFC" => true,
-            "Sequence" => normalizer.Required("normalizers").Items().Select(ReadNormalizer).ToArray().Contains(true),
-            _ => throw type.Refuse("NFC, Sequence, null"),
-        };
-    }
+    /// <summary>A component, or those of a Sequence of them, with their types.</summary>
+    private static IEnumerable<(string Type, JsonField Field)> Parts(JsonField? component, string list) =>
+        component is not { } present ? []
+        : present.Required("type").Text() is not "Sequence" and var type ? [(type, present)]
+        : present.Required(list).Items().SelectMany(part => Parts(part, list));
 
-    /// <summary>Adds the steps of a pre-tokenizer; says whether the last is ByteLevel, which must come last.</summary>
-    private static bool AddSteps(JsonField preTokenizer, List<SplitStep> steps, ref int? prefixSpaceBefore)
+    private static (List<SplitStep> Steps, int? PrefixSpaceBefore) Steps(JsonField root)
     {
-        var type = preTokenizer.Required("type");
-        switch (type.Text())
+        var steps = new List<SplitStep>();
+        (bool Found, int? PrefixSpaceBefore) byteLevel = default;
+        foreach (var (type, step) in Parts(root.Optional("pre_tokenizer"), "pretokenizers"))
         {
-            case "Sequence":
-                var ended = false;
-                foreach (var part in preTokenizer.Required("pretokenizers").Items())
-                {
-                    if (ended)
+            switch (type)
+            {
+                case var _ when byteLevel.Found:
+                    throw step.Refuse("ByteLevel as the last step");
+                case "ByteLevel":
+                    byteLevel = (true, step.Flag("add_prefix_space", missing: true) ? steps.Count : null);
+                    if (step.Flag("use_regex", missing: true))
                     {
-                        throw part.Refuse("ByteLevel as the last step");
+                        steps.Add(new(KnownPatterns.Gpt2));
                     }
 
-                    ended = AddSteps(part, steps, ref prefixSpaceBefore);
-                }
-
-                return ended;
-            case "ByteLevel":
-                prefixSpaceBefore = (preTokenizer.Optional("add_prefix_space")?.Flag() ?? true) ? steps.Count : null;
-                if (preTokenizer.Optional("use_regex")?.Flag() ?? true)
-                {
-                    steps.Add(new(KnownPatterns.Gpt2));
-                }
-
-                return true;
-            case "Digits":
-                var single = preTokenizer.Optional("individual_digits")?.Flag() ?? false;
-                steps.Add(new(single ? KnownPatterns.Digit : KnownPatterns.Digits));
-                return false;
-            case "Split":
-                steps.Add(Split(preTokenizer));
-                return false;
-            default:
-                throw type.Refuse("ByteLevel, Digits, Split, Sequence");
+                    break;
+                case "Digits":
+                    steps.Add(new(step.Flag("individual_digits") ? KnownPatterns.Digit : KnownPatterns.Digits));
+                    break;
+                case "Split":
+                    steps.Add(Split(step));
+                    break;
+                default:
+                    throw step.Required("type").Refuse("ByteLevel, Digits, Split, Sequence");
+            }
         }
+
+        return byteLevel.Found ? (steps, byteLevel.PrefixSpaceBefore) : throw new NotSupportedException(
+            $"{root.File}: pre_tokenizer has no ByteLevel step; only byte-level BPE is supported, not SentencePiece or character BPE.");
     }
 
     private static SplitStep Split(JsonField split)
@@ -156,76 +134,48 @@ internal static class TokenizerJson
             throw behavior.Refuse(string.Join(", ", Enum.GetNames<SplitBehavior>()));
         }
 
-        var invert = split.Optional("invert")?.Flag() ?? false;
         var pattern = split.Required("pattern");
-        if (pattern.Optional("String") is { } literal)
-        {
-            return literal.Text().Length > 0
-                ? new(SplitPattern.Literal(literal.Text()), parsed, invert)
-                : throw literal.Refuse("a text that is not empty");
-        }
-
-        var regex = pattern.Required("Regex");
-        return new(new SplitPattern(regex.Text(), regex.Name), parsed, invert);
+        var literal = pattern.Optional("String");
+        var found = literal ?? pattern.Required("Regex");
+        return found.Text().Length == 0 ? throw found.Refuse("a text that is not empty")
+            : new(literal is null ? new(found.Text(), found.Name) : SplitPattern.Literal(found.Text()), parsed, split.Flag("invert"));
     }
 
-    private static void CheckDecoder(JsonField decoder)
+    private static (List<int> Prefix, List<int> Suffix) Template(JsonField root)
     {
-        var type = decoder.Required("type");
-        if (type.Text() == "Sequence")
+        List<int> prefix = [];
+        List<int> suffix = [];
+        foreach (var (type, processor) in Parts(root.Optional("post_processor"), "processors"))
         {
-            foreach (var part in decoder.Required("decoders").Items())
+            // ByteLevel concerns offsets only.
+            if (type == "ByteLevel")
             {
-                CheckDecoder(part);
+                continue;
             }
-        }
-        else if (type.Text() != "ByteLevel")
-        {
-            throw type.Refuse("ByteLevel");
-        }
-    }
 
-    private static void ReadTemplate(JsonField processor, List<int> prefix, List<int> suffix)
-    {
-        var type = processor.Required("type");
-        switch (type.Text())
-        {
-            case "ByteLevel":
-                // Concerns offsets only.
-                break;
-            case "Sequence":
-                foreach (var part in processor.Required("processors").Items())
+            if (type != "TemplateProcessing")
+            {
+                throw processor.Required("type").Refuse("TemplateProcessing, ByteLevel, Sequence, null");
+            }
+
+            List<int> before = [];
+            var texts = 0;
+            foreach (var piece in processor.Required("single").Items())
+            {
+                if (piece.Optional("SpecialToken") is { } special)
                 {
-                    ReadTemplate(part, prefix, suffix);
-                }
-
-                break;
-            case "TemplateProcessing":
-                List<int> before = [];
-                List<int> after = [];
-                var texts = 0;
-                foreach (var piece in processor.Required("single").Items())
-                {
-                    if (piece.Optional("SpecialToken") is not { } special)
-                    {
-                        texts += piece.Required("Sequence").Required("id").Text() == "A" ? 1 : throw piece.Refuse("the sequence A");
-                        continue;
-                    }
-
                     var ids = processor.Required("special_tokens").Required(special.Required("id").Text()).Required("ids");
-                    (texts == 0 ? before : after).AddRange(ids.Items().Select(id => id.TokenId()));
+                    (texts == 0 ? before : suffix).AddRange(ids.Items().Select(id => id.TokenId()));
                 }
-
-                if (texts != 1)
+                else
                 {
-                    throw processor.Required("single").Refuse("the text (sequence A) exactly once");
+                    texts += piece.Required("Sequence").Required("id").Text() == "A" ? 1 : throw piece.Refuse("the sequence A");
                 }
+            }
 
-                prefix.InsertRange(0, before);
-                suffix.AddRange(after);
-                break;
-            default:
-                throw type.Refuse("TemplateProcessing, ByteLevel, Sequence, null");
+            prefix.InsertRange(0, texts == 1 ? before : throw processor.Required("single").Refuse("the text (sequence A) exactly once"));
         }
+
+        return (prefix, suffix);
     }
 }

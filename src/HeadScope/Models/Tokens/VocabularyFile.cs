@@ -7,18 +7,18 @@ internal static class VocabularyFile
     public static TokenizerDefinition Read(string vocabularyPath, string mergesPath, TokenizerSettings settings)
     {
         var vocabulary = Entries(JsonField.Read(vocabularyPath));
-        var (pattern, compose) = settings.Text("tokenizer_class") switch
+        var (pattern, compose) = settings.File?.Optional("tokenizer_class")?.Text() switch
         {
             null or "GPT2Tokenizer" or "GPT2TokenizerFast" or "CodeGenTokenizer" or "CodeGenTokenizerFast" => (KnownPatterns.Gpt2, false),
             "GPTNeoXTokenizer" or "GPTNeoXTokenizerFast" => (KnownPatterns.Gpt2, true),
             "Qwen2Tokenizer" or "Qwen2TokenizerFast" => (KnownPatterns.Qwen2, true),
             var other => throw new NotSupportedException(
-                $"{settings.Source}: tokenizer_class is {other}, whose vocab.json and merges.txt are not supported "
+                $"{settings.File?.File}: tokenizer_class is {other}, whose vocab.json and merges.txt are not supported "
                 + "(GPT2Tokenizer, CodeGenTokenizer, GPTNeoXTokenizer and Qwen2Tokenizer are); use its tokenizer.json."),
         };
         var unknown = settings.Token("unk_token");
         var added = settings.AddedTokens.ToList();
-        string?[] names = settings.Source is null ? ["<|endoftext|>"] : [settings.Token("bos_token"), settings.Token("eos_token"), unknown];
+        string?[] names = settings.File is null ? ["<|endoftext|>"] : [settings.Token("bos_token"), settings.Token("eos_token"), unknown];
         foreach (var name in names.OfType<string>())
         {
             if (added.TrueForAll(token => token.Content != name) && vocabulary.TryGetValue(name, out var id))
