@@ -3,29 +3,32 @@ namespace HeadScope.Tests;
 /// <summary>Finds the reference data and the real models; tests that need them skip where they are absent.</summary>
 public static class TestData
 {
-    private static readonly string? Root = FindRoot();
-
     /// <summary>The repository's own folder.</summary>
     public static string Repository { get; } = FindRepository();
 
-    /// <summary>A file or folder below the reference data; skips the test when the data is absent.</summary>
+    /// <summary>A file or folder below the reference data; skips the test when the data is absent, and fails it when it is looked for in vain.</summary>
     public static string Shared(params string[] parts)
     {
+        var root = Find(Environment.GetEnvironmentVariable("HEADSCOPE_TEST_DATA"), Path.Combine(Repository, "..", "shared"));
         Assert.SkipWhen(
-            Root is null,
+            root is null,
             "The reference data is not here: set HEADSCOPE_TEST_DATA to its folder, or put it in ../shared next to the repository.");
-        return Path.Combine([Root!, .. parts]);
+        return Path.Combine([root!, .. parts]);
     }
 
-    private static string? FindRoot()
+    /// <summary>The folder of the reference data: the named one, or the usual one if it is there.</summary>
+    /// <exception cref="DirectoryNotFoundException">A folder is named and holds no reference data.</exception>
+    internal static string? Find(string? named, string usual)
     {
-        var folder = Environment.GetEnvironmentVariable("HEADSCOPE_TEST_DATA");
-        if (string.IsNullOrEmpty(folder))
+        if (string.IsNullOrEmpty(named))
         {
-            folder = Path.Combine(FindRepository(), "..", "shared");
+            return Directory.Exists(Path.Combine(usual, "reference")) ? Path.GetFullPath(usual) : null;
         }
 
-        return Directory.Exists(Path.Combine(folder, "reference")) ? Path.GetFullPath(folder) : null;
+        return Directory.Exists(Path.Combine(named, "reference"))
+            ? Path.GetFullPath(named)
+            : throw new DirectoryNotFoundException(
+                $"HEADSCOPE_TEST_DATA is '{named}', which holds no folder 'reference'. Name the folder of the reference data, or unset it to skip its tests.");
     }
 
     private static string FindRepository()
