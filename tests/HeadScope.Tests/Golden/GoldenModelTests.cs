@@ -79,6 +79,51 @@ public sealed class GoldenModelTests : IDisposable
         }
 
         AssertClose("logits", golden.Values("logits"), found["logits"].Values, 5e-5);
+        AssertClose("logits where nothing is kept", golden.Values("logits"), ModelUnderTest.Run(model, golden.Batch())["logits"].Values, 5e-5);
+
+        // Heads 0 and 1 read one W_V, heads 2 and 3 the other; stored as [out, in].
+        var stored = GoldenFile.Open(path, "model.safetensors").Numbers("model.layers.1.self_attn.v_proj.weight");
+        foreach (var head in (int[])[0, 1, 2, 3])
+        {
+            var value = ModelUnderTest.ValueWeight(model, new(1, head));
+            Assert.Equal([32, 8], value.Shape);
+            Assert.Equal(stored[((head / 2) * 8) + 3, 5], value[5, 3]);
+        }
+    }
+
+    [Fact]
+    public void A_GGUF_file_without_a_rotary_base_takes_10000()
+    {
+        var weights = Weights(Json(Qwen2), 1);
+        var gguf = new GgufBytes().Entry("general.architecture", 8, GgufBytes.Text("qwen2"))
+            .Entry("qwen2.attention.layer_norm_rms_epsilon", 6, BitConverter.GetBytes(1e-6f));
+        foreach (var (key, value) in new (string, uint)[]
+        {
+            ("block_count", 2), ("context_length", 32), ("embedding_length", 24), ("feed_forward_length", 40), ("attention.head_count", 4),
+            ("attention.head_count_kv", 2),
+        })
+        {
+            gguf.Entry($"qwen2.{key}", 4, BitConverter.GetBytes(value));
+        }
+
+        (string Hub, string Gguf)[] names =
+        [
+            ("model.embed_tokens", "token_embd"), ("model.norm", "output_norm"), ("model.layers", "blk"), ("input_layernorm", "attn_norm"),
+            ("post_attention_layernorm", "ffn_norm"), ("self_attn.o_proj", "attn_output"), ("self_attn.", "attn_"), ("mlp.", "ffn_"), ("_proj", ""),
+        ];
+        foreach (var (name, tensor) in weights)
+        {
+            gguf.Tensor(
+                names.Aggregate(name, (n, pair) => n.Replace(pair.Hub, pair.Gguf, StringComparison.Ordinal)), 0,
+                [.. tensor.Shape.Reverse().Select(length => (long)length)], [.. tensor.Values.SelectMany(BitConverter.GetBytes)]);
+        }
+
+        var path = Path.Combine(folder, "model.gguf");
+        File.WriteAllBytes(path, gguf.ToArray());
+        using var model = Model.Load(path);
+        int[] tokens = [3, 17, 0, 39, 17, 8];
+        float[] expected = [.. new PlainTransformer(Json(Qwen2), weights).Run(tokens)["logits"].Select(v => (float)v)];
+        AssertClose("logits", expected, ModelUnderTest.Run(model, [tokens])["logits"].Values, null);
     }
 
     [Theory]
