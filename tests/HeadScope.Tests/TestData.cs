@@ -16,6 +16,12 @@ public static class TestData
         return Path.Combine([root!, .. parts]);
     }
 
+    /// <summary>The same for lists of cases, which are made before any test runs: null when the data is absent.</summary>
+    public static string? SharedOrNull(params string[] parts) =>
+        Find(Environment.GetEnvironmentVariable("HEADSCOPE_TEST_DATA"), Path.Combine(Repository, "..", "shared")) is { } root
+            ? Path.Combine([root, .. parts])
+            : null;
+
     /// <summary>The folder of the reference data: the named one, or the usual one if it is there.</summary>
     /// <exception cref="DirectoryNotFoundException">A folder is named and holds no reference data.</exception>
     internal static string? Find(string? named, string usual)
