@@ -49,6 +49,16 @@ public class GgufModelTests
     [InlineData("llama.block_count", null, "no metadata key 'llama.block_count'")]
     [InlineData("llama.block_count", "2", "expected a number")]
     [InlineData("llama.block_count", 1.5, "expected a whole number")]
+    [InlineData("llama.block_count", int.MaxValue, "'llama.block_count' = 2147483647; expected at most 2")]
+    [InlineData("llama.block_count", 0, "expected a whole number from 1 on")]
+    [InlineData("llama.context_length", 0, "expected a whole number from 1 on")]
+    [InlineData("llama.embedding_length", 0, "expected a whole number from 1 on")]
+    [InlineData("llama.attention.head_count", 0, "expected a whole number from 1 on")]
+    [InlineData("llama.attention.head_count", 3, "expected a number that divides the width 32")]
+    [InlineData("llama.attention.head_count_kv", 3, "expected a number that divides the 4 query heads")]
+    [InlineData("llama.attention.key_length", 1_000_000_000, "'llama.attention.key_length' = 1000000000; expected a width")]
+    [InlineData("llama.attention.layer_norm_rms_epsilon", 0f, "expected a positive number")]
+    [InlineData("llama.rope.freq_base", float.NaN, "expected a positive number")]
     [InlineData("general.architecture", 3, "expected a text")]
     public void Malformed_metadata_is_named(string key, object? value, string message)
     {
