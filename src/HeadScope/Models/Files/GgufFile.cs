@@ -63,7 +63,12 @@ public sealed class GgufFile : TensorFile
 
     private void ReadHeader(RegularFile file)
     {
-        CheckStart(file);
+        if (file.ReadStart(4) is var start && !start.AsSpan().SequenceEqual("GGUF"u8))
+        {
+            throw new InvalidDataException(
+                $"'{Path}' is not a GGUF file: expected the bytes 'GGUF' at its start, found {Convert.ToHexString(start)}.");
+        }
+
         var reader = new GgufReader(file);
         reader.Read<uint>("the magic number");
         CheckVersion(reader.Read<uint>("the version"));
@@ -94,22 +99,6 @@ public sealed class GgufFile : TensorFile
         PlaceTensors(file, (reader.Position + alignment - 1) / alignment * alignment, entries);
     }
 
-    private static void CheckStart(RegularFile file)
-    {
-        var start = new byte[Math.Min(file.Length, 32)];
-        file.Read(0, start, "its start");
-        if (start.AsSpan().StartsWith("version https://git-lfs"u8))
-        {
-            throw new InvalidDataException($"'{file.Path}' is a Git LFS pointer, not the model it stands for; run 'git lfs pull' in its folder.");
-        }
-
-        if (!start.AsSpan().StartsWith("GGUF"u8))
-        {
-            throw new InvalidDataException(
-                $"'{file.Path}' is not a GGUF file: expected the bytes 'GGUF' at its start, found {Convert.ToHexString(start[..Math.Min(4, start.Length)])}.");
-        }
-    }
-
     private void CheckVersion(uint version)
     {
         if (version is 2 or 3)
@@ -137,15 +126,9 @@ public sealed class GgufFile : TensorFile
         }
 
         var shape = new long[dimensions];
-        Int128 length = 1; // a length of 0 counts as 1, so that it hides no absurd other one
         for (var i = (int)dimensions - 1; i >= 0; i--)
         {
             shape[i] = reader.Read<long>(where);
-            length *= Math.Max(1, shape[i]);
-            if (shape[i] < 0 || length > long.MaxValue)
-            {
-                throw new InvalidDataException($"{where}: its lengths are negative, or their product is beyond 64 bits. The file is damaged.");
-            }
         }
 
         var format = Format(reader.Read<uint>(where), where);
@@ -162,8 +145,7 @@ public sealed class GgufFile : TensorFile
             throw new InvalidDataException($"{where} begins at byte {offset} of the data; expected a multiple of {alignment}.");
         }
 
-        var bytes = shape.Contains(0) ? 0 : length / format.BlockLength * format.BlockSize;
-        return new Entry(new TensorInfo(name, new ReadOnlyCollection<long>(shape), format.Name), format, offset, offset + bytes);
+        return new Entry(new TensorInfo(name, new ReadOnlyCollection<long>(shape), format.Name), format, offset, offset + ByteCount(where, shape, format));
     }
 
     private static NumberFormat Format(uint number, string where)

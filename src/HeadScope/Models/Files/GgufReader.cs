@@ -74,36 +74,29 @@ internal sealed class GgufReader(RegularFile file)
         var type = Read<uint>(key);
         return type switch
         {
-            0 => ReadNumbers<byte>(key),
-            1 => ReadNumbers<sbyte>(key),
-            2 => ReadNumbers<ushort>(key),
-            3 => ReadNumbers<short>(key),
-            4 => ReadNumbers<uint>(key),
-            5 => ReadNumbers<int>(key),
-            6 => ReadNumbers<float>(key),
-            7 => ReadEach(key, sizeof(byte), () => ReadBoolean(key)),
-            8 => ReadEach(key, sizeof(ulong), () => ReadString(key)),
-            9 when depth < DeepestArray => ReadEach<object>(key, sizeof(uint) + sizeof(ulong), () => ReadArray(key, depth + 1)),
-            10 => ReadNumbers<ulong>(key),
-            11 => ReadNumbers<long>(key),
-            12 => ReadNumbers<double>(key),
+            0 => ReadEach(key, Read<byte>),
+            1 => ReadEach(key, Read<sbyte>),
+            2 => ReadEach(key, Read<ushort>),
+            3 => ReadEach(key, Read<short>),
+            4 => ReadEach(key, Read<uint>),
+            5 => ReadEach(key, Read<int>),
+            6 => ReadEach(key, Read<float>),
+            7 => ReadEach(key, ReadBoolean),
+            8 => ReadEach(key, ReadString, sizeof(ulong)),
+            9 when depth < DeepestArray => ReadEach<object>(key, inner => ReadArray(inner, depth + 1), sizeof(uint) + sizeof(ulong)),
+            10 => ReadEach(key, Read<ulong>),
+            11 => ReadEach(key, Read<long>),
+            12 => ReadEach(key, Read<double>),
             _ => throw Unknown(type, key),
         };
     }
 
-    private T[] ReadNumbers<T>(string key)
-        where T : unmanaged
+    private T[] ReadEach<T>(string key, Func<string, T> read, int smallest = 0)
     {
-        var size = Unsafe.SizeOf<T>();
-        return MemoryMarshal.Cast<byte, T>(Take(ReadCount(size, $"entries of {key}") * size, key)).ToArray();
-    }
-
-    private T[] ReadEach<T>(string key, int smallest, Func<T> read)
-    {
-        var values = new T[ReadCount(smallest, $"entries of {key}")];
+        var values = new T[ReadCount(smallest == 0 ? Unsafe.SizeOf<T>() : smallest, $"entries of {key}")];
         for (var i = 0; i < values.Length; i++)
         {
-            values[i] = read();
+            values[i] = read(key);
         }
 
         return values;

@@ -70,6 +70,17 @@ internal sealed class RegularFile : IDisposable
         }
     }
 
+    /// <summary>Reads the first bytes, up to <paramref name="count"/>.</summary>
+    /// <exception cref="InvalidDataException">They are those of a Git LFS pointer.</exception>
+    public byte[] ReadStart(int count)
+    {
+        var start = new byte[Math.Min(Length, 64)];
+        Read(0, start, "its start");
+        return start.AsSpan().StartsWith("version https://git-lfs"u8)
+            ? throw new InvalidDataException($"'{Path}' is a Git LFS pointer, not the weights it stands for; run 'git lfs pull' in its folder.")
+            : start[..Math.Min(count, start.Length)];
+    }
+
     /// <inheritdoc/>
     public void Dispose() => handle.Dispose();
 }

@@ -186,14 +186,7 @@ public sealed class SafetensorsFile : TensorFile
 
     private static byte[] ReadHeader(RegularFile file)
     {
-        var start = new byte[Math.Min(file.Length, 32)];
-        file.Read(0, start, "its start");
-        if (start.AsSpan().StartsWith("version https://git-lfs"u8))
-        {
-            throw new InvalidDataException(
-                $"'{file.Path}' is a Git LFS pointer, not the weights it stands for; run 'git lfs pull' in its folder.");
-        }
-
+        var start = file.ReadStart(8);
         var length = start.Length < 8
             ? throw new InvalidDataException(
                 $"'{file.Path}' has {file.Length} bytes; expected at least the 8 of a safetensors header's length. The file is cut.")
@@ -263,11 +256,11 @@ public sealed class SafetensorsFile : TensorFile
                 $"'{path}', tensor '{name}': expected data_offsets [begin, end] with begin ≤ end, found {offsets.GetRawText()}.");
         }
 
-        var bytes = ByteCount(lengths, format.BlockSize);
+        var bytes = ByteCount($"'{path}', tensor '{name}'", lengths, format);
         if (bytes != end - begin)
         {
             throw new InvalidDataException(
-                $"'{path}', tensor '{name}': shape {shape.GetRawText()} of {dataType} takes {(bytes < 0 ? "more than 2^63" : bytes)} bytes, "
+                $"'{path}', tensor '{name}': shape {shape.GetRawText()} of {dataType} takes {bytes} bytes, "
                 + $"but its data_offsets {offsets.GetRawText()} hold {end - begin}.");
         }
 
@@ -287,25 +280,6 @@ public sealed class SafetensorsFile : TensorFile
         }
 
         return numbers;
-    }
-
-    /// <summary>The bytes of a shape; -1 when they are beyond 64 bits, even where a length of 0 would hide it.</summary>
-    private static long ByteCount(long[] shape, int size)
-    {
-        var product = (long)size;
-        var empty = false;
-        foreach (var length in shape)
-        {
-            if (length > long.MaxValue / product)
-            {
-                return -1;
-            }
-
-            empty |= length == 0;
-            product *= Math.Max(1, length);
-        }
-
-        return empty ? 0 : product;
     }
 
     private static void CheckGaps(RegularFile file, long dataStart, List<Entry> entries)

@@ -112,6 +112,24 @@ public abstract class TensorFile : IDisposable
         return file;
     }
 
+    /// <summary>The bytes that a tensor takes.</summary>
+    /// <exception cref="InvalidDataException">They cannot be counted in 64 bits, also where a length of 0 would hide it.</exception>
+    private protected static long ByteCount(string where, long[] shape, NumberFormat format)
+    {
+        Int128 bytes = format.BlockSize;
+        foreach (var length in shape)
+        {
+            bytes *= Math.Max(1, length);
+            if (length < 0 || bytes > long.MaxValue)
+            {
+                throw new InvalidDataException(
+                    $"{where}: the lengths [{string.Join(", ", shape)}] are negative, or take more than 2^63 bytes. The file is damaged.");
+            }
+        }
+
+        return shape.Contains(0) ? 0 : (long)bytes / format.BlockLength;
+    }
+
     /// <summary>Makes the tensors of a file readable once they are known to lie in it, each in its own bytes.</summary>
     /// <param name="file">The file.</param>
     /// <param name="dataStart">Where its data begins; the entries count from there.</param>
