@@ -81,7 +81,7 @@ public sealed partial class LorsaModel
 
         double StoredNorm(string hook) =>
             tensors.TryGetValue($"dataset_average_activation_norm.{hook}", out var norm) && norm.NumberOfElements == 1
-                ? norm.to(torch.float64).item<double>() : double.NaN;
+                ? MemoryMarshal.Read<double>(norm.to(torch.float64).bytes) : double.NaN;
     }
 
     /// <summary>Writes the folder that <see cref="Load"/> and Language-Model-SAEs read: <c>config.json</c> and <c>sae_weights.safetensors</c>.</summary>

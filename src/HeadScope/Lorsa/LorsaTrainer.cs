@@ -116,7 +116,7 @@ public static class LorsaTrainer
         LorsaTrainingState state;
         if (options.Folder is { } found && File.Exists(Path.Combine(found, LorsaTrainingState.FileName)))
         {
-            state = LorsaTrainingState.Load(found, stepper, fingerprint);
+            state = LorsaTrainingState.Load(found, stepper, fingerprint, CurveBuilder.Length(config));
         }
         else
         {

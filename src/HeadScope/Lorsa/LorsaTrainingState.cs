@@ -66,7 +66,7 @@ internal sealed class LorsaTrainingState
     /// <summary>Reads a checkpoint into a stepper made for the same options.</summary>
     /// <exception cref="ArgumentException">It belongs to a training with other options.</exception>
     /// <exception cref="InvalidDataException">The file is damaged.</exception>
-    public static LorsaTrainingState Load(string folder, LorsaStepper stepper, SortedDictionary<string, string> options)
+    public static LorsaTrainingState Load(string folder, LorsaStepper stepper, SortedDictionary<string, string> options, int pending)
     {
         var path = Path.Combine(folder, FileName);
         using var scope = torch.NewDisposeScope();
@@ -95,16 +95,22 @@ internal sealed class LorsaTrainingState
         var position = new long[3];
         Fill("position", position);
         (stepper.Step, stepper.CountedTokens) = (position[0], position[1]);
-        var norms = Read<double[]>("norms");
+        var norms = Numbers("norms", 2);
         return new LorsaTrainingState
         {
             Options = options,
             InputNorm = norms[0],
             OutputNorm = norms[1],
             Sequences = position[2],
-            Curve = Read<List<LorsaTrainingPoint>>("curve"),
-            Pending = Read<double[]>("pending"),
+            Curve = Read<List<LorsaTrainingPoint>>("curve") is var curve && !curve.Contains(null!)
+                ? curve
+                : throw new InvalidDataException($"'{path}': the field 'curve' is damaged. It has a point without numbers."),
+            Pending = Numbers("pending", pending),
         };
+
+        double[] Numbers(string name, int count) => Read<double[]>(name) is var numbers && numbers.Length == count
+            ? numbers
+            : throw new InvalidDataException($"'{path}': the field '{name}' is damaged. Expected {count} numbers, found {numbers.Length}.");
 
         void Fill<T>(string name, T[] values)
             where T : unmanaged

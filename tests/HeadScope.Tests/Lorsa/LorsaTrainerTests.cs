@@ -1,3 +1,5 @@
+using TorchSharp;
+
 namespace HeadScope.Tests;
 
 public sealed class LorsaTrainerTests : IDisposable
@@ -82,6 +84,41 @@ public sealed class LorsaTrainerTests : IDisposable
         Train(Small with { Folder = folder });
         var error = Assert.Throws<ArgumentException>(() => Train(Small with { Folder = folder, LearningRate = 1e-3 }));
         Assert.Contains("LearningRate = 0.003, not 0.001", error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("norms", "[1]", "the field 'norms' is damaged. Expected 2 numbers, found 1")]
+    [InlineData("norms", "null", "it has no 'norms'")]
+    [InlineData("pending", "[0,1,2]", "the field 'pending' is damaged")]
+    [InlineData("curve", "[null]", "the field 'curve' is damaged")]
+    [InlineData("curve", "{", "the field 'curve' is damaged")]
+    [InlineData("optimizer.steps", "", "tensor 'optimizer.steps': expected")]
+    [InlineData("position", "", "tensor 'position': expected 3 numbers")]
+    [InlineData("W_Q", "", "tensor 'W_Q': expected")]
+    [InlineData("optimizer.m.W_Q", null, "no tensor 'optimizer.m.W_Q'")]
+    public void A_damaged_checkpoint_is_refused_by_file_and_field(string field, string? value, string said)
+    {
+        Train(Small with { Folder = folder });
+        var path = Path.Combine(folder, "training.safetensors");
+        using var scope = torch.NewDisposeScope();
+        var writer = new SafetensorsWriter();
+        using (var file = SafetensorsFile.Open(path))
+        {
+            foreach (var (key, text) in file.Metadata)
+            {
+                writer.Metadata[key] = key == field ? value! : text;
+            }
+
+            foreach (var name in file.Tensors.Keys.Where(name => name != field || value is not null))
+            {
+                writer.Add(name, name == field ? torch.ones(2) : file.Read(name));
+            }
+        }
+
+        writer.Save(path);
+        var error = Assert.Throws<InvalidDataException>(() => Train(Small with { Folder = folder }));
+        Assert.Contains(path, error.Message, StringComparison.Ordinal);
+        Assert.Contains(said, error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
