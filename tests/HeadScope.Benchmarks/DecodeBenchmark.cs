@@ -7,7 +7,7 @@ namespace HeadScope.Benchmarks;
 /// <summary>Reading weights, quantised ones decoded to fp32, from files in the system's cache against NumPy, which has the bytes in memory; both on one thread.</summary>
 internal static class DecodeBenchmark
 {
-    private const int Rows = 4096;
+    private const int Rows = 2048;
     private const int Columns = 2048;
 
     /// <summary>ggml's number, block length and block size of what is measured in a GGUF file; BF16 and F16 also stand for safetensors.</summary>

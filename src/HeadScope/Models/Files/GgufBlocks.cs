@@ -38,14 +38,18 @@ internal static class GgufBlocks
 
     private static NumberFormat Format<T>(string name, int length, int size)
         where T : IBlock =>
-        new(name, length, size, ScalarType.Float32, (source, bytes) =>
+        new(name, length, size, ScalarType.Float32, (source, bytes) => Decode<T>(source, MemoryMarshal.Cast<byte, float>(bytes), length, size));
+
+    // A model is decoded once, mostly before the runtime would find out that this is worth optimising.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Decode<T>(ReadOnlySpan<byte> source, Span<float> destination, int length, int size)
+        where T : IBlock
+    {
+        for (; !destination.IsEmpty; destination = destination[length..], source = source[size..])
         {
-            for (var destination = MemoryMarshal.Cast<byte, float>(bytes); !destination.IsEmpty; destination = destination[length..])
-            {
-                T.Decode(source[..size], destination[..length]);
-                source = source[size..];
-            }
-        });
+            T.Decode(source[..size], destination[..length]);
+        }
+    }
 
     private static float Scale(ReadOnlySpan<byte> block, int offset) => (float)BinaryPrimitives.ReadHalfLittleEndian(block[offset..]);
 

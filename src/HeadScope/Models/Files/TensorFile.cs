@@ -189,7 +189,7 @@ public abstract class TensorFile : IDisposable
         if (format.Type is not { } type)
         {
             throw new NotSupportedException(
-                $"'{file.Path}', {what} is stored as {format.Name}, which has no type in torch; what can be read is {NumberFormat.Names}.");
+                $"'{file.Path}', {what} is stored as {format.Name}, for which TorchSharp has no type; what can be read is {NumberFormat.Names}.");
         }
 
         using var scope = NewDisposeScope();
