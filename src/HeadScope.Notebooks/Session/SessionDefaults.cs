@@ -17,10 +17,11 @@ internal static class SessionDefaults
         "System.Globalization",
         "System.IO",
         "System.Linq",
-        "System.Numerics.Tensors",
         "System.Text",
         "System.Threading",
         "System.Threading.Tasks",
+        "TorchSharp",
+        "TorchSharp.torch",
         "Microsoft.DotNet.Interactive.Formatting",
     ];
 

@@ -28,6 +28,12 @@ internal sealed class Checkpoint
     /// <exception cref="InvalidDataException">A tensor is missing, too many, or of another shape than the configuration says.</exception>
     public static Transformer Read(TensorFile file, TransformerConfig config, CheckpointNames names, WeightMemory memory)
     {
+        if (config.LayerCount > file.Tensors.Count)
+        {
+            throw new InvalidDataException(
+                $"The configuration says {config.LayerCount} layers; '{file.Path}' has {file.Tensors.Count} tensors, fewer than one for each.");
+        }
+
         var checkpoint = new Checkpoint(file, config, names, memory);
         var embedding = checkpoint.Matrix($"{checkpoint.prefix}{names.TokenEmbedding}.weight", config.VocabularySize, config.ModelWidth);
         var positions = names.PositionEmbedding is null

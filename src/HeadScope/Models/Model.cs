@@ -209,6 +209,7 @@ public sealed class Model : IDisposable
     /// <param name="cancellationToken">Stops between layers.</param>
     /// <returns>The new tokens.</returns>
     /// <exception cref="ArgumentException">The prompt is empty, or prompt and new tokens are longer than the model's context.</exception>
+    /// <exception cref="InvalidDataException">The logits are no numbers.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public int[] Generate(int[] prompt, int newTokens, int? stopToken = null, CancellationToken cancellationToken = default)
     {
@@ -220,8 +221,14 @@ public sealed class Model : IDisposable
         while (generated.Count < newTokens && (stopToken is null || generated.Count == 0 || generated[^1] != stopToken))
         {
             using var scope = NewDisposeScope();
-            var pass = Run(next, logits: LogitsOf.LastPosition, cache: cache, cancellationToken: cancellationToken);
-            generated.Add((int)pass.Logits!.argmax().item<long>());
+            var logits = Run(next, logits: LogitsOf.LastPosition, cache: cache, cancellationToken: cancellationToken).Logits!;
+            var (largest, token) = logits.flatten().max(0);
+            if (float.IsNaN(largest.to(float32).item<float>()))
+            {
+                throw new InvalidDataException($"The logits of '{Name}' hold NaN, so a weight is NaN or infinite; '{file.Path}' is damaged.");
+            }
+
+            generated.Add((int)token.item<long>());
             next = [generated[^1]];
         }
 

@@ -74,36 +74,6 @@ public abstract class TensorFile : IDisposable
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>Numbers of a tensor from the given one on, as fp32, for what does not work on tensors yet.</summary>
-    internal void Read(string name, long start, Span<float> destination)
-    {
-        var info = Find(name);
-        if (start < 0 || start > info.Length - destination.Length)
-        {
-            throw new ArgumentOutOfRangeException(nameof(start), start, $"Tensor '{name}' has {info.Length} numbers.");
-        }
-
-        // Whole models are read this way row by row: without a tensor for each, as far as the usual types go.
-        var (file, format, offset) = places[name];
-        if (format.Type is ScalarType.Float32 && format.Decode is null)
-        {
-            file.Read(offset + (start * sizeof(float)), MemoryMarshal.AsBytes(destination), $"tensor '{name}'");
-            return;
-        }
-
-        if (format.Type is ScalarType.Float16)
-        {
-            using var halves = MemoryPool<Half>.Shared.Rent(destination.Length);
-            var numbers = halves.Memory.Span[..destination.Length];
-            file.Read(offset + (start * sizeof(short)), MemoryMarshal.AsBytes(numbers), $"tensor '{name}'");
-            System.Numerics.Tensors.TensorPrimitives.ConvertToSingle(numbers, destination);
-            return;
-        }
-
-        using var scope = NewDisposeScope();
-        MemoryMarshal.Cast<byte, float>(Read(info, start, destination.Length, [destination.Length]).to(ScalarType.Float32).bytes).CopyTo(destination);
-    }
-
     /// <summary>Opens a file that is closed with this one.</summary>
     private protected RegularFile OpenFile(string path)
     {
