@@ -69,7 +69,7 @@ internal static class AblateCommand
                 Seed = parsed.GetValue(seed),
                 MinimumPairs = File.Exists(named) ? 1 : new AblationOptions().MinimumPairs,
             };
-            using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
+            using var loaded = ModelOption.Load(parsed, parsed.GetValue(model)!, cancellation);
             var result = TerminalProgress.Show(progress => HeadAblation.Run(loaded, chosen, options, progress, cancellation));
             Print(result, parsed.InvocationConfiguration.Output);
             ResultFiles.Write(path, result.ToJson, result.ToCsv, parsed.InvocationConfiguration.Output, () => Figures.Ablation(result), cancellation);

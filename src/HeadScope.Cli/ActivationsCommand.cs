@@ -43,7 +43,7 @@ internal static class ActivationsCommand
         {
             string[] asked = [.. parsed.GetValue(names)!.SelectMany(n => n.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))];
             AtomicFile.RequireWritable(parsed.GetValue(path)!);
-            using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
+            using var loaded = ModelOption.Load(parsed, parsed.GetValue(model)!, cancellation);
             using var pass = loaded.Run(input.Tokens(parsed, loaded), new Hooks().Keep(asked), LogitsOf.None, cancellationToken: cancellation);
             SafetensorsWriter.Write(parsed.GetValue(path)!, pass.Activations);
         });

@@ -41,7 +41,7 @@ internal static class DescribeCommand
             var path = parsed.GetValue(output);
             FigureFile.Require(path, ".json");
             var options = new DescriberOptions { MinimumShare = parsed.GetValue(share), MinimumScore = parsed.GetValue(share) };
-            using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
+            using var loaded = ModelOption.Load(parsed, parsed.GetValue(model)!, cancellation);
             var operations = TerminalProgress.Show(
                 progress => SalientOperations.Of(loaded, chosen.Length == 0 ? null : chosen, progress: progress, cancellationToken: cancellation));
             var map = TerminalProgress.Show(

@@ -34,6 +34,8 @@ internal static class Headscope
         {
             Verbose,
             Threads,
+            ModelOption.Device,
+            ModelOption.Dtype,
             MapCommand.Create(),
             MergeCommand.Create(),
             SalientCommand.Create(),

@@ -33,7 +33,7 @@ internal static class LogitsCommand
         verb.Does((parsed, cancellation) =>
         {
             AtomicFile.RequireWritable(parsed.GetValue(path)!);
-            using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
+            using var loaded = ModelOption.Load(parsed, parsed.GetValue(model)!, cancellation);
             using var pass = loaded.Run(input.Tokens(parsed, loaded), cancellationToken: cancellation);
             var logits = pass.Logits!.squeeze(0);
             if (!logits.isfinite().all().item<bool>())

@@ -32,7 +32,7 @@ internal static class LorsaEvaluateCommand
         verb.Does((parsed, cancellation) =>
         {
             var writer = parsed.InvocationConfiguration.Output;
-            using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
+            using var loaded = ModelOption.Load(parsed, parsed.GetValue(model)!, cancellation);
             var lorsa = LorsaCommand.Load(parsed.GetValue(folder)!, parsed.GetValue(folded)).For(loaded);
             var source = new ModelActivationSource(
                 loaded, lorsa.Config.Layer, LorsaCorpus.FromFile(parsed.GetValue(corpus)!), lorsa.Config.ContextLength, parsed.GetValue(sequences),

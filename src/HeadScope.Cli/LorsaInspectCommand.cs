@@ -37,7 +37,7 @@ internal static class LorsaInspectCommand
         verb.Does((parsed, cancellation) =>
         {
             var writer = parsed.InvocationConfiguration.Output;
-            using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
+            using var loaded = ModelOption.Load(parsed, parsed.GetValue(model)!, cancellation);
             var lorsa = LorsaCommand.Load(parsed.GetValue(folder)!, parsed.GetValue(folded)).For(loaded);
             var found = parsed.GetValue(kind) is { } wanted ? lorsa.FindHeads(wanted, parsed.GetValue(top), cancellationToken: cancellation) : [];
             var scores = found.ToDictionary(f => f.Head, f => f.Score);

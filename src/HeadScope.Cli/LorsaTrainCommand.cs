@@ -57,7 +57,7 @@ internal static class LorsaTrainCommand
         {
             var writer = parsed.InvocationConfiguration.Output;
             var folder = parsed.GetValue(output)!;
-            using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
+            using var loaded = ModelOption.Load(parsed, parsed.GetValue(model)!, cancellation);
             var options = new LorsaTrainingOptions
             {
                 Heads = parsed.GetValue(heads),

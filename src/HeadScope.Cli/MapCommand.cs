@@ -81,7 +81,7 @@ internal static class MapCommand
                 throw new UsageException("--dynamic needs all heads and the first MLP: leave out --shard and --no-first-mlp.");
             }
 
-            using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
+            using var loaded = ModelOption.Load(parsed, parsed.GetValue(model)!, cancellation);
             if (parsed.GetValue(dynamic))
             {
                 var measured = TerminalProgress.Show(progress => DynamicMap.Score(

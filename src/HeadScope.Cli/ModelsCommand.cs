@@ -79,7 +79,7 @@ internal static class ModelsCommand
         verb.Add(model);
         verb.Does((parsed, cancellation) =>
         {
-            using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
+            using var loaded = ModelOption.Load(parsed, parsed.GetValue(model)!, cancellation);
             var output = parsed.InvocationConfiguration.Output;
             var facts = ModelFacts.Of(loaded);
             var width = facts.Max(fact => fact.Name.Length);

@@ -48,7 +48,7 @@ internal static class SalientCommand
                 Mappings = parsed.GetValue(mappings),
                 FirstMlp = !parsed.GetValue(withoutMlp),
             };
-            using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
+            using var loaded = ModelOption.Load(parsed, parsed.GetValue(model)!, cancellation);
             var operations = TerminalProgress.Show(
                 progress => SalientOperations.Of(loaded, chosen.Length == 0 ? null : chosen, options, progress, cancellation));
             var to = parsed.InvocationConfiguration.Output;

@@ -44,7 +44,7 @@ internal static class SignalsCommand
             var options = new SignalOptions { PatternThreshold = parsed.GetValue(prompts.Threshold) };
             var paths = parsed.GetValue(output) ?? [];
             Array.ForEach(paths, path => FigureFile.Require(path, [".json", ".csv", .. FigureFile.Endings]));
-            using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
+            using var loaded = ModelOption.Load(parsed, parsed.GetValue(model)!, cancellation);
             var signals = TerminalProgress.Show(progress => Signals.Find(loaded, task, options, progress, cancellation));
             Print(signals, parsed.GetValue(top), parsed.InvocationConfiguration.Output);
             foreach (var path in paths)

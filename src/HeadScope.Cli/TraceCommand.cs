@@ -66,7 +66,7 @@ internal static class TraceCommand
             };
             var paths = parsed.GetValue(output) ?? [];
             Array.ForEach(paths, path => FigureFile.Require(path, [".graphml", ".json", ".csv", .. FigureFile.Endings]));
-            using var loaded = ModelOption.Load(parsed.GetValue(model)!, cancellation);
+            using var loaded = ModelOption.Load(parsed, parsed.GetValue(model)!, cancellation);
             var trace = TerminalProgress.Show(progress => CircuitTracer.Trace(loaded, task, options, progress, cancellation));
             trace = trace.Prune(parsed.GetValue(minimum) ?? double.NegativeInfinity, parsed.GetValue(minimumCount));
             Print(trace, parsed.GetValue(top), parsed.InvocationConfiguration.Output);

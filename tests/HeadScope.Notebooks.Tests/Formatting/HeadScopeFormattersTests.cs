@@ -1,5 +1,5 @@
 using System.Globalization;
-using System.Numerics.Tensors;
+using TorchSharp;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using HeadScope.Notebooks.Running;
@@ -78,8 +78,7 @@ public class HeadScopeFormattersTests
     [Fact]
     public void A_tensor_shows_its_shape_and_statistics_not_its_million_numbers()
     {
-        var tensor = Tensor.CreateFromShape<float>([2, 500_000]);
-        tensor.Fill(0.5f);
+        var tensor = torch.full([2, 500_000], 0.5f);
         tensor[0, 0] = float.NaN;
         var text = tensor.ToDisplayString("text/plain");
         Assert.Contains("[2, 500000]", text, StringComparison.Ordinal);
