@@ -118,6 +118,10 @@ internal sealed class ForwardRun
     public IReadOnlyDictionary<string, Tensor> TakeKept() =>
         kept.ToDictionary(pair => pair.Key, pair => owner.MoveToOuter(pair.Value), StringComparer.Ordinal);
 
+    // Bool, [batch, position].
+    private Tensor IsToken => field ??= Hold(tensor(
+        [.. Lengths.SelectMany(length => Enumerable.Range(0, Longest).Select(t => t < length))], [Lengths.Length, Longest], device: device));
+
     public bool HasHooks => sites.Count > 0;
 
     public HookPlace At(int? layer) => new(this, layer ?? -1, layer is null ? "" : HookNames.Of(layer, ""));
@@ -151,7 +155,7 @@ internal sealed class ForwardRun
             return value;
         }
 
-        var point = new HookPoint(name, layer < 0 ? null : layer, Lengths);
+        var point = new HookPoint(name, layer < 0 ? null : layer, Lengths, IsToken);
         foreach (var edit in site.Edits)
         {
             var changed = edit(value, point) ?? throw new ArgumentException($"The hook at '{name}' returned null; expected a tensor.");

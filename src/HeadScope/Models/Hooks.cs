@@ -47,4 +47,6 @@ public sealed class Hooks
 /// <param name="Name">The activation's full name: <c>blocks.3.attn.hook_z</c>.</param>
 /// <param name="Layer">Its layer; null outside the blocks.</param>
 /// <param name="Lengths">The number of tokens of each sequence of the batch; positions from there on are padding.</param>
-public sealed record HookPoint(string Name, int? Layer, IReadOnlyList<int> Lengths);
+/// <param name="Mask">Bool, [batch, position]: true where there is a token, false where there is padding. <c>z[at.Mask]</c> is z of all
+/// tokens, [token, head, d_head].</param>
+public sealed record HookPoint(string Name, int? Layer, IReadOnlyList<int> Lengths, Tensor Mask);

@@ -176,6 +176,7 @@ public sealed class ForwardPassTests : IDisposable
             layers.Add(point.Layer);
             Assert.Equal(2, value.shape[0]);
             Assert.Equal([3, 2], point.Lengths);
+            Assert.Equal([true, true, true, true, true, false], point.Mask.data<bool>().ToArray());
             return value;
         }));
         Assert.Equal(model.ActivationNames, seen);
