@@ -71,19 +71,16 @@ public class LorsaPropertyTests
     });
 
     [Fact]
-    public void Folding_and_unit_norms_keep_the_output() => ForAll(40, (lorsa, input) =>
+    public void Folding_and_unit_norms_keep_the_output() => ForAll(40, RequireSameFolded);
+
+    // The largest of these outputs is 2.6e-4, a sum of terms near 1: its rounding is that of the terms.
+    [Fact]
+    public void Folding_keeps_outputs_that_nearly_cancel()
     {
-        // Heads at the edge of the choice may change places by rounding, so only what does not choose is compared exactly.
-        if (lorsa.Config.Activation is LorsaActivation.Relu or LorsaActivation.Dense)
-        {
-            var output = Reconstructed(lorsa, input);
-            LorsaReference.AssertClose(output, Reconstructed(lorsa.FoldNormalization(), input), 2e-5, "Folded, the output");
-            if (lorsa.Config.ScoreByOutputNorm)
-            {
-                LorsaReference.AssertClose(output, Reconstructed(lorsa.WithUnitOutputNorms(), input), 2e-5, "With unit norms, the output");
-            }
-        }
-    });
+        var (lorsa, input) = Make((1612968112, 1, 6, 2, 1, 43, 1, LorsaActivation.Relu, false, true));
+        Assert.True(Reconstructed(lorsa, input).Max(Math.Abs) < 1e-3);
+        RequireSameFolded(lorsa, input);
+    }
 
     [Fact]
     public void What_is_saved_is_read_back_exactly() => ForAll(20, (lorsa, input) =>
@@ -112,6 +109,29 @@ public class LorsaPropertyTests
 
     private static float[] Reconstructed(LorsaModel lorsa, NumberArray input) => lorsa.Reconstruct(input.ToTensor()).Values();
 
+    private static void RequireSameFolded(LorsaModel lorsa, NumberArray input)
+    {
+        // Heads at the edge of the choice may change places by rounding, so only what does not choose is compared exactly.
+        if (lorsa.Config.Activation is not (LorsaActivation.Relu or LorsaActivation.Dense))
+        {
+            return;
+        }
+
+        var output = Reconstructed(lorsa, input);
+        RequireClose(lorsa.FoldNormalization(), "Folded");
+        if (lorsa.Config.ScoreByOutputNorm)
+        {
+            RequireClose(lorsa.WithUnitOutputNorms(), "With unit norms");
+        }
+
+        void RequireClose(LorsaModel changed, string what)
+        {
+            var largest = output.Max(Math.Abs);
+            var deviation = LorsaReference.Deviation(output, Reconstructed(changed, input)) * largest;
+            Assert.True(deviation <= Math.Max(2e-5 * largest, 5e-7), $"{what}, the output deviates by {deviation:g3}; its largest is {largest:g3}.");
+        }
+    }
+
     private static void ForAll(int tests, Action<LorsaModel, NumberArray> property)
     {
         var cases =
@@ -128,33 +148,39 @@ public class LorsaPropertyTests
             select (seed, groups, perGroup, pairs, d, length, batch, activation, byNorm, rotary);
         Check.One(Config.QuickThrowOnFailure.WithMaxTest(tests), Prop.ForAll(cases.ToArbitrary(), given =>
         {
-            var random = new Random(given.seed);
-            var config = new LorsaConfig
-            {
-                ModelWidth = given.d, Heads = given.groups * given.perGroup, QkHeads = given.groups, QkWidth = 2 * given.pairs,
-                ContextLength = given.length, TopK = 1 + random.Next(given.groups * given.perGroup), Activation = given.activation,
-                ScoreByOutputNorm = given.byNorm, HasOutputBias = random.Next(2) == 0,
-                Rotary = given.rotary ? new() { Dimensions = 2 * given.pairs, AdjacentPairs = random.Next(2) == 0 } : null,
-            };
-            var p = LorsaUnderTest.Zeros(config);
-            foreach (var values in p.Values)
-            {
-                Fill(values);
-            }
-
-            var input = new float[given.batch * given.length * given.d];
-            Fill(input);
-            property(
-                LorsaUnderTest.Create(config, p, LorsaNormalization.Dataset, 1.5, 0.25),
-                new NumberArray(input, [given.batch, given.length, given.d]));
-
-            void Fill(float[] values)
-            {
-                for (var i = 0; i < values.Length; i++)
-                {
-                    values[i] = (random.NextSingle() * 2) - 1;
-                }
-            }
+            var (lorsa, input) = Make(given);
+            property(lorsa, input);
         }));
+    }
+
+    private static (LorsaModel Lorsa, NumberArray Input) Make(
+        (int Seed, int Groups, int PerGroup, int Pairs, int D, int Length, int Batch, LorsaActivation Activation, bool ByNorm, bool Rotary) given)
+    {
+        var random = new Random(given.Seed);
+        var config = new LorsaConfig
+        {
+            ModelWidth = given.D, Heads = given.Groups * given.PerGroup, QkHeads = given.Groups, QkWidth = 2 * given.Pairs,
+            ContextLength = given.Length, TopK = 1 + random.Next(given.Groups * given.PerGroup), Activation = given.Activation,
+            ScoreByOutputNorm = given.ByNorm, HasOutputBias = random.Next(2) == 0,
+            Rotary = given.Rotary ? new() { Dimensions = 2 * given.Pairs, AdjacentPairs = random.Next(2) == 0 } : null,
+        };
+        var p = LorsaUnderTest.Zeros(config);
+        foreach (var values in p.Values)
+        {
+            Fill(values);
+        }
+
+        var input = new float[given.Batch * given.Length * given.D];
+        Fill(input);
+        return (
+            LorsaUnderTest.Create(config, p, LorsaNormalization.Dataset, 1.5, 0.25), new NumberArray(input, [given.Batch, given.Length, given.D]));
+
+        void Fill(float[] values)
+        {
+            for (var i = 0; i < values.Length; i++)
+            {
+                values[i] = (random.NextSingle() * 2) - 1;
+            }
+        }
     }
 }
