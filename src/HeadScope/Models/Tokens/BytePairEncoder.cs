@@ -8,9 +8,13 @@ namespace HeadScope;
 /// </summary>
 internal sealed class BytePairEncoder
 {
+    // Up to this length looking through all pairs for the lowest rank is faster than keeping a heap; beyond, it is quadratic.
+    private const int LongestScanned = 64;
+    private const int Never = int.MaxValue;
+
     private readonly TokenizerDefinition _definition;
     private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> _vocabulary;
-    private readonly Dictionary<long, (int Rank, int Result)> _merges;
+    private readonly Dictionary<ulong, (int Rank, int Result)> _merges;
     private readonly int[][] _byteTokens;
     private readonly int? _unknown;
 
@@ -63,33 +67,23 @@ internal sealed class BytePairEncoder
         return Merge(tokens.ToArray());
     }
 
-    /// <summary>A linked list of tokens and a heap of its pairs by rank and place: n log n for any word.</summary>
+    /// <summary>Merges in a linked list of tokens; in a long word the next pair comes from a heap by rank and place: n log n.</summary>
     private int[] Merge(int[] tokens)
     {
         var count = tokens.Length;
-        var before = new int[count];
-        var after = new int[count];
-        var heap = new PriorityQueue<int, long>(count);
+        var (before, after, ranks) = (new int[count], new int[count], new int[count]);
+        var heap = count > LongestScanned ? new PriorityQueue<int, long>(count) : null;
         for (var i = 0; i < count; i++)
         {
-            before[i] = i - 1;
-            after[i] = i + 1;
+            (before[i], after[i], ranks[i]) = (i - 1, i + 1, Never);
             Offer(i - 1);
         }
 
-        while (heap.TryDequeue(out var left, out var priority))
+        while (Best() is >= 0 and var left)
         {
-            // A pair whose tokens have changed since it was put on the heap has another rank now, or none.
             var right = after[left];
-            if (tokens[left] < 0 || right >= count
-                || !_merges.TryGetValue(Pair(tokens[left], tokens[right]), out var merge) || merge.Rank != (int)(priority >> 32))
-            {
-                continue;
-            }
-
-            tokens[left] = merge.Result;
-            tokens[right] = -1;
-            after[left] = after[right];
+            tokens[left] = _merges[Pair(tokens[left], tokens[right])].Result;
+            (tokens[right], ranks[right], after[left]) = (-1, Never, after[right]);
             if (after[left] < count)
             {
                 before[after[left]] = left;
@@ -103,14 +97,33 @@ internal sealed class BytePairEncoder
 
         void Offer(int left)
         {
-            if (left >= 0 && after[left] < count && _merges.TryGetValue(Pair(tokens[left], tokens[after[left]]), out var merge))
+            if (left >= 0)
             {
-                heap.Enqueue(left, ((long)merge.Rank << 32) | (uint)left);
+                ranks[left] = after[left] < count && _merges.TryGetValue(Pair(tokens[left], tokens[after[left]]), out var merge) ? merge.Rank : Never;
+                heap?.Enqueue(left, ((long)ranks[left] << 32) | (uint)left);
             }
+        }
+
+        int Best()
+        {
+            var best = -1;
+            for (var i = 0; heap is null && i < count; i++)
+            {
+                best = ranks[i] < (best < 0 ? Never : ranks[best]) ? i : best;
+            }
+
+            // A pair whose tokens have changed since it was put on the heap has another rank now, or none.
+            while (best < 0 && heap is not null && heap.TryDequeue(out var left, out var priority))
+            {
+                best = ranks[left] == (int)(priority >> 32) && ranks[left] != Never ? left : -1;
+            }
+
+            return best;
         }
     }
 
-    private static long Pair(int left, int right) => ((long)left << 32) | (uint)right;
+    // Times an odd number: a long's own hash is the exclusive or of its halves, which many pairs of tokens share.
+    private static ulong Pair(int left, int right) => (((ulong)(uint)left << 32) | (uint)right) * 0x9E3779B97F4A7C15;
 
     /// <summary>The token of a byte; where the vocabulary lacks it, those of the fallback, the unknown token, or none at all.</summary>
     private int[] TokensOfByte(byte value)

@@ -58,6 +58,12 @@ internal readonly record struct JsonField(string File, string Parent, string? Ke
         { } other => throw other.Wrong("true or false"),
     };
 
+    /// <summary>How many items an array has.</summary>
+    public int Count => Expect(JsonValueKind.Array, "an array").Value.GetArrayLength();
+
+    /// <summary>An item of an array, called by the array's name.</summary>
+    public JsonField Item(int index) => this with { Value = Value[index] };
+
     /// <summary>The members of an object.</summary>
     public IEnumerable<(string Key, JsonField Field)> Members()
     {

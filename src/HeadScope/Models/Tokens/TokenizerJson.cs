@@ -15,6 +15,7 @@ internal static class TokenizerJson
         CheckModel(model);
         var added = (root.Optional("added_tokens")?.Items() ?? []).Select(token => AddedToken(token, token.Required("id").TokenId())).ToList();
         var known = added.Select(token => token.Content).ToHashSet(StringComparer.Ordinal);
+        var (steps, prefixSpaceBefore) = Steps(root);
         var compose = false;
         foreach (var (type, normalizer) in Parts(root.Optional("normalizer"), "normalizers"))
         {
@@ -27,7 +28,6 @@ internal static class TokenizerJson
             _ = type == "ByteLevel" ? type : throw decoder.Required("type").Refuse("ByteLevel, Sequence, null");
         }
 
-        var (steps, prefixSpaceBefore) = Steps(root);
         var (prefix, suffix) = Template(root);
         return settings.AddEndsTo(new()
         {
@@ -84,8 +84,8 @@ internal static class TokenizerJson
 
     private static (string Left, string Right) Merge(JsonField merge) =>
         merge.Value.ValueKind == JsonValueKind.String ? VocabularyFile.Merge(merge.Text(), () => merge.Name)
-        : merge.Items().ToArray() is [var left, var right] ? (left.Text(), right.Text())
-        : throw new InvalidDataException($"{merge.Name} should have two parts, but has {merge.Items().Count()}.");
+        : merge.Count == 2 ? (merge.Item(0).Text(), merge.Item(1).Text())
+        : throw new InvalidDataException($"{merge.Name} should have two parts, but has {merge.Count}.");
 
     /// <summary>A component, or those of a Sequence of them, with their types.</summary>
     private static IEnumerable<(string Type, JsonField Field)> Parts(JsonField? component, string list) =>

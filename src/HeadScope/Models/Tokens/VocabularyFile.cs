@@ -48,7 +48,7 @@ internal static class VocabularyFile
     /// <summary>Reads an object of entries and their numbers.</summary>
     public static Dictionary<string, int> Entries(JsonField vocabulary)
     {
-        var entries = new Dictionary<string, int>(StringComparer.Ordinal);
+        var entries = new Dictionary<string, int>(1 << 16, StringComparer.Ordinal);
         foreach (var (entry, field) in vocabulary.Members())
         {
             if (!entries.TryAdd(entry, field.TokenId()))
