@@ -94,6 +94,10 @@ internal readonly record struct JsonField(string File, string Parent, string? Ke
     public NotSupportedException Refuse(string supported) =>
         new($"{Name} is {Shown()}, which is not supported; supported: {supported}.");
 
+    /// <summary>The beginning of a text, for messages; no character is cut in half.</summary>
+    public static string Excerpt(string text, int most) =>
+        text.Length <= most ? text : text[..(char.IsHighSurrogate(text[most - 1]) ? most - 1 : most)] + "…";
+
     private JsonElement Member(string name) => Sound(
         (Expect(JsonValueKind.Object, "an object").Value, name),
         asked => asked.Value.TryGetProperty(asked.name, out var member) ? member : default);
@@ -114,5 +118,5 @@ internal readonly record struct JsonField(string File, string Parent, string? Ke
         }
     }
 
-    private string Shown() => Value.GetRawText() is { Length: > 80 } raw ? raw[..80] + "…" : Value.GetRawText();
+    private string Shown() => Excerpt(Value.GetRawText(), 80);
 }

@@ -87,7 +87,7 @@ internal sealed class SplitPattern
         return matches;
     }
 
-    private string Shown => SplitPatternSyntax.Shown(_regex.ToString());
+    private string Shown => JsonField.Excerpt(_regex.ToString(), 80);
 
     private ReadOnlySpan<char> Shadow(ReadOnlySpan<char> text)
     {

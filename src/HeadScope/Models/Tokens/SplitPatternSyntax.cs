@@ -41,7 +41,7 @@ internal sealed partial class SplitPatternSyntax
 
     [GeneratedRegex(
         @"\G(?:\[(?![:^])|\]|" + Named + @"|(?!-\[|&&)(?<first>" + Special + @"|[^\\\[\]\uD800-\uDFFF])"
-        + @"(?:-(?<last>" + Special + @"|[^\\\[\]\uD800-\uDFFF]))?)",
+        + @"(?:-(?<last>" + Special + @"|[^\\\[\]\uD800-\uDFFF])|(?!-\\)))",
         RegexOptions.CultureInvariant, SplitPattern.LongestMatch)]
     private static partial Regex ClassItems { get; }
 
@@ -74,9 +74,6 @@ internal sealed partial class SplitPatternSyntax
 
         return (syntax._written.ToString(), syntax._standIns);
     }
-
-    /// <summary>The beginning of a pattern, for messages.</summary>
-    public static string Shown(string pattern) => pattern.Length <= 80 ? pattern : pattern[..80] + "…";
 
     // Each of these writes what it reads, and says whether that can match the empty text.
     private bool Alternatives(bool ignoreCase)
@@ -137,16 +134,16 @@ internal sealed partial class SplitPatternSyntax
             return empty;
         }
 
-        // Repeating what can be empty costs time and memory without getting on in the text.
-        if (empty && quantifier[0] != '?')
+        // The former costs time and memory without getting on in the text; of the latter .NET makes a plain repetition.
+        if (empty || _written.ToString(start, _written.Length - start).Contains("(?>", StringComparison.Ordinal))
         {
-            throw Refuse("a repetition of what can be empty");
+            throw Refuse("a repetition of what can be empty, or of an atomic group,");
         }
 
         _position += quantifier.Length;
         var possessive = quantifier is "*+" or "++" or "?+";
         _written.Insert(start, possessive ? "(?>" : "").Append(possessive ? quantifier[..1] + ")" : quantifier);
-        return empty || quantifier[0] is '*' or '?' || quantifier.StartsWith("{0", StringComparison.Ordinal);
+        return quantifier[0] is '*' or '?' || quantifier.StartsWith("{0", StringComparison.Ordinal);
     }
 
     /// <summary>The items of a class; those of a class inside it join them.</summary>
@@ -236,7 +233,8 @@ internal sealed partial class SplitPatternSyntax
         if (last > char.MaxValue)
         {
             _written.Append((char)(Placeholder + _standIns.Name(Math.Max(first, char.MaxValue + 1), last)));
-            _ranges += _ranges < MostRangesBeyond ? 1 : throw Refuse($"more than {MostRangesBeyond} ranges beyond U+FFFF");
+            _ranges += _ranges < MostRangesBeyond && !ignoreCase ? 1
+                : throw Refuse($"more than {MostRangesBeyond} ranges beyond U+FFFF, or one in (?i:…),");
         }
 
         // Unicode folds the long s to s; .NET leaves it alone.
@@ -250,9 +248,10 @@ internal sealed partial class SplitPatternSyntax
     {
         '\r' => _written.Append("\\r"),
         '\n' => _written.Append("\\n"),
-        _ when char.IsControl(character) || char.GetUnicodeCategory(character) is UnicodeCategory.PrivateUse or UnicodeCategory.Surrogate =>
+        // An escaped hyphen begins no range.
+        _ when character == '-' || char.IsControl(character) || char.GetUnicodeCategory(character) is UnicodeCategory.PrivateUse or UnicodeCategory.Surrogate =>
             _written.Append(CultureInfo.InvariantCulture, $"\\u{(int)character:X4}"),
-        _ when @"\*+?|{[()^$.#]-".Contains(character) => _written.Append('\\').Append(character),
+        _ when @"\*+?|{[()^$.#]".Contains(character) => _written.Append('\\').Append(character),
         _ => _written.Append(character),
     };
 
@@ -268,8 +267,8 @@ internal sealed partial class SplitPatternSyntax
     private Match Next(Regex expected)
     {
         var match = expected.Match(_pattern, _position);
-        var rest = _pattern[_position..Math.Min(_position + 8, _pattern.Length)];
-        _position += match.Success ? match.Length : throw Refuse(rest.Length == 0 ? "an end" : $"'{rest}'");
+        _position += match.Success ? match.Length
+            : throw Refuse(_position == _pattern.Length ? "an end" : $"'{JsonField.Excerpt(_pattern[_position..], 8)}'");
         return match;
     }
 
@@ -282,5 +281,5 @@ internal sealed partial class SplitPatternSyntax
     }
 
     private NotSupportedException Refuse(string what) => new(string.Create(
-        CultureInfo.InvariantCulture, $"The pattern {Shown(_pattern)} has {what} at position {_position}, which is not supported."));
+        CultureInfo.InvariantCulture, $"The pattern {JsonField.Excerpt(_pattern, 80)} has {what} at position {_position}, which is not supported."));
 }

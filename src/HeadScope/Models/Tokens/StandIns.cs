@@ -45,7 +45,9 @@ internal sealed class StandIns
             {
                 standIn = (char)0xFFFF;
                 while (standIn > 0
-                    && (char.GetUnicodeCategory(standIn) != category || _taken.Exists(taken => taken.First <= standIn && standIn <= taken.Last)))
+                    && (char.GetUnicodeCategory(standIn) != category
+                        || char.ToLowerInvariant(standIn) != char.ToUpperInvariant(standIn)
+                        || _taken.Exists(taken => taken.First <= standIn && standIn <= taken.Last)))
                 {
                     standIn--;
                 }
