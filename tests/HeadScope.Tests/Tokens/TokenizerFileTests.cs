@@ -69,6 +69,15 @@ public sealed class TokenizerFileTests : IDisposable
     }
 
     [Fact]
+    public void A_device_is_no_tokenizer()
+    {
+        Assert.SkipUnless(File.Exists("/dev/zero"), "There are no devices among the files here.");
+        Assert.Contains("regular file", Assert.Throws<InvalidDataException>(() => Tokenizer.FromJson("/dev/zero")).Message, StringComparison.Ordinal);
+        File.WriteAllText(Path.Combine(_folder, "vocab.json"), "{\"a\": 0}");
+        Assert.Throws<InvalidDataException>(() => Tokenizer.FromVocabularyAndMerges(Path.Combine(_folder, "vocab.json"), "/dev/zero"));
+    }
+
+    [Fact]
     public void A_pattern_that_never_ends_is_reported_with_file_and_key()
     {
         var folder = Write("tokenizer.json", Good.Replace(

@@ -13,12 +13,12 @@ internal readonly record struct JsonField(string File, string Parent, string? Ke
 {
     /// <summary>Reads a file whose outermost value is an object.</summary>
     /// <exception cref="FileNotFoundException">The file is not there.</exception>
-    /// <exception cref="InvalidDataException">The file is not JSON.</exception>
+    /// <exception cref="InvalidDataException">The file is not JSON, or no regular file.</exception>
     public static JsonField Read(string path)
     {
         try
         {
-            using var document = JsonDocument.Parse(System.IO.File.ReadAllBytes(path));
+            using var document = JsonDocument.Parse(RegularFile.ReadAllBytes(path));
             return new JsonField(path, "", "", 0, document.RootElement.Clone()).Expect(JsonValueKind.Object, "an object");
         }
         catch (JsonException error)

@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace HeadScope;
 
 /// <summary>Reads vocab.json and merges.txt, the older pair of files, and their parts in other files.</summary>
@@ -69,7 +71,8 @@ internal static class VocabularyFile
             : throw new InvalidDataException($"{where()} should be two entries with a space between, but is '{text}'.");
     }
 
-    private static IEnumerable<(string Left, string Right)> Merges(string path) => File.ReadLines(path).Index()
+    private static IEnumerable<(string Left, string Right)> Merges(string path) => Encoding.UTF8.GetString(RegularFile.ReadAllBytes(path))
+        .TrimStart('\uFEFF').Split('\n').Select(line => line.TrimEnd('\r')).Index()
         .Where(line => line.Item.Length > 0 && !line.Item.StartsWith("#version", StringComparison.Ordinal))
         .Select(line => Merge(line.Item, () => $"{path}: line {line.Index + 1}"));
 }
