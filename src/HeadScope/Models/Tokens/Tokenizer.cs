@@ -151,6 +151,7 @@ public sealed class Tokenizer
     /// <summary>The token ids of a text. Special tokens written in the text are recognised.</summary>
     /// <param name="text">Any text.</param>
     /// <param name="addSpecialTokens">Whether to add what the tokenizer's template puts around a text (for Llama 3, its first token).</param>
+    /// <exception cref="InvalidDataException">A pattern of the tokenizer's file takes too long on this text, or cannot match it.</exception>
     public int[] Encode(string text, bool addSpecialTokens = true)
     {
         var ids = new Run(this, specialIsText: false).Encode(text);
@@ -162,6 +163,7 @@ public sealed class Tokenizer
     /// letter like any other text. Nothing is added.
     /// </summary>
     /// <param name="text">Any text, for instance one that a stranger wrote.</param>
+    /// <exception cref="InvalidDataException">A pattern of the tokenizer's file takes too long on this text, or cannot match it.</exception>
     public int[] EncodeOrdinary(string text) => [.. new Run(this, specialIsText: true).Encode(text)];
 
     /// <summary>
