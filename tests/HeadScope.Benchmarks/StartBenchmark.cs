@@ -12,74 +12,85 @@ internal static partial class StartBenchmark
 {
     private const int Children = -1;
 
-    /// <summary>Runs it; arguments are <c>--before FOLDER</c>, the other clone, and rows: logits, map, kernel; none for all.</summary>
+    /// <summary>Runs it; arguments are <c>--before FOLDER</c>, the other clone, and rows: load, logits, map, kernel; none for all.</summary>
     public static void Run(string[] arguments)
     {
+        if (arguments is ["load-of", var program])
+        {
+            var (wall, processor) = OtherBuild.FirstLogits(program, SmolLm2.Path);
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{wall} {processor}"));
+            return;
+        }
+
         var option = Array.IndexOf(arguments, "--before");
         if (option < 0 || option + 1 >= arguments.Length)
         {
-            throw new ArgumentException("Name the folder of the other build, a clone in which `dotnet build -c Release` was run: start --before FOLDER.");
+            throw new ArgumentException(
+                "Name the folder of the other build, a clone in which `dotnet build src/HeadScope.Cli -c Release` was run: start --before FOLDER.");
         }
 
         var before = arguments[option + 1];
         string[] rows = [.. arguments[..option], .. arguments[(option + 2)..]];
-        var (ours, theirs) = (Program(Repository()), Program(before));
         var output = Directory.CreateTempSubdirectory("headscope-start-").FullName;
         try
         {
             Console.WriteLine(PairedComparison.TableHead("before"));
-            Verb("map", "`headscope map` on the demo, from the start of the process to the figure", "map", "--output", Path.Combine(output, "map.html"));
-            if (Wanted("logits"))
-            {
-                // Token ids, so that the tokenizer is not waited for.
-                Verb(
-                    "logits", "SmolLM2 from GGUF to first logits, from the start of the process", "logits", "--model", SmolLm2.Path,
-                    "--ids", "1,2,3,4,5", "--output", Path.Combine(output, "logits.safetensors"));
-            }
+            Report(
+                "load", "SmolLM2 from GGUF to first logits, libtorch loaded",
+                build => Seconds(Answer(Environment.ProcessPath!, "start", "load-of", Program(build))));
 
-            if (Wanted("kernel"))
-            {
-                using var client = Peer.Start("start.py");
-                Report(
-                    "kernel", "kernel, from the start of the process to `Model.Load(\"demo\")` shown", () => Kernel(client, ours), () => Kernel(client, theirs));
-            }
+            // Token ids, so that the tokenizer is not waited for.
+            Report("logits", "SmolLM2 from GGUF to first logits, from the start of the process", build => Ended(
+                build, "logits", "--model", SmolLm2.Path, "--ids", "1,2,3,4,5", "--output", Path.Combine(output, "logits.safetensors")));
+            Report("map", "`headscope map` on the demo, from the start of the process to the figure", build => Ended(
+                build, "map", "--output", Path.Combine(output, "map.html")));
+            var client = new Lazy<Peer>(() => Peer.Start("start.py"));
+            Report("kernel", "kernel, from the start of the process to `Model.Load(\"demo\")` shown", build => Shown(client.Value, build));
         }
         finally
         {
             Directory.Delete(output, recursive: true);
         }
 
-        bool Wanted(string row) => rows.Length == 0 || rows.Contains(row, StringComparer.OrdinalIgnoreCase);
-
-        void Verb(string row, string what, params string[] verb)
+        void Report(string row, string what, Func<string, Cost> measure)
         {
-            if (Wanted(row))
+            if (rows.Length == 0 || rows.Contains(row, StringComparer.OrdinalIgnoreCase))
             {
-                Report(row, what, () => Process(ours, verb), () => Process(theirs, verb));
+                Console.WriteLine(PairedComparison.Measure(what, () => measure(Repository()), () => measure(before), $"start --before {before} {row}"));
             }
         }
-
-        void Report(string row, string what, Func<Cost> here, Func<Cost> there) =>
-            Console.WriteLine(PairedComparison.Measure(what, here, there, $"start --before {before} {row}"));
     }
 
-    private static Cost Kernel(Peer client, string program)
+    private static Cost Shown(Peer client, string build)
     {
-        double[] seconds = [.. client.Ask(program).Split(' ').Select(number => double.Parse(number, CultureInfo.InvariantCulture))];
-        return new(seconds[0], seconds[1]);
+        // The class had another name when its folder had.
+        var type = Directory.Exists(Path.Combine(build, "src", "HeadScope", "Models")) ? "Model" : "TransformerModel";
+        return Seconds(client.Ask($"{Program(build)}\t{type}.Load(\"demo\")"));
     }
 
-    private static Cost Process(string program, params string[] arguments)
+    private static Cost Ended(string build, params string[] arguments)
     {
         var processor = ProcessorSecondsOfChildren();
         var start = Stopwatch.GetTimestamp();
-        using var process = System.Diagnostics.Process.Start(new ProcessStartInfo(program, arguments) { UseShellExecute = false, RedirectStandardOutput = true })
+        Answer(Program(build), arguments);
+        return new(Stopwatch.GetElapsedTime(start).TotalSeconds, ProcessorSecondsOfChildren() - processor);
+    }
+
+    private static string Answer(string program, params string[] arguments)
+    {
+        using var process = Process.Start(new ProcessStartInfo(program, arguments) { UseShellExecute = false, RedirectStandardOutput = true })
             ?? throw new InvalidOperationException($"{program} did not start.");
-        process.StandardOutput.ReadToEnd();
+        var answer = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
         return process.ExitCode == 0
-            ? new(Stopwatch.GetElapsedTime(start).TotalSeconds, ProcessorSecondsOfChildren() - processor)
+            ? answer
             : throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} failed: see its message above.");
+    }
+
+    private static Cost Seconds(string answer)
+    {
+        double[] seconds = [.. answer.Split(' ').Select(number => double.Parse(number, CultureInfo.InvariantCulture))];
+        return new(seconds[0], seconds[1]);
     }
 
     private static string Program(string folder)

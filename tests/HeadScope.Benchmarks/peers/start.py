@@ -1,6 +1,6 @@
 """How long a kernel takes from the start of its process until a cell has shown its result, as jupyter_client sees it.
 
-Reads programs, one a line (the headscope program of some build), and answers each with the wall and the processor seconds.
+Reads a headscope program and a cell, one pair a line with a tab between them, and answers each with the wall and the processor seconds.
 """
 
 import os
@@ -12,15 +12,13 @@ import time
 
 import jupyter_client
 
-CELL = 'Model.Load("demo")'
-
 
 def processor():
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
-def measure(program):
+def measure(program, cell):
     with tempfile.TemporaryDirectory() as folder:
         connection, _ = jupyter_client.write_connection_file(os.path.join(folder, "connection.json"))
         before = processor()
@@ -30,7 +28,7 @@ def measure(program):
             client = jupyter_client.BlockingKernelClient(connection_file=connection)
             client.load_connection_file()
             client.start_channels(hb=False)
-            request = client.execute(CELL)
+            request = client.execute(cell)
             shown = False
             while not shown:
                 message = client.get_iopub_msg(timeout=120)
@@ -48,4 +46,4 @@ def measure(program):
 
 print(f"jupyter_client {jupyter_client.__version__}", flush=True)
 for line in sys.stdin:
-    print(*measure(line.strip()), flush=True)
+    print(*measure(*line.strip().split("\t")), flush=True)
