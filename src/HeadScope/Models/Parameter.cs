@@ -65,8 +65,11 @@ internal sealed class Parameter
     /// <summary>The whole tensor for users: theirs to dispose, without effect on the model.</summary>
     public Tensor Fresh()
     {
+        // An alias would be the model's own tensor under a second handle, so that what is asked of it (gradients, another shape) stayed in the model.
         using var scope = NewDisposeScope();
-        return Value.alias().MoveToOuterDisposeScope();
+        var fresh = Value.detach().MoveToOuterDisposeScope();
+        GC.KeepAlive(this);
+        return fresh;
     }
 
     /// <summary>As stored, or in fp64, on the CPU; for processing without rounding twice.</summary>
