@@ -9,9 +9,47 @@ namespace HeadScope.Benchmarks;
 /// or checks. Weights are rows by outputs, [out, in], those of queries, keys and values in one matrix.
 /// </summary>
 internal sealed class PlainTransformer(
-    int heads, int keyHeads, Tensor embedding, Tensor? positions, (Tensor Cos, Tensor Sin)? rotary, PlainTransformer.Block[] blocks,
-    PlainTransformer.Norm finalNorm)
+    List<Tensor> owned, int heads, int keyHeads, Tensor embedding, Tensor? positions, (Tensor Cos, Tensor Sin)? rotary, PlainTransformer.Block[] blocks,
+    PlainTransformer.Norm finalNorm) : IDisposable
 {
+    /// <summary>The network of a model, its weights copied to the layout of this class.</summary>
+    public static PlainTransformer Of(Model model)
+    {
+        using var scope = NewDisposeScope();
+        var (config, net) = (model.Config, model.Net);
+        var owned = new List<Tensor>();
+        var table = config.Rotary is { } rotary ? Table(rotary, config.ContextLength) : default((Tensor Cos, Tensor Sin)?);
+        return new(
+            owned,
+            config.HeadCount,
+            config.KeyValueHeadCount,
+            Own(net.W_E),
+            net.W_pos is { } positions ? Own(positions) : null,
+            table is { } turn ? (Own(turn.Cos), Own(turn.Sin)) : null,
+            [.. net.Blocks.Select(block => new Block(
+                NormOf(block.Ln1),
+                Join(
+                    (block.Attention.W_Q, block.Attention.b_Q), (block.Attention.W_K, block.Attention.b_K), (block.Attention.W_V, block.Attention.b_V)),
+                Map(block.Attention.W_O.flatten(0, 1), block.Attention.b_O),
+                NormOf(block.Ln2),
+                block.Mlp.W_gate is { } gate ? Map(gate, block.Mlp.b_gate) : null,
+                Map(block.Mlp.W_in, block.Mlp.b_in),
+                Map(block.Mlp.W_out, block.Mlp.b_out)))],
+            NormOf(net.LnFinal));
+
+        Tensor Own(Tensor weight)
+        {
+            owned.Add(weight.DetachFromDisposeScope());
+            return weight;
+        }
+
+        Norm NormOf(HeadScope.Norm norm) => new(Own(norm.w!), norm.b is { } shift ? Own(shift) : null, norm.Epsilon);
+        Affine Map(Tensor w, Tensor? b) => new(Own(w.t().contiguous()), b is null ? null : Own(b));
+        Affine Join(params (Tensor W, Tensor? B)[] parts) => Map(
+            cat([.. parts.Select(part => part.W.transpose(0, 1).flatten(1))], 1),
+            parts[0].B is null ? null : cat([.. parts.Select(part => part.B!.flatten())]));
+    }
+
     /// <summary>The logits of all positions, [batch, position, vocabulary].</summary>
     /// <param name="tokens">Token ids, [batch, position].</param>
     /// <param name="cache">Keys and values of the positions before, which these are added to; null to forget them.</param>
@@ -53,6 +91,17 @@ internal sealed class PlainTransformer(
         }
 
         return result;
+    }
+
+    /// <summary>Frees the weights.</summary>
+    public void Dispose() => owned.ForEach(weight => weight.Dispose());
+
+    // [position, d_head], the frequencies twice.
+    private static (Tensor Cos, Tensor Sin) Table(Rotary rotary, long positions)
+    {
+        var frequencies = tensor(Enumerable.Range(0, rotary.Dimensions / 2).Select(rotary.Frequency).ToArray());
+        var angles = arange(positions, ScalarType.Float64).outer(cat([frequencies, frequencies]));
+        return (angles.cos().to(float32), angles.sin().to(float32));
     }
 
     private Tensor Attention(Block block, Tensor x, (Tensor Cos, Tensor Sin)? turn, Cache? cache, int layer)
