@@ -16,10 +16,10 @@ internal sealed record Linear(Parameter Weight, bool InputsByRow, Parameter? Bia
     /// <summary>x W + b, [..., out].</summary>
     public Tensor Forward(Tensor x) => nn.functional.linear(x, OutputsByRow(Weight.Value), Bias?.Value);
 
-    /// <summary>x W + b where all of W may be too much for the memory: read by rows, as many outputs at a time.</summary>
+    /// <summary>x W + b, W read some outputs at a time where it does not stay in memory and may be too much for it.</summary>
     public Tensor ForwardByRows(Tensor x)
     {
-        if (InputsByRow)
+        if (InputsByRow || Weight.Stays)
         {
             return Forward(x);
         }

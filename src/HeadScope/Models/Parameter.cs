@@ -38,6 +38,8 @@ internal sealed class Parameter
 
     public bool IsHeld => held is not null;
 
+    public bool Stays => memory.Stays;
+
     /// <summary>The whole tensor on the model's device, in its dtype. Not to be disposed or changed.</summary>
     public Tensor Value
     {
