@@ -223,12 +223,12 @@ public sealed class Model : IDisposable
             using var scope = NewDisposeScope();
             var logits = Run(next, logits: LogitsOf.LastPosition, cache: cache, cancellationToken: cancellationToken).Logits!;
             var (largest, token) = logits.flatten().max(0);
-            if (float.IsNaN(largest.to(float32).item<float>()))
+            if (float.IsNaN(largest.to(float32).cpu().item<float>()))
             {
                 throw new InvalidDataException($"The logits of '{Name}' hold NaN, so a weight is NaN or infinite; '{file.Path}' is damaged.");
             }
 
-            generated.Add((int)token.item<long>());
+            generated.Add((int)token.cpu().item<long>());
             next = [generated[^1]];
         }
 

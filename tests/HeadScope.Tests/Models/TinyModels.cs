@@ -25,12 +25,12 @@ internal static class TinyModels
 
     /// <summary>"demo", "rotary" (Llama: RMSNorm, grouped heads, gated MLP) or "parallel" (GPT-NeoX: parallel residual, fused
     /// query/key/value).</summary>
-    public static Model Load(string name, torch.ScalarType dtype = torch.ScalarType.Float32) => Model.Load(name switch
+    public static Model Load(string name, torch.ScalarType dtype = torch.ScalarType.Float32, torch.Device? device = null) => Model.Load(name switch
     {
         "rotary" => Rotary.Value,
         "parallel" => Parallel.Value,
         _ => name,
-    }, dtype: dtype);
+    }, device, dtype);
 
     /// <summary>The tensors of the "rotary" model.</summary>
     public static Dictionary<string, int[]> LlamaTensors(int layers)
