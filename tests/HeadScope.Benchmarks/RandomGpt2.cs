@@ -1,4 +1,4 @@
-using System.Numerics.Tensors;
+using TorchSharp;
 
 namespace HeadScope.Benchmarks;
 
@@ -20,6 +20,7 @@ internal static class RandomGpt2
         if (!File.Exists(Path.Combine(folder, "config.json")))
         {
             Directory.CreateDirectory(folder);
+            using var scope = torch.NewDisposeScope();
             SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), Tensors());
             File.WriteAllText(Path.Combine(folder, "config.json"), $$"""
                 {"model_type":"gpt2","vocab_size":{{Vocabulary}},"n_positions":{{Context}},"n_embd":{{Width}},"n_layer":{{Layers}},"n_head":12,
@@ -30,10 +31,10 @@ internal static class RandomGpt2
         return Model.Load(folder);
     }
 
-    private static Dictionary<string, Tensor<float>> Tensors()
+    private static Dictionary<string, torch.Tensor> Tensors()
     {
         var random = new Random(1);
-        var tensors = new Dictionary<string, Tensor<float>>(StringComparer.Ordinal)
+        var tensors = new Dictionary<string, torch.Tensor>(StringComparer.Ordinal)
         {
             ["wte.weight"] = Normal(0.1, Vocabulary, Width),
             ["wpe.weight"] = Normal(0.05, Context, Width),
@@ -60,7 +61,7 @@ internal static class RandomGpt2
 
         return tensors;
 
-        Tensor<float> Normal(double deviation, params int[] shape)
+        torch.Tensor Normal(double deviation, params int[] shape)
         {
             var values = new float[shape.Aggregate(1, (a, b) => a * b)];
             for (var i = 0; i < values.Length; i += 2)
@@ -75,14 +76,9 @@ internal static class RandomGpt2
                 }
             }
 
-            return Tensor.Create(values, Array.ConvertAll(shape, n => (nint)n));
+            return torch.tensor(values, Array.ConvertAll(shape, n => (long)n));
         }
 
-        static Tensor<float> Constant(float value, int length)
-        {
-            var values = new float[length];
-            Array.Fill(values, value);
-            return Tensor.Create(values, [length]);
-        }
+        static torch.Tensor Constant(float value, int length) => torch.full(length, value);
     }
 }

@@ -1,5 +1,5 @@
 using System.Globalization;
-using System.Numerics.Tensors;
+using TorchSharp;
 
 namespace HeadScope.Benchmarks;
 
@@ -56,7 +56,8 @@ internal static class SalientBenchmark
              "n_embd": {{Width}}, "n_ctx": 1024, "n_positions": 1024, "vocab_size": {{Vocabulary}}, "layer_norm_epsilon": 1e-05, "tie_word_embeddings": true}
             """));
         var random = new Random(1);
-        var tensors = new Dictionary<string, Tensor<float>>(StringComparer.Ordinal)
+        using var scope = torch.NewDisposeScope();
+        var tensors = new Dictionary<string, torch.Tensor>(StringComparer.Ordinal)
         {
             ["wte.weight"] = Numbers(Vocabulary, Width),
             ["wpe.weight"] = Numbers(1024, Width),
@@ -82,15 +83,15 @@ internal static class SalientBenchmark
 
         SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), tensors);
 
-        Tensor<float> Numbers(params int[] shape)
+        torch.Tensor Numbers(params int[] shape)
         {
-            var numbers = Tensor.CreateFromShape<float>([.. shape.Select(n => (nint)n)]);
-            foreach (ref var number in numbers.AsFlatSpan())
+            var numbers = new float[shape.Aggregate(1, (a, b) => a * b)];
+            foreach (ref var number in numbers.AsSpan())
             {
                 number = (random.NextSingle() - 0.5f) * 0.07f;
             }
 
-            return numbers;
+            return torch.tensor(numbers, Array.ConvertAll(shape, n => (long)n));
         }
     }
 }

@@ -177,8 +177,8 @@ public static partial class Figures
     public static Figure SingularValues(Omega omega, SparseSet? marked = null)
     {
         ArgumentNullException.ThrowIfNull(omega);
-        var values = new double[omega.Rank];
-        omega.SingularValues.FlattenTo(values);
+        using var scope = NewDisposeScope();
+        var values = omega.SingularValues.data<double>().ToArray();
         var chosen = marked?.Directions.ToHashSet() ?? [];
         var style = FigureStyle.Light;
         Scatter Some(string name, Func<int, bool> which, string color) => new()

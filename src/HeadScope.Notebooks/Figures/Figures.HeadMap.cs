@@ -1,5 +1,5 @@
-using System.Numerics.Tensors;
 using HeadScope.Notebooks.Plotly;
+using static TorchSharp.torch;
 
 namespace HeadScope;
 
@@ -14,7 +14,8 @@ public static partial class Figures
     public static Figure HeadMap(HeadMap map)
     {
         ArgumentNullException.ThrowIfNull(map);
-        var end = ScaleEnd(map.Relations.SelectMany(r => Flat(r.Scores).Concat(Flat(r.SuppressionScores))));
+        using var scope = NewDisposeScope();
+        var end = ScaleEnd(map.Relations.SelectMany(r => Grid.Numbers(r.Scores).Concat(Grid.Numbers(r.SuppressionScores))));
         var several = map.Relations.Count > 1;
         var views = map.Relations
             .Select(relation => (Label: relation.Name.Replace('_', ' '), Of: (Func<Head, bool, HeadScore>)relation.Of))
@@ -125,10 +126,11 @@ public static partial class Figures
     private static Figure OneRelation(RelationScores scores, bool suppression, string title)
     {
         var kind = suppression ? "suppression score" : "relation score";
-        var (layers, heads) = Shape(scores);
+        var (layers, heads) = (scores.LayerCount, scores.HeadCount);
+        using var scope = NewDisposeScope();
         return new Figure(
             [
-                Cells(layers, heads, head => scores.Of(head, suppression), _ => scores, ScaleEnd(Flat(suppression ? scores.SuppressionScores : scores.Scores)))
+                Cells(layers, heads, head => scores.Of(head, suppression), _ => scores, ScaleEnd(Grid.Numbers(suppression ? scores.SuppressionScores : scores.Scores)))
                     with { ColorBar = Bar(kind) },
             ],
             new Layout
@@ -145,8 +147,6 @@ public static partial class Figures
             $"{kind} of {layers} × {heads} heads for {scores.Name}: "
             + $"{(scores.Top(3, suppression) is { Count: > 0 } top ? "strongest are " + string.Join(", ", top.Select(score => $"{score.Head} ({Score(score.Score)})")) : "no head has one")}.");
     }
-
-    private static (int Layers, int Heads) Shape(RelationScores scores) => ((int)scores.Scores.Lengths[0], (int)scores.Scores.Lengths[1]);
 
     private static Annotation PanelTitle(string text, double x) => new()
     {
@@ -202,13 +202,6 @@ public static partial class Figures
 
     private static HeadScore Strongest(HeadMap map, Head head, bool suppression) =>
         map.Relations.Select(relation => relation.Of(head, suppression)).MaxBy(score => score.Score);
-
-    private static IEnumerable<float> Flat(Tensor<float> scores)
-    {
-        var flat = new float[scores.FlattenedLength];
-        scores.FlattenTo(flat);
-        return flat;
-    }
 
     private static string HeadMapCaption(HeadMap map) =>
         $"Relation and suppression scores of {map.LayerCount} × {map.HeadCount} heads of {map.Model} for {map.Relations.Count} relation{(map.Relations.Count == 1 ? "" : "s")}, "

@@ -1,4 +1,5 @@
 using HeadScope.Notebooks.Plotly;
+using static TorchSharp.torch;
 
 namespace HeadScope;
 
@@ -16,9 +17,10 @@ public static partial class Figures
         ArgumentOutOfRangeException.ThrowIfNegative(at, nameof(position));
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(at, pattern.Tokens.Count, nameof(position));
         var tokens = Texts(pattern);
+        using var scope = NewDisposeScope();
         return ColoredText(
             tokens,
-            [.. Enumerable.Range(0, tokens.Length).Select(source => pattern.Contributions[at, source])],
+            Grid.Numbers(pattern.Contributions[at]),
             $"Lorsa head {pattern.Head}: what makes z = {PlotlyText.Number(pattern.PreActivations[at])} at '{tokens[at].Replace(' ', '·')}' (position {at})",
             "contribution");
     }

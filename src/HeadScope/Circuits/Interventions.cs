@@ -148,7 +148,7 @@ public static class Interventions
     // Σ_{k in S} u_k (u_k · o), with v_k on the source side; o has a last entry 0, or 1 as published.
     private static double[] Project(Omega omega, IReadOnlyList<int> set, SignalSide side, float[] written, bool withConstant)
     {
-        var rows = (side == SignalSide.Destination ? omega.Left : omega.Right).AsFlatSpan();
+        var rows = omega.Directions(side);
         var whole = new double[omega.Width];
         TensorPrimitives.ConvertChecked<float, double>(written, whole);
         if (omega.HasConstant && withConstant)

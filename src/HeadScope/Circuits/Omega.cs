@@ -1,4 +1,4 @@
-using System.Numerics.Tensors;
+using static TorchSharp.torch;
 
 namespace HeadScope;
 
@@ -6,20 +6,41 @@ namespace HeadScope;
 /// The singular value decomposition of a head's bilinear form Ω = Σ_k s_k u_k v_kᵀ, with which the attention score before scaling is
 /// r(i, j) = x̃_iᵀ Ω x̃_j for the normalised residual x̃ at destination i and source j (Franco &amp; Crovella, arXiv 2410.00340, section 3).
 /// </summary>
-/// <param name="Head">The head.</param>
-/// <param name="RelativePosition">The relative position i - j it holds for; 0 where Ω does not depend on it.</param>
-/// <param name="HasConstant">Whether x̃ ends in a constant 1, for the biases.</param>
-/// <param name="SingularValues">s, [d_head], largest first.</param>
-/// <param name="Left">u_k as rows, [d_head, d or d + 1]; read by destinations.</param>
-/// <param name="Right">v_k as rows, [d_head, d or d + 1]; read by sources. The signs of a pair are arbitrary together.</param>
-public sealed record Omega(
-    Head Head, int RelativePosition, bool HasConstant, Tensor<double> SingularValues, Tensor<double> Left, Tensor<double> Right)
+public sealed record Omega
 {
+    private readonly double[] singularValues;
+    private readonly double[] left;
+    private readonly double[] right;
+
+    internal Omega(Head head, int relativePosition, bool hasConstant, double[] singularValues, double[] left, double[] right)
+    {
+        (Head, RelativePosition, HasConstant) = (head, relativePosition, hasConstant);
+        (this.singularValues, this.left, this.right) = (singularValues, left, right);
+    }
+
+    /// <summary>The head.</summary>
+    public Head Head { get; }
+
+    /// <summary>The relative position i - j it holds for; 0 where Ω does not depend on it.</summary>
+    public int RelativePosition { get; }
+
+    /// <summary>Whether x̃ ends in a constant 1, for the biases.</summary>
+    public bool HasConstant { get; }
+
+    /// <summary>s, [d_head], fp64, largest first.</summary>
+    public Tensor SingularValues => tensor(singularValues);
+
+    /// <summary>u_k as rows, [d_head, d or d + 1], fp64; read by destinations.</summary>
+    public Tensor Left => tensor(left, [Rank, Width]);
+
+    /// <summary>v_k as rows, [d_head, d or d + 1], fp64; read by sources. The signs of a pair are arbitrary together.</summary>
+    public Tensor Right => tensor(right, [Rank, Width]);
+
     /// <summary>The number of directions, d_head.</summary>
-    public int Rank => (int)SingularValues.Lengths[0];
+    public int Rank => singularValues.Length;
 
     /// <summary>The length of a direction: d, or d + 1 with the constant.</summary>
-    public int Width => (int)Left.Lengths[1];
+    public int Width => left.Length / Rank;
 
     /// <summary>Decomposes one head.</summary>
     /// <param name="model">The model, with its norms folded; see <see cref="CircuitModel"/>.</param>
@@ -33,34 +54,33 @@ public sealed record Omega(
     /// <summary>What each direction contributes to the score between two tokens.</summary>
     /// <param name="destination">x̂_i, the normalised residual at the destination, [d].</param>
     /// <param name="source">x̂_j, the normalised residual at the source, [d].</param>
-    /// <returns>c_k = s_k (u_k · x̃_i)(v_k · x̃_j), [d_head]; they add up to the attention score before the division by √d_head.</returns>
+    /// <returns>c_k = s_k (u_k · x̃_i)(v_k · x̃_j), [d_head], fp64; they add up to the attention score before the division by √d_head.</returns>
     /// <exception cref="ArgumentException">A vector has another length than d.</exception>
-    public double[] Contributions(ReadOnlySpan<float> destination, ReadOnlySpan<float> source)
+    public Tensor Contributions(Tensor destination, Tensor source)
     {
+        ArgumentNullException.ThrowIfNull(destination);
+        ArgumentNullException.ThrowIfNull(source);
         var d = Width - (HasConstant ? 1 : 0);
-        if (destination.Length != d || source.Length != d)
+        if (destination.shape is not [var a] || source.shape is not [var b] || a != d || b != d)
         {
-            throw new ArgumentException($"The residuals have {destination.Length} and {source.Length} channels; expected {d}.");
+            throw new ArgumentException(
+                $"The residuals have shapes [{string.Join(", ", destination.shape)}] and [{string.Join(", ", source.shape)}]; expected [{d}].");
         }
 
-        var contributions = new double[Rank];
-        for (var k = 0; k < Rank; k++)
-        {
-            contributions[k] = SingularValues[k] * Along(Left, k, destination) * Along(Right, k, source);
-        }
-
-        return contributions;
+        using var scope = NewDisposeScope();
+        return from_array(singularValues).mul(Along(left, destination)).mul(Along(right, source)).MoveToOuterDisposeScope();
     }
 
-    private double Along(Tensor<double> directions, int k, ReadOnlySpan<float> x)
-    {
-        var direction = directions.AsFlatSpan().Slice(k * Width, Width);
-        var sum = HasConstant ? direction[^1] : 0;
-        for (var i = 0; i < x.Length; i++)
-        {
-            sum += direction[i] * x[i];
-        }
+    /// <inheritdoc/>
+    public override string ToString() => $"Omega of head {Head}: {Rank} directions of {Width}";
 
-        return sum;
+    /// <summary>All u_k, or v_k on the source side, one after the other.</summary>
+    internal ReadOnlySpan<double> Directions(SignalSide side) => side == SignalSide.Destination ? left : right;
+
+    // The directions are shared with the tensor, not copied.
+    private Tensor Along(double[] directions, Tensor x)
+    {
+        var wide = x.detach().to(float64, CPU);
+        return from_array(directions).view(Rank, Width).matmul(HasConstant ? cat([wide, ones(1, float64)]) : wide);
     }
 }

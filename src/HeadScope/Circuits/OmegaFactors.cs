@@ -7,7 +7,7 @@ namespace HeadScope;
 /// value decomposition is that of the d_head × d_head core between the two orthonormal factors: exact, and never d × d. With rotary
 /// positions Ω depends on the relative position Δ, but the factors do not: they are decomposed once for all Δ.
 /// </summary>
-public sealed class OmegaFactors
+internal sealed class OmegaFactors
 {
     private readonly ThinQr query;
     private readonly ThinQr key;
@@ -66,9 +66,9 @@ public sealed class OmegaFactors
             head,
             embedding is null ? 0 : relativePosition,
             hasConstant,
-            Tensor.Create<double>([.. core.SingularValues]),
-            Tensor.Create(queries.Expand(core.Directions(SignalSide.Destination)), [core.Rank, queries.Rows]),
-            Tensor.Create(keys.Expand(core.Directions(SignalSide.Source)), [core.Rank, keys.Rows]));
+            core.SingularValues,
+            queries.Expand(core.Directions(SignalSide.Destination)),
+            keys.Expand(core.Directions(SignalSide.Source)));
     }
 
     private static bool HasBias(Model model, Head head) => !model.QueryBias(head).IsEmpty || !model.KeyBias(head).IsEmpty;
@@ -146,9 +146,9 @@ public sealed class OmegaFactors
         Head,
         relativePosition,
         HasConstant,
-        Tensor.Create<double>([.. core.SingularValues]),
-        Directions(SignalSide.Destination, core),
-        Directions(SignalSide.Source, core));
+        core.SingularValues,
+        query.Expand(core.Directions(SignalSide.Destination)),
+        key.Expand(core.Directions(SignalSide.Source)));
 
     // The rows of R, each turned as the model turns a query that stands `positions` further on: R_Q R(-Δ).
     private static double[] Rotated(Tensor<double> r, int headWidth, Rotary? rotary, int positions)
@@ -175,9 +175,6 @@ public sealed class OmegaFactors
     }
 
     private ThinQr Factor(SignalSide side) => side == SignalSide.Destination ? query : key;
-
-    private Tensor<double> Directions(SignalSide side, OmegaCore core) =>
-        Tensor.Create(Factor(side).Expand(core.Directions(side)), [core.Rank, Factor(side).QTransposed.Lengths[1]]);
 
     // Q in fp32, [d or d + 1, rank].
     private static Lazy<float[]> Narrow(ThinQr factor) => new(() =>

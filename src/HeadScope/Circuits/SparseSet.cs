@@ -19,7 +19,7 @@ public sealed record SparseSet(
     /// <param name="contributions">c_k for every direction, [d_head].</param>
     /// <returns>The set.</returns>
     /// <exception cref="ArgumentException">There are no contributions, or one is not finite.</exception>
-    public static SparseSet Of(ReadOnlySpan<double> contributions)
+    internal static SparseSet Of(ReadOnlySpan<double> contributions)
     {
         if (contributions.IsEmpty || contributions.ContainsAnyExceptInRange(double.MinValue, double.MaxValue))
         {

@@ -85,19 +85,18 @@ public sealed class ActivationShards : ActivationSource
             .Concat(source.Batches(0, sequencesPerShard, cancellationToken).Take(training)))
         {
             cancellationToken.ThrowIfCancellationRequested();
-            var (s, t, d) = (batch.Sequences, batch.Length, source.ModelWidth);
             using var scope = torch.NewDisposeScope();
             var writer = new SafetensorsWriter();
-            writer.Add("hook_in", torch.tensor(batch.Input, [s, t, d]), type);
-            writer.Add("hook_out", torch.tensor(batch.Output, [s, t, d]), type);
-            writer.Add("mask", torch.tensor(batch.Mask, [s, t]));
-            if (batch.Tokens.Length > 0)
+            writer.Add("hook_in", batch.Input, type);
+            writer.Add("hook_out", batch.Output, type);
+            writer.Add("mask", batch.Mask);
+            if (batch.Tokens is { } tokens)
             {
-                writer.Add("tokens", torch.tensor(batch.Tokens, [s, t], torch.int64));
+                writer.Add("tokens", tokens);
             }
 
             writer.Save(Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"activations-{number++:d5}.safetensors")));
-            progress?.Report(new WorkProgress("saving activations", (long)number * sequencesPerShard * t, 0, "tokens"));
+            progress?.Report(new WorkProgress("saving activations", (long)number * sequencesPerShard * batch.Length, 0, "tokens"));
         }
     }
 
@@ -142,13 +141,13 @@ public sealed class ActivationShards : ActivationSource
                     (file, open) = (SafetensorsFile.Open(shards[shard].Path), shard);
                 }
 
-                CopyRow("hook_in", inside, batch.Input.AsSpan(i * block, block));
-                CopyRow("hook_out", inside, batch.Output.AsSpan(i * block, block));
-                CopyRow("mask", inside, batch.Mask.AsSpan(i * Length, Length));
+                CopyRow("hook_in", inside, batch.InputNumbers.AsSpan(i * block, block));
+                CopyRow("hook_out", inside, batch.OutputNumbers.AsSpan(i * block, block));
+                CopyRow("mask", inside, batch.MaskNumbers.AsSpan(i * Length, Length));
                 withTokens &= file!.Tensors.ContainsKey("tokens");
                 if (withTokens)
                 {
-                    CopyRow("tokens", inside, batch.Tokens.AsSpan(i * Length, Length));
+                    CopyRow("tokens", inside, batch.TokenNumbers.AsSpan(i * Length, Length));
                 }
             }
         }
@@ -157,7 +156,7 @@ public sealed class ActivationShards : ActivationSource
             file?.Dispose();
         }
 
-        return withTokens ? batch : batch with { Tokens = [] };
+        return withTokens ? batch : batch with { TokenNumbers = [] };
 
         void CopyRow<T>(string name, long row, Span<T> destination)
             where T : unmanaged

@@ -60,14 +60,14 @@ public sealed class HeadActivities
         foreach (var batch in batches)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            pass = lorsa.Pass(batch.Input, batch.Sequences, batch.Length, pass);
+            pass = lorsa.Pass(batch.InputNumbers, batch.Sequences, batch.Length, pass);
             for (var b = 0; b < batch.Sequences; b++, sequence++)
             {
                 Array.Clear(maximum);
                 int[]? context = null;
                 for (var t = b * batch.Length; t < (b + 1) * batch.Length; t++)
                 {
-                    if (batch.Mask[t] == 0)
+                    if (batch.MaskNumbers[t] == 0)
                     {
                         continue;
                     }
@@ -105,7 +105,7 @@ public sealed class HeadActivities
                         continue;
                     }
 
-                    context ??= batch.Tokens.Length == 0 ? [] : batch.Tokens[(b * batch.Length)..((b + 1) * batch.Length)];
+                    context ??= batch.TokenNumbers.Length == 0 ? [] : batch.TokenNumbers[(b * batch.Length)..((b + 1) * batch.Length)];
                     queue.Enqueue(new TopActivation(maximum[head], sequence, place[head], context), rank);
                     if (queue.Count > top)
                     {

@@ -87,7 +87,7 @@ public sealed partial class LorsaModel
                 };
                 foreach (var (head, _) in activations.ActiveAt(0, t))
                 {
-                    var contributions = activations.ZPatternAt(head, 0, t);
+                    var contributions = activations.ZPattern(head, 0, t);
                     scores.Add(head, contributions[source], TensorPrimitives.SumOfMagnitudes<float>(contributions));
                 }
             }
@@ -136,7 +136,7 @@ public sealed partial class LorsaModel
             var place = Array.IndexOf(tokens, names[a].Token);
             foreach (var (head, _) in activations.ActiveAt(0, last))
             {
-                scores.Add(head, activations.ZPatternAt(head, 0, last)[place] * Preference(effects, head, a) / scale, 0);
+                scores.Add(head, activations.ZPattern(head, 0, last)[place] * Preference(effects, head, a) / scale, 0);
             }
         }
 

@@ -1,4 +1,6 @@
 using System.Numerics.Tensors;
+using static TorchSharp.torch;
+using Tensor = TorchSharp.torch.Tensor;
 
 namespace HeadScope;
 
@@ -20,19 +22,11 @@ public sealed class LorsaActivations
     /// <summary>T, the number of tokens of each.</summary>
     public int Length => Pass.Length;
 
-    /// <summary>z, before the choice of active heads, [B, T, n]. A view.</summary>
-    public Tensor<float> PreActivations => Tensor.Create(Pass.PreActivations, [Sequences, Length, lorsa.Config.Heads]);
+    /// <summary>z, before the choice of active heads, [B, T, n], fp32.</summary>
+    public Tensor PreActivations => tensor(Pass.PreActivations, [Sequences, Length, lorsa.Config.Heads]);
 
-    /// <summary>The predicted attention output in the units of the model, [B, T, d].</summary>
-    public Tensor<float> Output
-    {
-        get
-        {
-            var output = new float[Pass.Reconstruction.Length];
-            TensorPrimitives.Multiply(Pass.Reconstruction, 1 / lorsa.OutputScale, output);
-            return Tensor.Create(output, [Sequences, Length, lorsa.Config.ModelWidth]);
-        }
-    }
+    /// <summary>The predicted attention output in the units of the model, [B, T, d], fp32.</summary>
+    public Tensor Output => tensor(OutputNumbers(), [Sequences, Length, lorsa.Config.ModelWidth]);
 
     internal LorsaPass Pass { get; }
 
@@ -53,24 +47,38 @@ public sealed class LorsaActivations
     /// <param name="qkHead">The QK head.</param>
     /// <param name="sequence">The sequence.</param>
     /// <param name="position">The token that attends.</param>
-    /// <returns>Its weights over the tokens up to itself, summing to 1.</returns>
-    public ReadOnlySpan<float> PatternAt(int qkHead, int sequence, int position)
+    /// <returns>Its weights over the tokens up to itself, summing to 1, [position + 1], fp32.</returns>
+    public Tensor PatternAt(int qkHead, int sequence, int position) => tensor(Pattern(qkHead, sequence, position).ToArray());
+
+    /// <summary>How much each earlier token adds to z of a head at a token: <c>P(t, s) v(s)</c>, which sums to z.</summary>
+    /// <param name="head">The OV head.</param>
+    /// <param name="sequence">The sequence.</param>
+    /// <param name="position">t, the token that attends.</param>
+    /// <returns>The contributions of the tokens up to itself, [position + 1], fp32.</returns>
+    public Tensor ZPatternAt(int head, int sequence, int position) => tensor(ZPattern(head, sequence, position));
+
+    /// <summary>The numbers of <see cref="Output"/>.</summary>
+    internal float[] OutputNumbers()
+    {
+        var output = new float[Pass.Reconstruction.Length];
+        TensorPrimitives.Multiply(Pass.Reconstruction, 1 / lorsa.OutputScale, output);
+        return output;
+    }
+
+    /// <summary>The numbers of <see cref="PatternAt"/>.</summary>
+    internal ReadOnlySpan<float> Pattern(int qkHead, int sequence, int position)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(qkHead);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(qkHead, lorsa.Config.QkHeads);
         return Pass.Patterns.AsSpan(((qkHead * Pass.Tokens) + Token(sequence, position)) * Length, position + 1);
     }
 
-    /// <summary>How much each earlier token adds to z of a head at a token: <c>P(t, s) v(s)</c>, which sums to z.</summary>
-    /// <param name="head">The OV head.</param>
-    /// <param name="sequence">The sequence.</param>
-    /// <param name="position">t, the token that attends.</param>
-    /// <returns>The contributions of the tokens up to itself.</returns>
-    public float[] ZPatternAt(int head, int sequence, int position)
+    /// <summary>The numbers of <see cref="ZPatternAt"/>.</summary>
+    internal float[] ZPattern(int head, int sequence, int position)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(head);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(head, lorsa.Config.Heads);
-        var contributions = PatternAt(lorsa.Config.QkHeadOf(head), sequence, position).ToArray();
+        var contributions = Pattern(lorsa.Config.QkHeadOf(head), sequence, position).ToArray();
         TensorPrimitives.Multiply(
             contributions, Pass.Values.AsSpan((head * Pass.Tokens) + (sequence * Length), position + 1), contributions);
         return contributions;

@@ -97,7 +97,7 @@ public sealed partial class LorsaModel
         writer.Metadata["version"] = VersionWritten;
         foreach (var tensor in Parameters.All)
         {
-            writer.Add(tensor.Name, Tensor.Create(tensor.Values, [.. tensor.Shape.Select(length => (nint)length)]));
+            writer.Add(tensor.Name, tensor.Shared());
         }
 
         // Its loader is strict: it wants these although they follow from the configuration.
@@ -105,8 +105,8 @@ public sealed partial class LorsaModel
         if (Config.Rotary is { } rotary)
         {
             var (sine, cosine) = new RotaryTable(rotary, Config.QkWidth, length).Full(length);
-            writer.Add("rotary_sin", Tensor.Create(sine, [length, rotary.Dimensions]));
-            writer.Add("rotary_cos", Tensor.Create(cosine, [length, rotary.Dimensions]));
+            writer.Add("rotary_sin", torch.tensor(sine, [length, rotary.Dimensions]));
+            writer.Add("rotary_cos", torch.tensor(cosine, [length, rotary.Dimensions]));
         }
 
         var mask = new bool[length * length];

@@ -37,9 +37,9 @@ public sealed record LorsaEvaluation(
         foreach (var batch in batches)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            for (var t = 0; t < batch.Mask.Length; t++)
+            for (var t = 0; t < batch.MaskNumbers.Length; t++)
             {
-                if (batch.Mask[t] == 0)
+                if (batch.MaskNumbers[t] == 0)
                 {
                     continue;
                 }
@@ -47,7 +47,7 @@ public sealed record LorsaEvaluation(
                 counted++;
                 for (var c = 0; c < d; c++)
                 {
-                    mean[c] += batch.Output[(t * d) + c] * (double)lorsa.OutputScale;
+                    mean[c] += batch.OutputNumbers[(t * d) + c] * (double)lorsa.OutputScale;
                 }
             }
         }
@@ -68,8 +68,8 @@ public sealed record LorsaEvaluation(
         foreach (var batch in batches)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            pass = lorsa.Pass(batch.Input, batch.Sequences, batch.Length, pass);
-            for (var t = 0; t < batch.Mask.Length; t++)
+            pass = lorsa.Pass(batch.InputNumbers, batch.Sequences, batch.Length, pass);
+            for (var t = 0; t < batch.MaskNumbers.Length; t++)
             {
                 var first = t * pass.Entries.Capacity;
                 for (var j = first; j < first + pass.Entries.MainCount[t]; j++)
@@ -77,19 +77,19 @@ public sealed record LorsaEvaluation(
                     var a = pass.Entries.Value[j];
                     activation += Math.Max(a, 0);
                     activeAnywhere += a > 0 ? 1 : 0;
-                    if (a > 0 && batch.Mask[t] != 0)
+                    if (a > 0 && batch.MaskNumbers[t] != 0)
                     {
                         active++;
                         frequencies[pass.Entries.Head[j]] += 1.0 / counted;
                     }
                 }
 
-                if (batch.Mask[t] == 0)
+                if (batch.MaskNumbers[t] == 0)
                 {
                     continue;
                 }
 
-                TensorPrimitives.Multiply(batch.Output.AsSpan(t * d, d), lorsa.OutputScale, y);
+                TensorPrimitives.Multiply(batch.OutputNumbers.AsSpan(t * d, d), lorsa.OutputScale, y);
                 TensorPrimitives.Subtract(pass.Reconstruction.AsSpan(t * d, d), y, difference);
                 var squared = DoubleSums.SumOfSquares(difference);
                 var spread = DoubleSums.SumOfSquaredDifferences(y, muRow);
@@ -168,7 +168,7 @@ public sealed record LorsaLossRecovered(int Predictions, double Original, double
         var meanRow = Array.ConvertAll(mean, sum => (float)(sum / replaced));
         for (var i = 0; i < sequences.Count; i++)
         {
-            sums[1] += Replaced(sequences[i], values => lorsa.Encode(model, sequences[i]).Output.AsFlatSpan().CopyTo(values));
+            sums[1] += Replaced(sequences[i], values => lorsa.Encode(model, sequences[i]).OutputNumbers().CopyTo(values));
             sums[2] += Replaced(sequences[i], values => values.Clear());
             sums[3] += Replaced(sequences[i], values =>
             {

@@ -87,15 +87,15 @@ public sealed record LorsaHead
         var (contributions, attention, z, a) = (new float[length * length], new float[length * length], new float[length], new float[length]);
         for (var t = 0; t < length; t++)
         {
-            activations.ZPatternAt(Index, 0, t).CopyTo(contributions, t * length);
-            activations.PatternAt(QkHead, 0, t).CopyTo(attention.AsSpan(t * length));
+            activations.ZPattern(Index, 0, t).CopyTo(contributions, t * length);
+            activations.Pattern(QkHead, 0, t).CopyTo(attention.AsSpan(t * length));
             z[t] = activations.Pass.PreActivations[(t * lorsa.Config.Heads) + Index];
             a[t] = activations.ActiveAt(0, t).FirstOrDefault(active => active.Head == Index).Activation;
         }
 
         return new ZPattern(
             Index, tokens, model.HasTokenizer ? [.. tokens.Select(model.Tokenizer.TokenText)] : [],
-            Tensor.Create(contributions, [length, length]), Tensor.Create(attention, [length, length]), z, a);
+            contributions, attention, z, a);
     }
 
     /// <summary>It in a line: origin, and the first tokens it reads and promotes.</summary>

@@ -1,4 +1,6 @@
 using System.Numerics.Tensors;
+using static TorchSharp.torch;
+using Tensor = TorchSharp.torch.Tensor;
 
 namespace HeadScope;
 
@@ -37,12 +39,10 @@ public sealed partial class LorsaModel
 
     /// <summary>
     /// The parameters by the names of Language-Model-SAEs: W_Q and W_K [G, d, e], b_Q and b_K [G, e], W_V and W_O [n, d], b_V [n], b_D [d] and
-    /// so on, as they are stored (in normalised units unless folded). The tensors are copies.
+    /// so on, fp32, as they are stored (in normalised units unless folded). The tensors are copies.
     /// </summary>
-    public IReadOnlyDictionary<string, Tensor<float>> Tensors => Parameters.All.ToDictionary(
-        tensor => tensor.Name,
-        tensor => Tensor.Create(tensor.Values.ToArray(), [.. tensor.Shape.Select(length => (nint)length)]),
-        StringComparer.Ordinal);
+    public IReadOnlyDictionary<string, Tensor> Tensors => Parameters.All.ToDictionary(
+        parameter => parameter.Name, parameter => tensor(parameter.Values, parameter.Lengths), StringComparer.Ordinal);
 
     internal LorsaParameters Parameters { get; }
 
@@ -56,30 +56,25 @@ public sealed partial class LorsaModel
     /// <param name="input">What the attention layer reads, in the units of the model: [T, d] or [B, T, d].</param>
     /// <returns>The activations.</returns>
     /// <exception cref="ArgumentException">The tensor has another width, or the sequences are longer than the context.</exception>
-    public LorsaActivations Encode(Tensor<float> input)
+    public LorsaActivations Encode(Tensor input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        if (input.Rank is not (2 or 3) || input.Lengths[^1] != Config.ModelWidth)
+        if (input.ndim is not (2 or 3) || input.shape[^1] != Config.ModelWidth)
         {
             throw new ArgumentException(
-                $"The input has shape [{string.Join(", ", input.Lengths.ToArray())}]; expected [tokens, {Config.ModelWidth}] or "
+                $"The input has shape [{string.Join(", ", input.shape)}]; expected [tokens, {Config.ModelWidth}] or "
                 + $"[sequences, tokens, {Config.ModelWidth}].");
         }
 
-        var sequences = input.Rank == 2 ? 1 : (int)input.Lengths[0];
-        return new LorsaActivations(this, Pass(input.AsFlatSpan(), sequences, (int)input.Lengths[^2]));
+        var sequences = input.ndim == 2 ? 1 : (int)input.shape[0];
+        return new LorsaActivations(this, Pass(input.ToNumbers(), sequences, (int)input.shape[^2]));
     }
 
     /// <summary>The attention output that this Lorsa predicts.</summary>
     /// <param name="input">What the attention layer reads, in the units of the model: [T, d] or [B, T, d].</param>
-    /// <returns>The output in the units of the model, of the same shape.</returns>
+    /// <returns>The output in the units of the model, of the same shape, fp32.</returns>
     /// <exception cref="ArgumentException">The tensor has another width, or the sequences are longer than the context.</exception>
-    public Tensor<float> Reconstruct(Tensor<float> input)
-    {
-        var output = Encode(input).Pass.Reconstruction;
-        TensorPrimitives.Multiply(output, 1 / OutputScale, output);
-        return Tensor.Create(output, input.Lengths.ToArray());
-    }
+    public Tensor Reconstruct(Tensor input) => tensor(Encode(input).OutputNumbers(), input.shape);
 
     /// <summary>
     /// The same Lorsa with the normalisation folded into its weights, so that they work in the units of the model. z and the output stay.

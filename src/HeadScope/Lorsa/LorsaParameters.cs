@@ -1,9 +1,16 @@
 using System.Numerics.Tensors;
+using TorchSharp;
 
 namespace HeadScope;
 
 /// <summary>One named array of numbers of a Lorsa: a parameter, its gradient, or a moment of it.</summary>
-internal sealed record LorsaTensor(string Name, int[] Shape, float[] Values);
+internal sealed record LorsaTensor(string Name, int[] Shape, float[] Values)
+{
+    public long[] Lengths => Array.ConvertAll(Shape, length => (long)length);
+
+    /// <summary>The numbers themselves as a tensor, not a copy.</summary>
+    public torch.Tensor Shared() => torch.from_array(Values).view(Lengths);
+}
 
 /// <summary>The trained numbers of a Lorsa, or as many numbers that belong to them (gradients, moments), by the names of OpenMOSS.</summary>
 internal sealed class LorsaParameters

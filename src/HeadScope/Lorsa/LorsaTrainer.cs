@@ -144,12 +144,12 @@ public static class LorsaTrainer
         var d = source.ModelWidth;
         foreach (var batch in source.Batches(0, options.BatchSequences, cancellationToken).Take((int)Math.Min(options.NormBatches, options.Steps)))
         {
-            for (var t = 0; t < batch.Mask.Length; t++)
+            for (var t = 0; t < batch.MaskNumbers.Length; t++)
             {
-                if (batch.Mask[t] != 0 || options.StatisticsOverAllTokens)
+                if (batch.MaskNumbers[t] != 0 || options.StatisticsOverAllTokens)
                 {
-                    input += Math.Sqrt(DoubleSums.SumOfSquares(batch.Input.AsSpan(t * d, d)));
-                    output += Math.Sqrt(DoubleSums.SumOfSquares(batch.Output.AsSpan(t * d, d)));
+                    input += Math.Sqrt(DoubleSums.SumOfSquares(batch.InputNumbers.AsSpan(t * d, d)));
+                    output += Math.Sqrt(DoubleSums.SumOfSquares(batch.OutputNumbers.AsSpan(t * d, d)));
                     tokens++;
                 }
             }
@@ -167,10 +167,10 @@ public static class LorsaTrainer
         var batch = source.Batches(0, options.BatchSequences, cancellationToken).First();
         var (x, y) = Normalized(batch, config.ModelWidth, inputNorm, outputNorm);
         LorsaInitializer.CenterOutput(
-            p, y, options.StatisticsOverAllTokens ? [.. Enumerable.Repeat(1f, batch.Mask.Length)] : batch.Mask);
+            p, y, options.StatisticsOverAllTokens ? [.. Enumerable.Repeat(1f, batch.MaskNumbers.Length)] : batch.MaskNumbers);
         if (options.Initialization != LorsaInitialization.FromAttention)
         {
-            LorsaInitializer.ScaleToOutput(p, config, x, y, batch.Mask, batch.Sequences, withQueriesAndKeys: firstCode);
+            LorsaInitializer.ScaleToOutput(p, config, x, y, batch.MaskNumbers, batch.Sequences, withQueriesAndKeys: firstCode);
             return;
         }
 
@@ -183,20 +183,20 @@ public static class LorsaTrainer
             p, config, original, Math.Sqrt(config.ModelWidth) / inputNorm, withBiases: !options.DropQueryKeyBiases);
         if (original.Value.Length == 0)
         {
-            LorsaInitializer.ScaleToOutput(p, config, x, y, batch.Mask, batch.Sequences, withQueriesAndKeys: false);
+            LorsaInitializer.ScaleToOutput(p, config, x, y, batch.MaskNumbers, batch.Sequences, withQueriesAndKeys: false);
             return;
         }
 
         LorsaInitializer.UseSubspaces(
             p, config, original, [.. Enumerable.Range(0, original.Heads).Select(h => LorsaInitializer.ActiveSubspace(x, config.ModelWidth, original, h))]);
-        LorsaInitializer.FitOutputNorm(p, config, x, y, batch.Mask, batch.Sequences);
+        LorsaInitializer.FitOutputNorm(p, config, x, y, batch.MaskNumbers, batch.Sequences);
     }
 
     private static (float[] X, float[] Y) Normalized(ActivationBatch batch, int d, double inputNorm, double outputNorm)
     {
-        var (x, y) = (new float[batch.Input.Length], new float[batch.Output.Length]);
-        TensorPrimitives.Multiply(batch.Input, (float)(Math.Sqrt(d) / inputNorm), x);
-        TensorPrimitives.Multiply(batch.Output, (float)(Math.Sqrt(d) / outputNorm), y);
+        var (x, y) = (new float[batch.InputNumbers.Length], new float[batch.OutputNumbers.Length]);
+        TensorPrimitives.Multiply(batch.InputNumbers, (float)(Math.Sqrt(d) / inputNorm), x);
+        TensorPrimitives.Multiply(batch.OutputNumbers, (float)(Math.Sqrt(d) / outputNorm), y);
         return (x, y);
     }
 
@@ -227,8 +227,8 @@ public static class LorsaTrainer
                     batches.MoveNext();
                     var batch = batches.Current;
                     var (x, y) = Normalized(batch, config.ModelWidth, start.InputNorm, start.OutputNorm);
-                    var result = stepper.TakeStep(x, y, batch.Mask, batch.Sequences, batch.Length);
-                    curve.Add(stepper.Pass, y, batch.Mask, result);
+                    var result = stepper.TakeStep(x, y, batch.MaskNumbers, batch.Sequences, batch.Length);
+                    curve.Add(stepper.Pass, y, batch.MaskNumbers, result);
                     progress?.Report(new WorkProgress(
                         "training", stepper.Step * tokensPerStep, steps * tokensPerStep, "tokens",
                         string.Create(

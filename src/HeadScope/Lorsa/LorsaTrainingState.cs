@@ -47,10 +47,9 @@ internal sealed class LorsaTrainingState
         for (var i = 0; i < stepper.Parameters.All.Count; i++)
         {
             var tensor = stepper.Parameters.All[i];
-            nint[] shape = [.. tensor.Shape.Select(length => (nint)length)];
-            writer.Add(tensor.Name, Tensor.Create(tensor.Values, shape));
-            writer.Add(FirstMoment + tensor.Name, Tensor.Create(stepper.Optimizer.FirstMoment.All[i].Values, shape));
-            writer.Add(SecondMoment + tensor.Name, Tensor.Create(stepper.Optimizer.SecondMoment.All[i].Values, shape));
+            writer.Add(tensor.Name, tensor.Shared());
+            writer.Add(FirstMoment + tensor.Name, stepper.Optimizer.FirstMoment.All[i].Shared());
+            writer.Add(SecondMoment + tensor.Name, stepper.Optimizer.SecondMoment.All[i].Shared());
         }
 
         writer.Add("optimizer.steps", torch.tensor(stepper.Optimizer.Steps));

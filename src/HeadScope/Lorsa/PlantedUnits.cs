@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using TorchSharp;
 
 namespace HeadScope;
 
@@ -109,11 +110,11 @@ public sealed class PlantedUnits : ActivationSource
     /// <summary>The number of planted units.</summary>
     public int Count => Units;
 
-    /// <summary>What each unit reads, [units, d].</summary>
-    public Tensor<float> Read => Tensor.Create(read.ToArray(), [Units, ModelWidth]);
+    /// <summary>What each unit reads, [units, d], fp32.</summary>
+    public torch.Tensor Read => torch.tensor(read, [Units, ModelWidth]);
 
-    /// <summary>What each unit writes, [units, d].</summary>
-    public Tensor<float> Write => Tensor.Create(write.ToArray(), [Units, ModelWidth]);
+    /// <summary>What each unit writes, [units, d], fp32.</summary>
+    public torch.Tensor Write => torch.tensor(write, [Units, ModelWidth]);
 
     internal LorsaConfig Layer { get; }
 
@@ -156,7 +157,7 @@ public sealed class PlantedUnits : ActivationSource
         ArgumentNullException.ThrowIfNull(lorsa);
         var batch = Contexts(long.MaxValue / 2, contexts);
         var truth = new LorsaPass(Layer, contexts, ContextTokens);
-        truth.Attend(planted, batch.Input);
+        truth.Attend(planted, batch.InputNumbers);
         return Match(lorsa, batch, truth.PreActivations, read, write, u => u / (Units / 2));
     }
 
@@ -183,7 +184,7 @@ public sealed class PlantedUnits : ActivationSource
     {
         var (d, r) = (lorsa.Config.ModelWidth, lorsa.Config.GroupSize);
         var units = read.Length / d;
-        var pass = lorsa.Pass(batch.Input, batch.Sequences, batch.Length);
+        var pass = lorsa.Pass(batch.InputNumbers, batch.Sequences, batch.Length);
         var activations = new double[lorsa.Config.Heads][];
         for (var i = 0; i < activations.Length; i++)
         {

@@ -35,10 +35,10 @@ public sealed record DynamicScores(
         var points = new List<ScorePoint>();
         foreach (var template in Templates)
         {
-            var hits = template.Of(context).Of(suppression);
-            for (var layer = 0; layer < hits.Lengths[0]; layer++)
+            var hits = template.Of(context).Counts(suppression);
+            for (var layer = 0; layer < Static.LayerCount; layer++)
             {
-                for (var index = 0; index < hits.Lengths[1]; index++)
+                for (var index = 0; index < Static.HeadCount; index++)
                 {
                     var head = new Head(layer, index);
                     points.Add(new ScorePoint(head, template.Template, Static.Of(head, suppression).Score, hits[layer, index] / (float)Prompts));

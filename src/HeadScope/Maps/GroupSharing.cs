@@ -18,14 +18,14 @@ public sealed record GroupSharing(string Relation, int Heads, double GroupScore,
 
     internal static GroupSharing Of(RelationScores scores, int groupSize, double threshold)
     {
-        var (layers, heads) = ((int)scores.Scores.Lengths[0], (int)scores.Scores.Lengths[1]);
+        var (hits, heads) = (scores.Hits(suppression: false), scores.HeadCount);
         List<double> group = [], layer = [];
         var count = 0;
-        for (var l = 0; l < layers; l++)
+        for (var l = 0; l < scores.LayerCount; l++)
         {
             for (var h = 0; h < heads; h++)
             {
-                if (scores.RelationHits[l, h] <= 0 || scores.Scores[l, h] < threshold)
+                if (hits[l, h] <= 0 || scores.Share(hits[l, h]) < threshold)
                 {
                     continue;
                 }
@@ -35,7 +35,7 @@ public sealed record GroupSharing(string Relation, int Heads, double GroupScore,
                 {
                     if (other != h)
                     {
-                        (other / groupSize == h / groupSize ? group : layer).Add(scores.Scores[l, other]);
+                        (other / groupSize == h / groupSize ? group : layer).Add(scores.Share(hits[l, other]));
                     }
                 }
             }

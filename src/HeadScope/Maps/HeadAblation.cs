@@ -158,9 +158,8 @@ public sealed record HeadAblation(
     /// <summary>All heads by static score, strongest first; of equal scores the later head first, as published.</summary>
     internal static IEnumerable<HeadScore> Ranked(RelationScores scores)
     {
-        var (layers, heads) = ((int)scores.RelationHits.Lengths[0], (int)scores.RelationHits.Lengths[1]);
-        return Enumerable.Range(0, layers * heads)
-            .Select(i => scores.Of(new Head(i / heads, i % heads)))
+        return Enumerable.Range(0, scores.LayerCount * scores.HeadCount)
+            .Select(i => scores.Of(new Head(i / scores.HeadCount, i % scores.HeadCount)))
             .OrderByDescending(s => s.Hits)
             .ThenByDescending(s => s.Head);
     }

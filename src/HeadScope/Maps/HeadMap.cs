@@ -1,5 +1,3 @@
-using System.Numerics.Tensors;
-
 namespace HeadScope;
 
 /// <summary>
@@ -288,14 +286,14 @@ public sealed partial record HeadMap
 
     private static RelationScores MergeRelation(IReadOnlyList<RelationScores> parts)
     {
-        static Tensor<int> Hits(IEnumerable<Tensor<int>> parts)
+        // A head that another part scored has -1.
+        int[,] Hits(bool suppression)
         {
-            var merged = Tensor.CreateFromShape<int>(parts.First().Lengths);
-            var all = merged.AsFlatSpan();
-            all.Fill(-1);
-            foreach (var part in parts)
+            var merged = (int[,])parts[0].Hits(suppression).Clone();
+            for (var head = 0; head < merged.Length; head++)
             {
-                TensorPrimitives.Max(all, part.AsFlatSpan(), all);
+                var (layer, index) = (head / parts[0].HeadCount, head % parts[0].HeadCount);
+                merged[layer, index] = parts.Max(part => part.Hits(suppression)[layer, index]);
             }
 
             return merged;
@@ -311,8 +309,8 @@ public sealed partial record HeadMap
             first.K,
             first.Pairs,
             first.SkippedPairs,
-            Hits(parts.Select(p => p.RelationHits)),
-            Hits(parts.Select(p => p.SuppressionHits)),
+            Hits(suppression: false),
+            Hits(suppression: true),
             Examples(parts.Select(p => p.RelationExamples)),
             Examples(parts.Select(p => p.SuppressionExamples)));
     }

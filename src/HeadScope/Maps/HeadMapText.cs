@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Numerics.Tensors;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
@@ -19,7 +18,9 @@ public sealed partial record HeadMap
         from relation in Relations
         from layer in Enumerable.Range(0, LayerCount)
         from head in Enumerable.Range(0, HeadCount)
-        where relation.RelationHits[layer, head] >= 0
+        let score = relation.Of(new(layer, head))
+        let suppression = relation.Of(new(layer, head), suppression: true)
+        where score.Hits >= 0
         select (object[])
         [
             relation.Name,
@@ -28,10 +29,10 @@ public sealed partial record HeadMap
             head,
             relation.K,
             relation.PairsUsed,
-            relation.RelationHits[layer, head],
-            relation.SuppressionHits[layer, head],
-            relation.Scores[layer, head],
-            relation.SuppressionScores[layer, head],
+            score.Hits,
+            suppression.Hits,
+            score.Score,
+            suppression.Score,
         ]);
 
     /// <summary>The whole map as JSON, from which <see cref="FromJson"/> makes it again.</summary>
@@ -120,10 +121,10 @@ public sealed partial record HeadMap
         json.WriteString("category", relation.Category);
         json.WriteNumber("k", relation.K);
         json.WriteNumber("pairsUsed", relation.PairsUsed);
-        Write(json, "relationScores", relation.Scores, (j, score) => WriteScore(j, score));
-        Write(json, "suppressionScores", relation.SuppressionScores, (j, score) => WriteScore(j, score));
-        Write(json, "relationHits", relation.RelationHits, (j, hits) => j.WriteNumberValue(hits));
-        Write(json, "suppressionHits", relation.SuppressionHits, (j, hits) => j.WriteNumberValue(hits));
+        Write(json, "relationScores", relation.Hits(suppression: false), (j, hits) => WriteScore(j, relation.Share(hits)));
+        Write(json, "suppressionScores", relation.Hits(suppression: true), (j, hits) => WriteScore(j, relation.Share(hits)));
+        Write(json, "relationHits", relation.Hits(suppression: false), (j, hits) => j.WriteNumberValue(hits));
+        Write(json, "suppressionHits", relation.Hits(suppression: true), (j, hits) => j.WriteNumberValue(hits));
         json.WriteStartArray("pairs");
         foreach (var pair in relation.Pairs)
         {
@@ -152,15 +153,15 @@ public sealed partial record HeadMap
         json.WriteEndObject();
     }
 
-    private static void Write<T>(Utf8JsonWriter json, string name, Tensor<T> values, Action<Utf8JsonWriter, T> write)
+    private static void Write(Utf8JsonWriter json, string name, int[,] hits, Action<Utf8JsonWriter, int> write)
     {
         json.WriteStartArray(name);
-        for (nint layer = 0; layer < values.Lengths[0]; layer++)
+        for (var layer = 0; layer < hits.GetLength(0); layer++)
         {
             json.WriteStartArray();
-            for (nint head = 0; head < values.Lengths[1]; head++)
+            for (var head = 0; head < hits.GetLength(1); head++)
             {
-                write(json, values[layer, head]);
+                write(json, hits[layer, head]);
             }
 
             json.WriteEndArray();
@@ -209,12 +210,17 @@ public sealed partial record HeadMap
         ReadExamples(json.GetProperty("relationExamples")),
         ReadExamples(json.GetProperty("suppressionExamples")));
 
-    private static Tensor<int> ReadHits(JsonElement json, string name, int layers, int heads)
+    private static int[,] ReadHits(JsonElement json, string name, int layers, int heads)
     {
         int[] values = [.. json.GetProperty(name).EnumerateArray().SelectMany(row => row.EnumerateArray()).Select(v => v.GetInt32())];
-        return values.Length == layers * heads
-            ? Tensor.Create(values, [layers, heads])
-            : throw new InvalidDataException($"'{name}' of the head map holds {values.Length} numbers; expected {layers} × {heads}.");
+        if (values.Length != layers * heads)
+        {
+            throw new InvalidDataException($"'{name}' of the head map holds {values.Length} numbers; expected {layers} × {heads}.");
+        }
+
+        var hits = new int[layers, heads];
+        Buffer.BlockCopy(values, 0, hits, 0, Buffer.ByteLength(values));
+        return hits;
     }
 
     private static Dictionary<Head, IReadOnlyList<int>> ReadExamples(JsonElement json) => json.EnumerateObject().ToDictionary(

@@ -1,5 +1,3 @@
-using System.Numerics.Tensors;
-
 namespace HeadScope;
 
 /// <summary>Counts hits by head and sign, [layer, head], and keeps the first few pairs that hit.</summary>
@@ -24,8 +22,15 @@ internal sealed class HitTally(TransformerConfig config, IReadOnlyList<Head> hea
 
         public OneSign(TransformerConfig config, IReadOnlyList<Head> heads)
         {
-            Hits = Tensor.CreateFromShape<int>([config.LayerCount, config.HeadCount]);
-            Hits.AsFlatSpan().Fill(-1);
+            Hits = new int[config.LayerCount, config.HeadCount];
+            for (var layer = 0; layer < config.LayerCount; layer++)
+            {
+                for (var head = 0; head < config.HeadCount; head++)
+                {
+                    Hits[layer, head] = -1;
+                }
+            }
+
             foreach (var head in heads)
             {
                 Hits[head.Layer, head.Index] = 0;
@@ -33,7 +38,7 @@ internal sealed class HitTally(TransformerConfig config, IReadOnlyList<Head> hea
         }
 
         /// <summary>The counts, [layer, head].</summary>
-        public Tensor<int> Hits { get; }
+        public int[,] Hits { get; }
 
         /// <summary>The first pairs that hit, by head.</summary>
         public IReadOnlyDictionary<Head, IReadOnlyList<int>> Examples => examples;

@@ -1,4 +1,4 @@
-using System.Numerics.Tensors;
+using static TorchSharp.torch;
 
 namespace HeadScope;
 
@@ -9,8 +9,8 @@ namespace HeadScope;
 /// </summary>
 public sealed record RelationScores
 {
-    private readonly Tensor<int> relationHits;
-    private readonly Tensor<int> suppressionHits;
+    private readonly int[,] relationHits;
+    private readonly int[,] suppressionHits;
 
     internal RelationScores(
         string name,
@@ -18,8 +18,8 @@ public sealed record RelationScores
         int k,
         IReadOnlyList<TokenPair> pairs,
         IReadOnlyList<SkippedPair> skippedPairs,
-        Tensor<int> relationHits,
-        Tensor<int> suppressionHits,
+        int[,] relationHits,
+        int[,] suppressionHits,
         IReadOnlyDictionary<Head, IReadOnlyList<int>> relationExamples,
         IReadOnlyDictionary<Head, IReadOnlyList<int>> suppressionExamples)
     {
@@ -32,8 +32,6 @@ public sealed record RelationScores
         this.suppressionHits = suppressionHits;
         RelationExamples = relationExamples;
         SuppressionExamples = suppressionExamples;
-        Scores = Shares(relationHits, pairs.Count);
-        SuppressionScores = Shares(suppressionHits, pairs.Count);
     }
 
     /// <summary>The name of the relation.</summary>
@@ -54,17 +52,23 @@ public sealed record RelationScores
     /// <summary>The pairs that were not, with the reason.</summary>
     public IReadOnlyList<SkippedPair> SkippedPairs { get; }
 
-    /// <summary>For each head the number of pairs whose target is among the k largest, [layer, head]; -1 where not scored.</summary>
-    public Tensor<int> RelationHits => relationHits;
+    /// <summary>The number of layers.</summary>
+    public int LayerCount => relationHits.GetLength(0);
 
-    /// <summary>For each head the number of pairs whose target is among the k smallest, [layer, head]; -1 where not scored.</summary>
-    public Tensor<int> SuppressionHits => suppressionHits;
+    /// <summary>The number of heads of a layer.</summary>
+    public int HeadCount => relationHits.GetLength(1);
 
-    /// <summary>Relation scores, [layer, head], 0 to 1; NaN where not scored.</summary>
-    public Tensor<float> Scores { get; }
+    /// <summary>For each head the number of pairs whose target is among the k largest, [layer, head], int32; -1 where not scored.</summary>
+    public Tensor RelationHits => tensor(relationHits);
 
-    /// <summary>Suppression scores, [layer, head], 0 to 1; NaN where not scored.</summary>
-    public Tensor<float> SuppressionScores { get; }
+    /// <summary>For each head the number of pairs whose target is among the k smallest, [layer, head], int32; -1 where not scored.</summary>
+    public Tensor SuppressionHits => tensor(suppressionHits);
+
+    /// <summary>Relation scores, [layer, head], fp32, 0 to 1; NaN where not scored.</summary>
+    public Tensor Scores => Shares(relationHits);
+
+    /// <summary>Suppression scores, [layer, head], fp32, 0 to 1; NaN where not scored.</summary>
+    public Tensor SuppressionScores => Shares(suppressionHits);
 
     /// <summary>For each head that hits, the first few of <see cref="Pairs"/> that hit.</summary>
     public IReadOnlyDictionary<Head, IReadOnlyList<int>> RelationExamples { get; }
@@ -79,16 +83,13 @@ public sealed record RelationScores
     /// <exception cref="ArgumentOutOfRangeException">The model has no such head.</exception>
     public HeadScore Of(Head head, bool suppression = false)
     {
-        var (layers, heads) = ((int)relationHits.Lengths[0], (int)relationHits.Lengths[1]);
-        if (head.Layer < 0 || head.Layer >= layers || head.Index < 0 || head.Index >= heads)
+        if (head.Layer < 0 || head.Layer >= LayerCount || head.Index < 0 || head.Index >= HeadCount)
         {
-            throw new ArgumentOutOfRangeException(nameof(head), $"There is no head {head}: the model has {layers} layers of {heads} heads.");
+            throw new ArgumentOutOfRangeException(nameof(head), $"There is no head {head}: the model has {LayerCount} layers of {HeadCount} heads.");
         }
 
-        ReadOnlySpan<nint> at = [head.Layer, head.Index];
-        return suppression
-            ? new HeadScore(Name, head, SuppressionScores[at], suppressionHits[at], PairsUsed, IsSuppression: true)
-            : new HeadScore(Name, head, Scores[at], relationHits[at], PairsUsed, IsSuppression: false);
+        var hits = Hits(suppression)[head.Layer, head.Index];
+        return new HeadScore(Name, head, Share(hits), hits, PairsUsed, suppression);
     }
 
     /// <summary>The pairs that hit at a head, at most as many as were kept.</summary>
@@ -107,9 +108,9 @@ public sealed record RelationScores
     public IReadOnlyList<HeadScore> Top(int count, bool suppression = false)
     {
         var scores = new List<HeadScore>();
-        for (var layer = 0; layer < relationHits.Lengths[0]; layer++)
+        for (var layer = 0; layer < LayerCount; layer++)
         {
-            for (var head = 0; head < relationHits.Lengths[1]; head++)
+            for (var head = 0; head < HeadCount; head++)
             {
                 scores.Add(Of(new Head(layer, head), suppression));
             }
@@ -122,19 +123,11 @@ public sealed record RelationScores
     public override string ToString() =>
         $"{Name}: {PairsUsed} pairs, k = {K}, strongest {string.Join(", ", Top(3))}";
 
-    // As published: an fp32 mean of hits.
-    private static Tensor<float> Shares(Tensor<int> hits, int pairs)
-    {
-        var shares = Tensor.CreateFromShape<float>(hits.Lengths);
-        for (nint layer = 0; layer < hits.Lengths[0]; layer++)
-        {
-            for (nint head = 0; head < hits.Lengths[1]; head++)
-            {
-                var count = hits[layer, head];
-                shares[layer, head] = count < 0 ? float.NaN : count / (float)pairs;
-            }
-        }
+    /// <summary>The hits among the k smallest or among the k largest, [layer, head].</summary>
+    internal int[,] Hits(bool suppression) => suppression ? suppressionHits : relationHits;
 
-        return shares;
-    }
+    /// <summary>The score of a number of hits, as published: their mean in fp32; NaN where not scored.</summary>
+    internal float Share(int hits) => hits < 0 ? float.NaN : hits / (float)PairsUsed;
+
+    private Tensor Shares(int[,] hits) => tensor([.. hits.Cast<int>().Select(Share)], [LayerCount, HeadCount]);
 }

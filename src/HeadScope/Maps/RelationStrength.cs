@@ -16,7 +16,7 @@ public sealed record RelationStrength(int PairsUsed, HeadScore Strongest, double
         var strongest = scores.Of(default);
         for (var layer = 0; layer < layers; layer++)
         {
-            for (var head = 0; head < scores.Scores.Lengths[1]; head++)
+            for (var head = 0; head < scores.HeadCount; head++)
             {
                 var score = scores.Of(new Head(layer, head));
                 weight += score.Score;

@@ -157,11 +157,18 @@ internal static class Bridge
     /// <summary>The logits in managed memory; the pass's own tensor is disposed.</summary>
     public static Tensor<float> TakeLogits(this ForwardPass pass) => Managed(pass.Logits!);
 
+    /// <summary>A tensor in managed memory, row-major; the tensor stays as it is.</summary>
+    public static float[] ToNumbers(this Tensor tensor)
+    {
+        var numbers = new float[tensor.numel()];
+        Copy(tensor, numbers);
+        return numbers;
+    }
+
     /// <summary>An edit of numbers in managed memory.</summary>
     public static Hooks EditNumbers(this Hooks hooks, string name, Action<ActivationNumbers> edit) => hooks.Edit(name, (value, point) =>
     {
-        var numbers = new float[value.numel()];
-        Copy(value, numbers);
+        var numbers = value.ToNumbers();
         edit(new(numbers, value.shape, point.Layer, point.Lengths));
         return value.copy_(tensor(numbers, value.shape));
     });
@@ -212,16 +219,14 @@ internal static class Bridge
     {
         using (tensor)
         {
-            var numbers = new float[tensor.numel()];
-            Copy(tensor, numbers);
-            return System.Numerics.Tensors.Tensor.Create(numbers, [.. tensor.shape.Select(length => (nint)length)]);
+            return System.Numerics.Tensors.Tensor.Create(tensor.ToNumbers(), [.. tensor.shape.Select(length => (nint)length)]);
         }
     }
 
     private static void Copy(Tensor tensor, Span<float> destination)
     {
         using var scope = NewDisposeScope();
-        MemoryMarshal.Cast<byte, float>(tensor.to(float32).cpu().contiguous().bytes).CopyTo(destination);
+        MemoryMarshal.Cast<byte, float>(tensor.detach().to(float32).cpu().contiguous().bytes).CopyTo(destination);
     }
 }
 

@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 namespace HeadScope;
 
 /// <summary>Sums of fp32 numbers carried in fp64, so that their error does not grow with the length.</summary>
-public static class DoubleSums
+internal static class DoubleSums
 {
     private interface ITerm
     {

@@ -8,7 +8,7 @@ namespace HeadScope;
 /// The functions of a transformer between its matrix products, over one row at a time. Every destination may be the input itself;
 /// otherwise the two must not overlap.
 /// </summary>
-public static class Elementwise
+internal static class Elementwise
 {
     private interface IFunction
     {

@@ -1,7 +1,7 @@
 namespace HeadScope;
 
 /// <summary>A view of numbers as a matrix to write to: rows <see cref="Stride"/> apart.</summary>
-public readonly ref struct Matrix
+internal readonly ref struct Matrix
 {
     /// <summary>Views stored rows as a matrix.</summary>
     /// <param name="values">The numbers, row by row.</param>

@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics.X86;
 namespace HeadScope;
 
 /// <summary>The matrix product in fp32.</summary>
-public static class MatrixProduct
+internal static class MatrixProduct
 {
     /// <summary>C = A B, or C = A B + C.</summary>
     /// <param name="a">A, [m, k].</param>

@@ -4,7 +4,7 @@ namespace HeadScope;
 /// A view of numbers as a matrix: rows <see cref="Stride"/> apart, as stored or transposed. Slicing and transposing copy nothing,
 /// so one head's block of a fused weight is a view too.
 /// </summary>
-public readonly ref struct ReadOnlyMatrix
+internal readonly ref struct ReadOnlyMatrix
 {
     /// <summary>Views stored rows as a matrix.</summary>
     /// <param name="values">The numbers, row by row.</param>

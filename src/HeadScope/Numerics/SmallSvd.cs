@@ -14,7 +14,7 @@ namespace HeadScope;
 /// One-sided Jacobi rotations (Demmel and Veselić, "Jacobi's method is more accurate than QR", 1992), which also find small singular
 /// values to full relative accuracy. On 64 × 64 they take about half the time of the decomposition in MathNet.Numerics.
 /// </remarks>
-public sealed record SmallSvd(Tensor<double> U, Tensor<double> SingularValues, Tensor<double> VTransposed)
+internal sealed record SmallSvd(Tensor<double> U, Tensor<double> SingularValues, Tensor<double> VTransposed)
 {
     // Two columns count as orthogonal below this cosine; rotations converge quadratically, so a few rounds reach it.
     private const double Orthogonal = 4e-16;

@@ -3,7 +3,7 @@ using MathNet.Numerics;
 namespace HeadScope;
 
 /// <summary>Statistics of samples, in fp64.</summary>
-public static class Statistics
+internal static class Statistics
 {
     /// <summary>The mean.</summary>
     /// <param name="values">The sample.</param>

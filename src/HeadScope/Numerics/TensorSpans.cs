@@ -5,7 +5,7 @@ using System.Runtime.InteropServices;
 namespace HeadScope;
 
 /// <summary>The numbers of a dense <see cref="Tensor{T}"/> as one span or as a matrix, without copying.</summary>
-public static class TensorSpans
+internal static class TensorSpans
 {
     /// <summary>All numbers in order, the last index running fastest.</summary>
     /// <param name="tensor">A tensor without gaps, such as every tensor HeadScope returns.</param>

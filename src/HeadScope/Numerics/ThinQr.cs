@@ -5,7 +5,7 @@ namespace HeadScope;
 /// <summary>The thin QR decomposition A = Q R in fp64 (Householder): Q has orthonormal columns, R is upper triangular.</summary>
 /// <param name="QTransposed">The columns of Q as rows, [min(rows, columns), rows].</param>
 /// <param name="R">[min(rows, columns), columns]; its diagonal may be negative, and holds zeros where A lacks rank.</param>
-public sealed record ThinQr(Tensor<double> QTransposed, Tensor<double> R)
+internal sealed record ThinQr(Tensor<double> QTransposed, Tensor<double> R)
 {
     /// <summary>Decomposes a matrix of fp32 numbers.</summary>
     /// <param name="a">A; transposed and sliced views are welcome.</param>

@@ -3,7 +3,7 @@ using System.Numerics;
 namespace HeadScope;
 
 /// <summary>The largest few of many numbers.</summary>
-public static class TopK
+internal static class TopK
 {
     /// <summary>
     /// Finds the largest numbers, largest first; of equal numbers the one with the lower index comes first, and NaN comes last.

@@ -44,7 +44,7 @@ public sealed class SampleTests : IDisposable
             // A cell has no end of scope at which a "using" could dispose of the model.
             await Run(samples[0].Replace("\"pairs.csv\"", $"@\"{pairs}\"", StringComparison.Ordinal).Replace("using var", "var", StringComparison.Ordinal));
             Assert.Equal("4", await Value("pattern.ndim"));
-            Assert.Equal("32", await Value("map.Relations[0].Scores.FlattenedLength"));
+            Assert.Equal("32", await Value("map.Relations[0].Scores.numel()"));
             await Run("var tokens = model.Tokenizer.Encode(\"When Mary and John went to the store, John gave a drink to\");");
             await Run(samples[1]);
             Assert.Equal("True", await Value("changed.Logits.shape[1] == 1 && folded != model && half.Dtype == torch.bfloat16"));

@@ -1,8 +1,8 @@
 using System.Collections.Concurrent;
 using System.Globalization;
-using System.Numerics.Tensors;
 using System.Security.Cryptography;
 using System.Text;
+using TorchSharp;
 using Answer = HeadScope.Tests.LocalServer.Answer;
 using Request = HeadScope.Tests.LocalServer.Request;
 
@@ -30,9 +30,9 @@ public sealed partial class HubTests : IDisposable
         hub = new LocalServer(AnswerAsHub);
         store = new LocalServer(AnswerAsStore);
         var path = folder["weights.safetensors"];
-        SafetensorsWriter.Write(path, new Dictionary<string, Tensor<float>>
+        SafetensorsWriter.Write(path, new Dictionary<string, torch.Tensor>
         {
-            ["a"] = Tensor.Create(Enumerable.Range(0, 100_000).Select(i => (float)i).ToArray(), [100_000]),
+            ["a"] = torch.arange(100_000, dtype: torch.float32),
         });
         weights = File.ReadAllBytes(path);
         files["config.json"] = "{\"model_type\":\"gpt2\"}"u8.ToArray();

@@ -35,7 +35,7 @@ public class LorsaEvaluationTests
         var (n, length) = (lorsa.Config.Heads, 12);
         var first = reference.Numbers("in.hook_in").AsSpan(0, 4 * length * lorsa.Config.ModelWidth).ToArray();
         var activations = lorsa.Encode(new NumberArray(first, [4, length, lorsa.Config.ModelWidth]).ToTensor());
-        var before = activations.PreActivations;
+        var before = activations.PreActivations.ToNumberArray();
         var actual = new float[4 * n * length * length];
         for (var c = 0; c < 4; c++)
         {
@@ -43,9 +43,9 @@ public class LorsaEvaluationTests
             {
                 for (var t = 0; t < length; t++)
                 {
-                    var row = activations.ZPatternAt(i, c, t);
+                    var row = activations.ZPatternAt(i, c, t).Values();
                     row.CopyTo(actual, ((((c * n) + i) * length) + t) * length);
-                    Assert.Equal(before.At(c, t, i), row.Sum(), 1e-4);
+                    Assert.Equal(before[c, t, i], row.Sum(), 1e-4);
                 }
             }
         }

@@ -50,8 +50,8 @@ public class LorsaPropertyTests
         for (var trial = 0; trial < 10; trial++)
         {
             var (b, t, head) = (random.Next(activations.Sequences), random.Next(activations.Length), random.Next(lorsa.Config.Heads));
-            Assert.Equal(1, activations.PatternAt(lorsa.Config.QkHeadOf(head), b, t).ToArray().Sum(), 1e-5);
-            Assert.Equal(activations.PreActivations.At(b, t, head), activations.ZPatternAt(head, b, t).Sum(), 1e-4);
+            Assert.Equal(1, activations.PatternAt(lorsa.Config.QkHeadOf(head), b, t).Values().Sum(), 1e-5);
+            Assert.Equal(activations.PreActivations[b, t, head].item<float>(), activations.ZPatternAt(head, b, t).Values().Sum(), 1e-4);
         }
     });
 

@@ -28,10 +28,10 @@ public class DynamicMapTests
         var differences = 0;
         for (var t = 0; t < templates.Length; t++)
         {
-            differences += Differences(scores.Templates[t].WithContext.Relation.Values(), templates[t].GetProperty("w_context_dynamic_relation_scores"));
-            differences += Differences(scores.Templates[t].WithContext.Suppression.Values(), templates[t].GetProperty("w_context_suppression_dynamic_relation_scores"));
-            differences += Differences(scores.Templates[t].WithoutContext.Relation.Values(), templates[t].GetProperty("wo_context_dynamic_relation_scores"));
-            differences += Differences(scores.Templates[t].WithoutContext.Suppression.Values(), templates[t].GetProperty("wo_context_suppression_dynamic_relation_scores"));
+            differences += Differences(scores.Templates[t].WithContext.Relation.Values<int>(), templates[t].GetProperty("w_context_dynamic_relation_scores"));
+            differences += Differences(scores.Templates[t].WithContext.Suppression.Values<int>(), templates[t].GetProperty("w_context_suppression_dynamic_relation_scores"));
+            differences += Differences(scores.Templates[t].WithoutContext.Relation.Values<int>(), templates[t].GetProperty("wo_context_dynamic_relation_scores"));
+            differences += Differences(scores.Templates[t].WithoutContext.Suppression.Values<int>(), templates[t].GetProperty("wo_context_suppression_dynamic_relation_scores"));
         }
 
         Assert.InRange(differences, 0, allowed);
@@ -57,7 +57,7 @@ public class DynamicMapTests
             foreach (var suppression in (bool[])[false, true])
             {
                 var table = golden.RootElement.GetProperty(context ? "with_context" : "without_context").GetProperty(suppression ? "suppression" : "relation");
-                var differences = table.EnumerateArray().Select((t, i) => Differences(scores.Templates[i].Of(context).Of(suppression).Values(), t)).Sum();
+                var differences = table.EnumerateArray().Select((t, i) => Differences(scores.Templates[i].Of(context).Of(suppression).Values<int>(), t)).Sum();
                 Assert.InRange(differences, 0, 3);
                 exact &= differences == 0;
             }
@@ -82,7 +82,7 @@ public class DynamicMapTests
             foreach (var suppression in (bool[])[false, true])
             {
                 var table = golden.RootElement.GetProperty(context ? "with_context" : "without_context").GetProperty(suppression ? "suppression" : "relation");
-                var differences = Differences(scores.Templates[0].Of(context).Of(suppression).Values(), table);
+                var differences = Differences(scores.Templates[0].Of(context).Of(suppression).Values<int>(), table);
                 Assert.InRange(differences, 0, 3);
                 exact &= differences == 0;
             }
@@ -108,7 +108,7 @@ public class DynamicMapTests
 
         // At layer 0 a head's value of the source is the static value seen through the norm of layer 0: batches change nothing.
         var again = DynamicMap.Score(model, [Relations.CountryToCapital], new DynamicOptions { BatchSize = 7 });
-        Assert.Equal(capitals.Templates[3].WithContext.Relation.Values(), again["country_to_capital"].Templates[3].WithContext.Relation.Values());
+        Assert.Equal(capitals.Templates[3].WithContext.Relation.Values<int>(), again["country_to_capital"].Templates[3].WithContext.Relation.Values<int>());
     }
 
     [Fact]

@@ -28,8 +28,8 @@ public class HeadMapReferenceTests
             foreach (var k in (int[])[1, 3, 10, 25])
             {
                 var map = HeadMap.Score(model, [relation], new HeadMapOptions { K = k, FirstMlp = firstMlp });
-                Assert.Equal(Hits(expected.GetProperty("relation"), k), map["tiny"].RelationHits.Values());
-                Assert.Equal(Hits(expected.GetProperty("suppression"), k), map["tiny"].SuppressionHits.Values());
+                Assert.Equal(Hits(expected.GetProperty("relation"), k), map["tiny"].RelationHits.Values<int>());
+                Assert.Equal(Hits(expected.GetProperty("suppression"), k), map["tiny"].SuppressionHits.Values<int>());
                 if (k == 10)
                 {
                     var scores = expected.GetProperty("official_scores_k10");
@@ -58,7 +58,7 @@ public class HeadMapReferenceTests
                     var actual = sign == "relation" ? map[name].RelationHits : map[name].SuppressionHits;
                     var expected = Hits(golden.RootElement.GetProperty(field).GetProperty(sign), k);
                     var near = golden.RootElement.GetProperty("near_boundary").GetProperty(field).GetProperty(sign).GetProperty($"k{k}");
-                    var differences = actual.Values().Zip(expected, (a, b) => Math.Abs(a - b)).ToArray();
+                    var differences = actual.Values<int>().Zip(expected, (a, b) => Math.Abs(a - b)).ToArray();
                     Assert.True(
                         differences.Max() <= 1 && differences.Sum() <= near.GetProperty("rel_1e-5").GetInt32(),
                         $"{field}, {sign}, k = {k}: {differences.Sum()} hits differ");

@@ -1,4 +1,3 @@
-using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using TorchSharp;
 
@@ -26,8 +25,6 @@ internal static class ReferenceTensors
     /// <summary>The rows of <c>input_ids</c>, [batch, position].</summary>
     public static int[][] Batch(this TensorFile file) =>
         [.. file.Ids("input_ids").Chunk((int)file.Tensors["input_ids"].Shape[1])];
-
-    public static float[] Flat(this Tensor<float> tensor) => tensor.AsFlatSpan().ToArray();
 
     /// <summary>All numbers, row-major.</summary>
     public static float[] Flat(this torch.Tensor tensor)

@@ -1,4 +1,3 @@
-using System.Numerics.Tensors;
 using TorchSharp;
 
 namespace HeadScope.Tests;
@@ -70,7 +69,7 @@ internal static class TinyModels
                     values[i] = ((float)random.NextDouble() - 0.5f) + (shape.Key.Contains("norm.weight") ? 1 : 0);
                 }
 
-                return Tensor.Create(values, Array.ConvertAll(shape.Value, n => (nint)n));
+                return torch.tensor(values, Array.ConvertAll(shape.Value, n => (long)n));
             });
         SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), tensors);
         return folder;

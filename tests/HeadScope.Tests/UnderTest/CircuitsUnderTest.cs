@@ -1,3 +1,5 @@
+using TorchSharp;
+
 namespace HeadScope.Tests;
 
 /// <summary>A decomposition of a head: singular values, largest first, and the directions as rows of the given width.</summary>
@@ -59,7 +61,8 @@ internal sealed class CircuitsUnderTest
             wholes[key] = omega = Omega.Of(folded, firing.Head, key.Item2);
         }
 
-        return omega.Contributions(destination, source);
+        using var scope = torch.NewDisposeScope();
+        return omega.Contributions(torch.tensor(destination), torch.tensor(source)).Values<double>();
     }
 
     /// <summary>The signal of one side of a firing as a vector, [d], or [d + 1] with a constant.</summary>
@@ -72,5 +75,5 @@ internal sealed class CircuitsUnderTest
     public Upstream UpstreamOf(Firing firing, SignalSide side) => reader.Decompose(firing, side);
 
     private static Decomposition Plain(Omega omega) => new(
-        omega.Rank, omega.Width, omega.HasConstant, omega.SingularValues.Values(), omega.Left.Values(), omega.Right.Values());
+        omega.Rank, omega.Width, omega.HasConstant, omega.SingularValues.Values<double>(), omega.Left.Values<double>(), omega.Right.Values<double>());
 }

@@ -1,4 +1,4 @@
-using System.Numerics.Tensors;
+using TorchSharp;
 
 namespace HeadScope.Tests;
 
@@ -6,14 +6,15 @@ namespace HeadScope.Tests;
 internal static class TensorsUnderTest
 {
     /// <summary>All numbers, row by row.</summary>
-    public static T[] Values<T>(this Tensor<T> tensor) => tensor.AsFlatSpan().ToArray();
+    public static T[] Values<T>(this torch.Tensor tensor)
+        where T : unmanaged => tensor.data<T>().ToArray();
 
-    public static int[] Shape<T>(this Tensor<T> tensor) => Array.ConvertAll(tensor.Lengths.ToArray(), length => (int)length);
+    /// <summary>All numbers of an fp32 tensor, row by row.</summary>
+    public static float[] Values(this torch.Tensor tensor) => tensor.Values<float>();
 
-    public static T At<T>(this Tensor<T> tensor, params int[] at) => tensor[Array.ConvertAll(at, i => (nint)i)];
+    public static NumberArray ToNumberArray(this torch.Tensor tensor) =>
+        new(tensor.Values(), Array.ConvertAll(tensor.shape, length => (int)length));
 
-    public static NumberArray ToNumberArray(this Tensor<float> tensor) => new(tensor.Values(), tensor.Shape());
-
-    public static Tensor<float> ToTensor(this NumberArray array) =>
-        Tensor.Create([.. array.Values], Array.ConvertAll(array.Shape, length => (nint)length));
+    public static torch.Tensor ToTensor(this NumberArray array) =>
+        torch.tensor(array.Values, Array.ConvertAll(array.Shape, length => (long)length));
 }

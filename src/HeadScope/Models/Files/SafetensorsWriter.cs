@@ -1,10 +1,7 @@
 using System.Buffers.Binary;
-using System.Numerics.Tensors;
-using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace HeadScope;
@@ -28,21 +25,7 @@ public sealed class SafetensorsWriter
     /// <param name="tensors">The tensors by name.</param>
     /// <exception cref="ArgumentException">A name or a type cannot be stored.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    public static void Write(string path, IEnumerable<KeyValuePair<string, torch.Tensor>> tensors)
-    {
-        ArgumentNullException.ThrowIfNull(tensors);
-        var writer = new SafetensorsWriter();
-        foreach (var (name, tensor) in tensors)
-        {
-            writer.Add(name, tensor);
-        }
-
-        writer.Save(path);
-    }
-
-    /// <summary>Writes fp32 tensors to a file.</summary>
-    /// <inheritdoc cref="Write(string, IEnumerable{KeyValuePair{string, torch.Tensor}})"/>
-    public static void Write(string path, IEnumerable<KeyValuePair<string, Tensor<float>>> tensors)
+    public static void Write(string path, IEnumerable<KeyValuePair<string, Tensor>> tensors)
     {
         ArgumentNullException.ThrowIfNull(tensors);
         var writer = new SafetensorsWriter();
@@ -59,29 +42,11 @@ public sealed class SafetensorsWriter
     /// <param name="tensor">Its numbers, taken when the file is saved; keep it until then.</param>
     /// <param name="dtype">The type to store, rounded to nearest, ties to even; null for the tensor's own.</param>
     /// <exception cref="ArgumentException">The name is taken or cannot be stored, or safetensors has no name for the type.</exception>
-    public void Add(string name, torch.Tensor tensor, ScalarType? dtype = null)
+    public void Add(string name, Tensor tensor, ScalarType? dtype = null)
     {
         ArgumentNullException.ThrowIfNull(tensor);
         var type = dtype ?? tensor.dtype;
         Add(name, tensor.shape, type, stream => Write(stream, tensor, type));
-    }
-
-    /// <summary>Adds a tensor of fp32 numbers.</summary>
-    /// <param name="name">Its name.</param>
-    /// <param name="tensor">Its numbers, taken when the file is saved.</param>
-    /// <exception cref="ArgumentException">The name is taken or cannot be stored.</exception>
-    public void Add(string name, Tensor<float> tensor)
-    {
-        ArgumentNullException.ThrowIfNull(tensor);
-        Add(name, [.. tensor.Lengths.ToArray().Select(length => (long)length)], ScalarType.Float32, stream =>
-        {
-            var numbers = new float[tensor.FlattenedLength];
-            tensor.FlattenTo(numbers);
-            for (var start = 0; start < numbers.Length; start += ChunkLength)
-            {
-                stream.Write(MemoryMarshal.AsBytes(numbers.AsSpan(start, Math.Min(ChunkLength, numbers.Length - start))));
-            }
-        });
     }
 
     /// <summary>Writes the file, whole or not at all.</summary>
@@ -101,7 +66,7 @@ public sealed class SafetensorsWriter
     }
 
     // Part by part of the first axis, so that a chunk alone is held twice.
-    private static void Write(Stream stream, torch.Tensor tensor, ScalarType type)
+    private static void Write(Stream stream, Tensor tensor, ScalarType type)
     {
         using var scope = NewDisposeScope();
         var count = tensor.NumberOfElements;
