@@ -19,6 +19,19 @@ public static class DirectEffect
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(prompts);
+        return torch.tensor(Means(model, prompts, batchSize, cancellationToken), [model.Config.LayerCount, model.Config.HeadCount]);
+    }
+
+    /// <summary>The heads above the first layer with the greatest mean direct effect, greatest first.</summary>
+    internal static IReadOnlyList<Head> Strongest(
+        Model model, PromptSet prompts, int count, int batchSize, CancellationToken cancellationToken)
+    {
+        var effects = Means(model, prompts, batchSize, cancellationToken);
+        return [.. model.Heads.Where(h => h.Layer > 0).OrderByDescending(h => effects[(h.Layer * model.Config.HeadCount) + h.Index]).ThenBy(h => h).Take(count)];
+    }
+
+    private static float[] Means(Model model, PromptSet prompts, int batchSize, CancellationToken cancellationToken)
+    {
         prompts.RequireSound(model.Config.ContextLength, model.Config.VocabularySize);
         ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
         var config = model.Config;
@@ -54,16 +67,7 @@ public static class DirectEffect
             }
         }
 
-        return torch.tensor([.. sums.Select(s => (float)(s / prompts.Count))], [config.LayerCount, config.HeadCount]);
-    }
-
-    /// <summary>The heads above the first layer with the greatest mean direct effect, greatest first.</summary>
-    internal static IReadOnlyList<Head> Strongest(
-        Model model, PromptSet prompts, int count, int batchSize, CancellationToken cancellationToken)
-    {
-        using var tensor = OfHeads(model, prompts, batchSize, cancellationToken);
-        var effects = tensor.data<float>().ToArray();
-        return [.. model.Heads.Where(h => h.Layer > 0).OrderByDescending(h => effects[(h.Layer * model.Config.HeadCount) + h.Index]).ThenBy(h => h).Take(count)];
+        return [.. sums.Select(s => (float)(s / prompts.Count))];
     }
 
     private static void UnembeddingDifference(Model model, int answer, int distractor, float[] difference)

@@ -68,7 +68,10 @@ public sealed record Omega
         }
 
         using var scope = NewDisposeScope();
-        return from_array(singularValues).mul(Along(left, destination)).mul(Along(right, source)).MoveToOuterDisposeScope();
+        var contributions = from_array(singularValues).mul(Along(left, destination)).mul(Along(right, source)).MoveToOuterDisposeScope();
+        GC.KeepAlive(destination);
+        GC.KeepAlive(source);
+        return contributions;
     }
 
     /// <inheritdoc/>
@@ -77,10 +80,10 @@ public sealed record Omega
     /// <summary>All u_k, or v_k on the source side, one after the other.</summary>
     internal ReadOnlySpan<double> Directions(SignalSide side) => side == SignalSide.Destination ? left : right;
 
-    // The directions are shared with the tensor, not copied.
+    // The directions are shared with the tensor, not copied. The last bits of a matrix product would depend on where they lie in memory.
     private Tensor Along(double[] directions, Tensor x)
     {
-        var wide = x.detach().to(float64, CPU);
-        return from_array(directions).view(Rank, Width).matmul(HasConstant ? cat([wide, ones(1, float64)]) : wide);
+        var wide = x.detach().to(float64).cpu();
+        return from_array(directions).view(Rank, Width).mul(HasConstant ? cat([wide, ones(1, float64)]) : wide).sum([1]);
     }
 }

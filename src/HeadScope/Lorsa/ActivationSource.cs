@@ -27,7 +27,7 @@ public sealed record ActivationBatch
         (Sequences, Length) = ((int)input.shape[0], (int)input.shape[1]);
         (InputNumbers, OutputNumbers, MaskNumbers) = (input.ToNumbers(), output.ToNumbers(), mask.ToNumbers());
         using var scope = NewDisposeScope();
-        TokenNumbers = tokens?.to(int32, CPU).data<int>().ToArray() ?? [];
+        TokenNumbers = tokens?.to(int32).cpu().data<int>().ToArray() ?? [];
     }
 
     internal ActivationBatch(int sequences, int length, float[] input, float[] output, float[] mask, int[] tokens)

@@ -193,7 +193,7 @@ public sealed partial class LorsaModel
                 $"'{path}', tensor '{name}': expected shape [{string.Join(", ", tensor.Shape)}], found [{string.Join(", ", found.shape)}].");
         }
 
-        var values = MemoryMarshal.Cast<byte, float>(found.to(torch.float32).contiguous().bytes);
+        var values = found.ToNumbers().AsSpan();
         if (!repeated)
         {
             values.CopyTo(tensor.Values);

@@ -227,6 +227,7 @@ internal static class Bridge
     {
         using var scope = NewDisposeScope();
         MemoryMarshal.Cast<byte, float>(tensor.detach().to(float32).cpu().contiguous().bytes).CopyTo(destination);
+        GC.KeepAlive(tensor);
     }
 }
 

@@ -13,6 +13,8 @@ public sealed class LifetimeTests : IDisposable
 {
     private const string Text = "When Anna and Peter went to the park, Anna gave a ball to";
 
+    private static readonly Lazy<Model> Folded = new(() => CircuitModel.Of(Model.Load("demo")));
+
     /// <summary>The public calls that compute tensors; each returns the bits of its results, and leaves these to the scope around it.</summary>
     private static readonly Dictionary<string, Func<Model, byte[]>> Calls = new(StringComparer.Ordinal)
     {
@@ -44,6 +46,29 @@ public sealed class LifetimeTests : IDisposable
             model.Run([[1, 2, 3], [4, 5]], logits: LogitsOf.None, cache: cache);
             cache.RemoveLast(1);
             return Bits(model.Run([[6], [7]], cache: cache).Logits!);
+        },
+        ["Scores"] = model =>
+        {
+            var scores = HeadMap.Score(model, Relations.CountryToCapital).Relations[0];
+            return Bits(scores.Scores, scores.SuppressionScores, scores.RelationHits, scores.SuppressionHits);
+        },
+        ["Omega"] = model =>
+        {
+            var (omega, width) = (Omega.Of(Folded.Value, new(1, 2)), model.Config.ModelWidth);
+            return Bits(omega.SingularValues, omega.Left, omega.Right, omega.Contributions(linspace(-1, 1, width), linspace(1, 2, width)));
+        },
+        ["DirectEffect"] = model => Bits(DirectEffect.OfHeads(Folded.Value, Ioi.Prompts(2).For(Folded.Value))),
+        ["Lorsa"] = model =>
+        {
+            var planted = new PlantedUnits(1);
+            var batch = planted.Batches(0, 3).First();
+            var lorsa = LorsaUnderTest.Create(LorsaUnderTest.LayerOf(planted), LorsaUnderTest.Random(LorsaUnderTest.LayerOf(planted), 1, firstCode: false));
+            var activations = lorsa.Encode(batch.Input);
+            return Bits(
+            [
+                batch.Input, batch.Output, batch.Mask, planted.Read, planted.Write, activations.PreActivations, activations.Output, lorsa.Reconstruct(batch.Input),
+                activations.PatternAt(1, 2, 5), activations.ZPatternAt(3, 2, 5), .. lorsa.Tensors.Values,
+            ]);
         },
         ["Generate"] = model => [.. model.Generate([1, 2, 3, 4], 8).SelectMany(BitConverter.GetBytes)],
     };
