@@ -36,7 +36,7 @@ internal static class ForwardBenchmark
                 using var ids = tensor(tokens.SelectMany(sequence => sequence).Select(id => (long)id).ToArray()).view(batch, count);
                 var difference = Difference(model, plain, tokens, ids);
                 Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{row}: largest difference of logits {difference:g2} of the largest logit"));
-                if (difference > 1e-4)
+                if (!(difference <= 1e-4))
                 {
                     throw new InvalidOperationException("The two sides compute different things.");
                 }
@@ -96,7 +96,7 @@ internal static class ForwardBenchmark
         {
             return Peer.Start("forward.py");
         }
-        catch (InvalidOperationException)
+        catch (Exception exception) when (exception is InvalidOperationException or System.ComponentModel.Win32Exception)
         {
             Console.WriteLine("PyTorch is not installed for this Python, so its figures are left out; HEADSCOPE_PYTHON names another.\n");
             return null;
