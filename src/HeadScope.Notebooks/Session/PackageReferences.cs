@@ -91,9 +91,10 @@ internal sealed partial class PackageReferences(InteractiveAssemblyLoader loader
         IReadOnlyList<(string Id, string? Version)> wanted, CellOutput output, CancellationToken cancellationToken)
     {
         var fresh = wanted.Where(w => !IsRunning(w.Id)).ToList();
-        foreach (var (id, _) in wanted.Except(fresh))
+        foreach (var (id, version) in wanted.Except(fresh))
         {
-            output.Write(OutputStream.Out, IsOfCuda(id) ? OtherLibtorch(id) : Running(id));
+            // Who names no version gets what was asked for, without a word.
+            output.Write(OutputStream.Out, IsOfCuda(id) ? OtherLibtorch(id) : version is null ? "" : Running(id));
         }
 
         if (fresh.Count == 0)

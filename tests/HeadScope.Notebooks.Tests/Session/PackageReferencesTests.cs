@@ -64,7 +64,7 @@ public sealed class PackageReferencesTests : IDisposable
     public async Task What_the_program_runs_on_is_not_restored_again(string package)
     {
         Assert.Equal(3f, (await Run($"#r \"nuget: {package}\"\nusing TorchSharp;\ntorch.ones(3).sum().item<float>()")).Value);
-        Assert.Equal($"{package.Split(',')[0]}: the running version is used.\n", output.Text);
+        Assert.Equal(package.Split(',') is [var id, _] ? $"{id}: the running version is used.\n" : "", output.Text);
         Assert.False(Directory.Exists(Path.Combine(folder, "cache")));
     }
 
