@@ -59,6 +59,8 @@ public sealed class Model : IDisposable
     /// <summary>About how many bytes of weights a pass still brings into memory.</summary>
     internal long WeightBytesToCome => KeepsWeights ? Math.Max(0, memory.Bytes - memory.BytesHeld) : 2 * memory.Bytes / Config.LayerCount;
 
+    internal long WeightBytesHeld => memory.BytesHeld;
+
     /// <summary>Whether tokenizer files came with the model.</summary>
     public bool HasTokenizer => tokenizer is not null;
 

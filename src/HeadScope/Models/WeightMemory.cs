@@ -10,7 +10,8 @@ namespace HeadScope;
 /// </summary>
 internal sealed class WeightMemory(Device device, ScalarType dtype) : IDisposable
 {
-    private readonly List<Parameter> parameters = [];
+    // Weakly: a rewritten model that nobody holds any more takes its weights along.
+    private readonly List<WeakReference<Parameter>> parameters = [];
     private bool? stays;
 
     /// <summary>Free memory in bytes; replaced by tests.</summary>
@@ -29,24 +30,33 @@ internal sealed class WeightMemory(Device device, ScalarType dtype) : IDisposabl
     public bool Stays => stays ??= Device.type != DeviceType.CPU || Bytes <= Free() / 2;
 
     /// <summary>How many bytes of parameters are in memory now.</summary>
-    public long BytesHeld => parameters.Where(parameter => parameter.IsHeld).Sum(BytesOf);
+    public long BytesHeld => Alive().Where(parameter => parameter.IsHeld).Sum(BytesOf);
 
     /// <summary>Registers a parameter, to be released with the model.</summary>
     public void Add(Parameter parameter)
     {
         lock (parameters)
         {
-            parameters.Add(parameter);
+            parameters.Add(new(parameter));
         }
     }
 
     /// <summary>Ends reading: what was added until now is the model; what is added later replaces parts of it.</summary>
-    public void Close() => Bytes = parameters.Sum(BytesOf);
+    public void Close() => Bytes = Alive().Sum(BytesOf);
 
     public void Dispose()
     {
         IsDisposed = true;
-        parameters.ForEach(parameter => parameter.Release());
+        Alive().ForEach(parameter => parameter.Release());
+    }
+
+    private List<Parameter> Alive()
+    {
+        lock (parameters)
+        {
+            parameters.RemoveAll(reference => !reference.TryGetTarget(out _));
+            return [.. parameters.Select(reference => reference.TryGetTarget(out var parameter) ? parameter : null).OfType<Parameter>()];
+        }
     }
 
     private long BytesOf(Parameter parameter) => parameter.Length * Dtype.ElementSize();

@@ -78,6 +78,27 @@ public class WeightProcessingTests
         ReferenceTensors.AssertClose("mlp0 by hand", output, before, 1e-5 * ReferenceTensors.Largest(output));
     }
 
+    [Fact]
+    public void Rewritten_models_that_nobody_holds_take_their_weights_along()
+    {
+        using var model = Model.Load("demo");
+        model.Run([1, 2, 3]).Dispose();
+        var held = model.WeightBytesHeld;
+        RunFolded();
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        GC.Collect();
+        Assert.Equal(held, model.WeightBytesHeld);
+
+        [System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.NoInlining)]
+        void RunFolded()
+        {
+            var folded = model.With(All);
+            folded.Run([1, 2, 3]).Dispose();
+            Assert.True(model.WeightBytesHeld > 1.5 * held);
+        }
+    }
+
     [Theory]
     [InlineData("demo")]
     [InlineData("rotary")]
