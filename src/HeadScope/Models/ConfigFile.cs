@@ -86,7 +86,7 @@ internal sealed class ConfigFile
     public string? Text(string key) => Find(key) switch
     {
         null => null,
-        { ValueKind: JsonValueKind.String } text => text.GetString(),
+        { ValueKind: JsonValueKind.String } text => Decode(key, text),
         { } other => throw Malformed(key, other, "a text"),
     };
 
@@ -97,6 +97,19 @@ internal sealed class ConfigFile
 
     private JsonElement? Find(string key) =>
         root.TryGetProperty(key, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+
+    private string Decode(string key, JsonElement text)
+    {
+        try
+        {
+            return text.GetString()!;
+        }
+        catch (InvalidOperationException)
+        {
+            // Half a surrogate pair, or bytes that are not UTF-8.
+            throw Malformed(key, text, "a text");
+        }
+    }
 
     private InvalidDataException Malformed(string key, JsonElement value, string expected) =>
         new($"'{path}' has '{parent}{key}' = {value.GetRawText()}; expected {expected}.");

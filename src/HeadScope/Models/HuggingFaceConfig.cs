@@ -48,6 +48,12 @@ internal static class HuggingFaceConfig
                 $"'{path}' has {config.HeadCount} query heads, which {config.KeyValueHeadCount} key/value heads do not divide.");
         }
 
+        if ((long)config.HeadCount * config.HeadWidth > int.MaxValue / 3)
+        {
+            throw new InvalidDataException(
+                $"'{path}' has {config.HeadCount} heads of width {config.HeadWidth}, more than fits into a tensor with their keys and values.");
+        }
+
         return config;
     }
 

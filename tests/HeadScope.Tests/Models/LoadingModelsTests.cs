@@ -50,12 +50,24 @@ public class LoadingModelsTests
     [InlineData("rms_norm_eps", "0", "expected a positive number")]
     [InlineData("tie_word_embeddings", "1", "expected true or false")]
     [InlineData("num_key_value_heads", "3", "which 3 key/value heads do not divide")]
+    [InlineData("num_attention_heads", "536870916", "has 536870916 heads of width 8, more than fits")]
     [InlineData("head_dim", "7", "an even number")]
     [InlineData("rope_scaling", "{\"rope_type\":\"llama3\",\"factor\":2.0}", "no 'rope_scaling.low_freq_factor'")]
     public void Malformed_configurations_are_named(string key, string value, string reason)
     {
         var error = Assert.Throws<InvalidDataException>(() => Read(Llama, key, value));
         Assert.Contains(reason, error.Message);
+    }
+
+    [Theory]
+    [InlineData("{\"model_type\":\"\\ud800\"}")]
+    [InlineData("{\"\\ud800\":1,\"model_type\":\"\\ud800\"}")]
+    public void Half_a_surrogate_pair_is_no_text(string json)
+    {
+        using var folder = new TemporaryFolder();
+        var path = Path.Combine(folder.Path, "config.json");
+        File.WriteAllText(path, json);
+        Assert.Contains("'model_type' = \"\\ud800\"; expected a text", Assert.Throws<InvalidDataException>(() => HuggingFaceConfig.Read(path)).Message);
     }
 
     [Fact]
