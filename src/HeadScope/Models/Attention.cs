@@ -82,8 +82,9 @@ public sealed class Attention
             return Output.Forward(z.flatten(2)).MoveToOuterDisposeScope();
         }
 
-        // [batch, position, head, d_model]
-        var result = at.Visit("hook_result", z.unsqueeze(3).matmul(W_O).squeeze(3)).sum(2);
+        // [batch, position, head, d_model]. Head by head: a product over positions would first copy W_O for each of them.
+        var byHead = z.flatten(0, 1).transpose(0, 1).matmul(W_O).transpose(0, 1).unflatten(0, z.shape[0], z.shape[1]);
+        var result = at.Visit("hook_result", byHead).sum(2);
         return (Output.Bias is { } bias ? result.add_(bias.Value, Scalars.One) : result).MoveToOuterDisposeScope();
     }
 
