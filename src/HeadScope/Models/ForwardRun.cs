@@ -32,7 +32,7 @@ internal sealed class ForwardRun
             throw new ArgumentException("A pass that stops early would leave the cache without the later layers; run all layers.");
         }
 
-        past = cache?.RequireFit(config, batch.Count) ?? new int[batch.Count];
+        past = cache?.RequireFit(model, batch.Count) ?? new int[batch.Count];
         Keys = Lengths.Zip(past, (length, before) => length + before).Max();
         if (Keys > config.ContextLength)
         {
@@ -101,9 +101,18 @@ internal sealed class ForwardRun
         var scores = (long)Lengths.Length * heads * Longest * Keys;
         var layer = rows * ((8L * config.ModelWidth) + (4 * queries) + (3L * config.MlpWidth));
         var asked = sites.Where(site => site.Value.Keep).Sum(site => HookNames.NumbersPerToken(site.Key, config) is { } numbers ? rows * numbers : scores);
+        asked += sites.Keys.Any(name => name.EndsWith("hook_result", StringComparison.Ordinal)) ? 2 * rows * heads * config.ModelWidth : 0;
+
+        // Their softmax is taken in fp32 at least.
         var watched = sites.Keys.Any(name => name.EndsWith("hook_attn_scores", StringComparison.Ordinal) || name.EndsWith("hook_pattern", StringComparison.Ordinal));
-        var logits = Logits switch { LogitsOf.All => rows, LogitsOf.None => 0L, _ => Lengths.Length } * config.VocabularySize;
-        var needed = size * (layer + asked + (watched ? 3 * scores : 0) + (2 * logits)) + model.WeightBytesToCome;
+        var attention = watched ? 3 * Math.Max(size, 4) * scores : 0;
+
+        // True or false, and for the fused kernel a number.
+        var mask = IsCausal && !watched ? 0 : (IsCausal ? 1L : Lengths.Length) * Longest * Keys * (1 + size);
+
+        // A streamed unembedding gives them in parts, which are then joined.
+        var logits = Logits switch { LogitsOf.All => rows, LogitsOf.None => 0L, _ => Lengths.Length } * config.VocabularySize * (model.KeepsWeights ? 1 : 2);
+        var needed = (size * (layer + asked + logits)) + attention + mask + model.WeightBytesToCome;
         if (needed > WeightMemory.Free())
         {
 #pragma warning disable MA0012 // It is the exception of checks that come before the work.
@@ -155,15 +164,21 @@ internal sealed class ForwardRun
             return value;
         }
 
-        var point = new HookPoint(name, layer < 0 ? null : layer, Lengths, IsToken);
+        // Asked before the edits, which may dispose what they get or turn it in place.
+        var (shape, type, point) = (value.shape, value.dtype, new HookPoint(name, layer < 0 ? null : layer, Lengths, IsToken));
         foreach (var edit in site.Edits)
         {
             var changed = edit(value, point) ?? throw new ArgumentException($"The hook at '{name}' returned null; expected a tensor.");
-            if (!changed.shape.AsSpan().SequenceEqual(value.shape) || changed.dtype != value.dtype)
+            if (changed.IsInvalid)
+            {
+                throw new ArgumentException($"The hook at '{name}' returned a tensor that is disposed; move it out of the hook's own dispose scopes.");
+            }
+
+            if (!changed.shape.AsSpan().SequenceEqual(shape) || changed.dtype != type || changed.device_type != device.type)
             {
                 throw new ArgumentException(
-                    $"The hook at '{name}' returned {changed.dtype} [{string.Join(", ", changed.shape)}]; "
-                    + $"expected {value.dtype} [{string.Join(", ", value.shape)}].");
+                    $"The hook at '{name}' returned {changed.dtype} [{string.Join(", ", changed.shape)}] on {changed.device}; "
+                    + $"expected {type} [{string.Join(", ", shape)}] on {device}.");
             }
 
             // What comes from outside may be used again there, so the pass must not write to it.
@@ -241,19 +256,11 @@ internal sealed class ForwardRun
 
     private Tensor Mask(bool visible)
     {
+        using var scope = NewDisposeScope();
         var rows = IsCausal ? 1 : past.Length;
-        var mask = new bool[checked(rows * Longest * Keys)];
-        for (var i = 0; i < rows * Longest; i++)
-        {
-            var seen = past[i / Longest] + (i % Longest) + 1;
-            mask.AsSpan(i * Keys, visible ? Math.Min(seen, Keys) : Keys).Fill(true);
-            if (!visible)
-            {
-                mask.AsSpan(i * Keys, Math.Min(seen, Keys)).Clear();
-            }
-        }
-
-        return Hold(tensor(mask, [rows, 1, Longest, Keys], device: device));
+        var queries = tensor(Places.AsSpan(0, rows * Longest).ToArray(), [rows, 1, Longest, 1], device: device);
+        var keys = tensor([.. Enumerable.Range(0, Keys).Select(key => (long)key)], device: device);
+        return Hold(visible ? keys.le(queries) : keys.gt(queries));
     }
 
     // What is made inside a layer and lives as long as the pass.

@@ -8,9 +8,10 @@ namespace HeadScope;
 /// </summary>
 public sealed class KeyValueCache : IDisposable
 {
-    private readonly TransformerConfig config;
+    private readonly Model model;
     private readonly int[] lengths;
     private readonly (Tensor Keys, Tensor Values)?[] layers;
+    private bool isDisposed;
 
     /// <summary>An empty cache.</summary>
     /// <param name="model">The model it is for.</param>
@@ -20,9 +21,9 @@ public sealed class KeyValueCache : IDisposable
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentOutOfRangeException.ThrowIfLessThan(sequences, 1);
-        config = model.Config;
+        this.model = model;
         lengths = new int[sequences];
-        layers = new (Tensor, Tensor)?[config.LayerCount];
+        layers = new (Tensor, Tensor)?[model.Config.LayerCount];
     }
 
     /// <summary>The number of tokens so far of each sequence.</summary>
@@ -43,6 +44,7 @@ public sealed class KeyValueCache : IDisposable
     /// <summary>Frees the memory.</summary>
     public void Dispose()
     {
+        isDisposed = true;
         foreach (var layer in layers)
         {
             layer?.Keys.Dispose();
@@ -53,11 +55,12 @@ public sealed class KeyValueCache : IDisposable
         Array.Clear(lengths);
     }
 
-    internal int[] RequireFit(TransformerConfig model, int sequences)
+    internal int[] RequireFit(Model user, int sequences)
     {
-        if (!ReferenceEquals(config, model) && config != model)
+        ObjectDisposedException.ThrowIf(isDisposed, this);
+        if (!ReferenceEquals(model, user))
         {
-            throw new ArgumentException("The cache was made for another model.");
+            throw new ArgumentException("The cache was made for another model; one that was loaded again or made by With is another.");
         }
 
         return lengths.Length == sequences
@@ -98,13 +101,15 @@ public sealed class KeyValueCache : IDisposable
     private (Tensor Keys, Tensor Values) Grow(int layer, Tensor like, int needed)
     {
         var old = layers[layer];
-        long[] shape = [like.shape[0], like.shape[1], Math.Min(config.ContextLength, Math.Max(needed, 2 * (old?.Keys.shape[2] ?? 0))), like.shape[3]];
+        long[] shape = [like.shape[0], like.shape[1], Math.Min(model.Config.ContextLength, Math.Max(needed, 2 * (old?.Keys.shape[2] ?? 0))), like.shape[3]];
         var grown = (Keys: Larger(old?.Keys), Values: Larger(old?.Values));
         layers[layer] = grown;
         return grown;
 
         Tensor Larger(Tensor? from)
         {
+            // A user's inference mode would keep later passes from writing to it.
+            using var ordinary = inference_mode(false);
             var larger = zeros(shape, like.dtype, like.device).DetachFromDisposeScope();
             if (from is not null)
             {

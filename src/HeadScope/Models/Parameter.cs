@@ -6,8 +6,7 @@ namespace HeadScope;
 /// <summary>
 /// One tensor of a model's parameters, read from its file when it is first used. Safe to use from several threads.
 /// </summary>
-/// <remarks>What its members return lives in the caller's dispose scope, or belongs to the parameter: callers have a scope and dispose
-/// nothing themselves.</remarks>
+/// <remarks>What its members return lives in the caller's dispose scope.</remarks>
 internal sealed class Parameter
 {
     /// <summary>Rows that are read at a time where a whole matrix may be too much.</summary>
@@ -40,27 +39,13 @@ internal sealed class Parameter
 
     public bool Stays => memory.Stays;
 
-    /// <summary>The whole tensor on the model's device, in its dtype. Not to be disposed or changed.</summary>
+    /// <summary>The whole tensor on the model's device, in its dtype. Not to be changed.</summary>
     public Tensor Value
     {
         get
         {
             ObjectDisposedException.ThrowIf(memory.IsDisposed, typeof(Model));
-            if (!memory.Stays)
-            {
-                return Convert(read());
-            }
-
-            lock (gate)
-            {
-                if (held is null)
-                {
-                    using var scope = NewDisposeScope();
-                    held = Convert(read()).DetachFromDisposeScope();
-                }
-
-                return held;
-            }
+            return memory.Stays ? Held() : Convert(read());
         }
     }
 
@@ -131,6 +116,24 @@ internal sealed class Parameter
         {
             held?.Dispose();
             held = null;
+        }
+    }
+
+    private Tensor Held()
+    {
+        lock (gate)
+        {
+            ObjectDisposedException.ThrowIf(memory.IsDisposed, typeof(Model));
+            if (held is null)
+            {
+                // A user's inference mode would mark the weights for ever.
+                using var ordinary = inference_mode(false);
+                using var scope = NewDisposeScope();
+                held = Convert(read()).DetachFromDisposeScope();
+            }
+
+            // A handle of the caller's own: the model may be disposed in another thread while native code reads the tensor.
+            return held.alias();
         }
     }
 

@@ -10,12 +10,18 @@ namespace HeadScope;
 /// </summary>
 internal sealed class WeightMemory(Device device, ScalarType dtype) : IDisposable
 {
+    private static readonly AsyncLocal<Func<long>?> FreeInTest = new();
+
     // Weakly: a rewritten model that nobody holds any more takes its weights along.
     private readonly List<WeakReference<Parameter>> parameters = [];
     private bool? stays;
 
-    /// <summary>Free memory in bytes; replaced by tests.</summary>
-    internal static Func<long> Free { get; set; } = FreeMemory;
+    /// <summary>Free memory in bytes; replaced by a test for itself alone.</summary>
+    internal static Func<long> Free
+    {
+        get => FreeInTest.Value ?? FreeMemory;
+        set => FreeInTest.Value = value;
+    }
 
     public Device Device { get; } = device;
 

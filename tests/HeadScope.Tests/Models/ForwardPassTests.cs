@@ -318,9 +318,19 @@ public sealed class ForwardPassTests : IDisposable
         Refused("nearest name is 'blocks.0.hook_resid_pre'", () => model.Run([1], new Hooks().Edit("blocks.4.hook_resid_pre", x => x)));
         Refused("layers are 0 to 3", () => model.Run([1], stopAfterLayer: 4));
         Refused("cache is for 1 sequences; the batch has 2", () => model.Run([[1], [2]], cache: new(model)));
+        Refused("cache was made for another model", () => model.With(WeightProcessing.FoldValueBiases).Run([1], cache: new(model)));
         Refused("leave the cache without the later layers", () => model.Run([1], cache: new(model), stopAfterLayer: 0));
-        Refused("hook at 'blocks.0.attn.hook_z' returned Float32 [1, 1, 8]; expected Float32 [1, 1, 8, 20]", () =>
+        Refused("hook at 'blocks.0.attn.hook_z' returned Float32 [1, 1, 8] on cpu; expected Float32 [1, 1, 8, 20] on cpu", () =>
             model.Run([1], new Hooks().Edit("blocks.0.attn.hook_z", z => z.sum(-1))));
+        Refused("hook at 'blocks.0.attn.hook_z' returned Float32 [1, 1, 8, 20] on meta; expected Float32 [1, 1, 8, 20] on cpu", () =>
+            model.Run([1], new Hooks().Edit("blocks.0.attn.hook_z", z => z.to(torch.META))));
+        Refused("hook at 'blocks.0.attn.hook_z' returned Float32 [1, 8, 20] on cpu; expected Float32 [1, 1, 8, 20] on cpu", () =>
+            model.Run([1], new Hooks().Edit("blocks.0.attn.hook_z", z => z.squeeze_(0))));
+        Refused("hook at 'blocks.0.attn.hook_z' returned a tensor that is disposed", () => model.Run([1], new Hooks().Edit("blocks.0.attn.hook_z", z =>
+        {
+            using var scope = torch.NewDisposeScope();
+            return z.neg();
+        })));
         Refused("returned null", () => model.Run([1], new Hooks().Edit("blocks.0.attn.hook_z", _ => null!)));
         Refused("can be float32, float64, float16 or bfloat16; found Int64", () => Model.Load("demo", dtype: torch.ScalarType.Int64));
         Refused("There is no device 'cuda:77' here", () => Model.Load("demo", device: new torch.Device("cuda:77")));
@@ -332,6 +342,57 @@ public sealed class ForwardPassTests : IDisposable
 
         static void Refused(string reason, Action action) =>
             Assert.Contains(reason, Assert.ThrowsAny<ArgumentException>(action).Message);
+    }
+
+    [Fact]
+    public void A_hook_may_dispose_what_it_gets()
+    {
+        var hooks = new Hooks().Edit("*", value =>
+        {
+            var same = value.clone();
+            value.Dispose();
+            return same;
+        });
+        Assert.Equal(model.Run([1, 2, 3], new Hooks().Edit("*", value => value)).Logits!.Flat(), model.Run([1, 2, 3], hooks).Logits!.Flat());
+    }
+
+    [Fact]
+    public void What_a_pass_needs_follows_what_it_is_asked()
+    {
+        int[][] batch = [.. Enumerable.Repeat(new int[128], 128)];
+        using var half = Model.Load("demo", dtype: torch.ScalarType.BFloat16);
+        model.Run([1]).Dispose();
+        half.Run([1]).Dispose();
+        var free = WeightMemory.Free;
+        WeightMemory.Free = () => 0;
+        try
+        {
+            // 182.7 MiB of logits, 16 Mi scores (thrice in fp32), 80 MiB of the heads' outputs (twice; half as much in bfloat16).
+            Assert.InRange(Needed(model, null, LogitsOf.All) - Needed(model, "hook_embed", LogitsOf.None), 180, 184);
+            Assert.InRange(Needed(model, "blocks.0.attn.hook_pattern", LogitsOf.None) - Needed(model, "hook_embed", LogitsOf.None), 191, 193);
+            Assert.InRange(Needed(half, "blocks.0.attn.hook_pattern", LogitsOf.None) - Needed(half, "hook_embed", LogitsOf.None), 191, 193);
+            Assert.InRange(Needed(half, "blocks.0.attn.hook_result", LogitsOf.None) - Needed(half, "hook_embed", LogitsOf.None), 79, 81);
+        }
+        finally
+        {
+            WeightMemory.Free = free;
+        }
+
+        int Needed(Model m, string? edited, LogitsOf logits)
+        {
+            var hooks = edited is null ? null : new Hooks().Edit(edited, value => value);
+            var message = Assert.Throws<InsufficientMemoryException>(() => m.Run(batch, hooks, logits)).Message;
+            return int.Parse(message.Split("needs about ")[1].Split(" MB")[0], System.Globalization.NumberStyles.AllowThousands, System.Globalization.CultureInfo.InvariantCulture);
+        }
+    }
+
+    [Fact]
+    public void A_disposed_cache_is_refused()
+    {
+        var cache = new KeyValueCache(model);
+        model.Run([1, 2], cache: cache).Dispose();
+        cache.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => model.Run([3], cache: cache));
     }
 
     [Fact]

@@ -172,6 +172,67 @@ public sealed class LifetimeTests : IDisposable
         Assert.Equal(before, Bits(after));
     }
 
+    [Fact]
+    public void A_model_disposed_in_another_thread_ends_its_passes_with_an_error()
+    {
+        int[][] batch = [.. Enumerable.Range(0, 8).Select(start => Enumerable.Range(start, 14).ToArray())];
+        for (var i = 0; i < 30; i++)
+        {
+            var doomed = Model.Load("demo");
+            doomed.Run([1]).Dispose();
+            using var began = new ManualResetEventSlim();
+            Exception? ended = null;
+            var passes = new Thread(() => ended = Record.Exception((Action)(() =>
+            {
+                while (true)
+                {
+                    doomed.Run(batch).Dispose();
+                    began.Set();
+                }
+            })));
+            passes.Start();
+            began.Wait(TestContext.Current.CancellationToken);
+            Thread.Sleep(i % 10);
+            doomed.Dispose();
+            passes.Join();
+            Assert.IsType<ObjectDisposedException>(ended);
+        }
+    }
+
+    [Fact]
+    public void With_and_passes_may_go_on_side_by_side()
+    {
+        var with = new Thread(() =>
+        {
+            for (var i = 0; i < 300; i++)
+            {
+                model.With(WeightProcessing.FoldLayerNorm);
+            }
+        });
+        with.Start();
+        while (with.IsAlive)
+        {
+            model.Run([1]).Dispose();
+        }
+    }
+
+    [Fact]
+    public void What_is_first_read_in_inference_mode_is_as_any_other()
+    {
+        using var scope = NewDisposeScope();
+        using var cache = new KeyValueCache(model);
+        using (inference_mode())
+        {
+            model.Run([1, 2, 3, 4], cache: cache);
+        }
+
+        model.Run([5], cache: cache);
+        var weight = model.Net.W_E;
+        weight.requires_grad = true;
+        weight.sum().backward();
+        Assert.NotNull(weight.grad);
+    }
+
     /// <summary>Repeats a call while another thread collects: at least ten times, and during at least a hundred collections.</summary>
     private static void Repeat(Func<byte[]> call)
     {
