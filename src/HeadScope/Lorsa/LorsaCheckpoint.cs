@@ -38,7 +38,7 @@ public sealed partial class LorsaModel
             throw new FileNotFoundException($"'{folder}' has no config.json: expected the folder of a trained Lorsa.", path);
         }
 
-        using var document = ParseJson(path);
+        using var document = ConfigFile.ParseObject(path);
         var json = document.RootElement;
         var config = LorsaConfigJson.Read(json, path);
         using var scope = torch.NewDisposeScope();
@@ -46,7 +46,17 @@ public sealed partial class LorsaModel
             ? ["final.safetensors", "final.pth"]
             : ["sae_weights.safetensors", "sae_weights.pt", "checkpoints/pruned.safetensors", "checkpoints/pruned.pt",
                 "checkpoints/final.safetensors", "checkpoints/final.pt"]);
-        var p = new LorsaParameters(config);
+        LorsaParameters p;
+        try
+        {
+            p = new(config);
+        }
+        catch (Exception error) when (error is OverflowException or OutOfMemoryException)
+        {
+            throw new InvalidDataException(
+                $"'{path}' asks for {config.Heads} heads of width {config.ModelWidth}, more than fits into memory; the file is damaged.", error);
+        }
+
         foreach (var tensor in p.All)
         {
             Fill(tensor, tensors, config, weightsPath);
@@ -123,20 +133,6 @@ public sealed partial class LorsaModel
         AtomicFile.WriteText(Path.Combine(folder, "config.json"), json);
 
         void AddScalar(string name, float value) => writer.Add(name, torch.tensor(value));
-    }
-
-    private static JsonDocument ParseJson(string path)
-    {
-        try
-        {
-            return JsonDocument.Parse(RegularFile.ReadAllBytes(path)) is { RootElement.ValueKind: JsonValueKind.Object } document
-                ? document
-                : throw new InvalidDataException($"'{path}': expected a JSON object.");
-        }
-        catch (JsonException error)
-        {
-            throw new InvalidDataException($"'{path}' is not JSON: {error.Message}", error);
-        }
     }
 
     private static LorsaNormalization NormalizationOf(JsonElement json, string path)

@@ -20,16 +20,31 @@ internal sealed class ConfigFile
     /// <summary>Reads the file.</summary>
     public static ConfigFile Read(string path)
     {
+        using var document = ParseObject(path);
+        return new(path, document.RootElement.Clone(), "");
+    }
+
+    /// <summary>Reads a file that holds a JSON object, all of whose names and texts can be read.</summary>
+    public static JsonDocument ParseObject(string path)
+    {
         try
         {
-            using var document = JsonDocument.Parse(RegularFile.ReadAllBytes(path));
+            var document = JsonDocument.Parse(RegularFile.ReadAllBytes(path));
+
+            // Half a surrogate pair is refused only where it is read, a name even where another is looked for: so everything is read once.
+            using var nowhere = new Utf8JsonWriter(Stream.Null);
+            document.RootElement.WriteTo(nowhere);
             return document.RootElement.ValueKind == JsonValueKind.Object
-                ? new(path, document.RootElement.Clone(), "")
-                : throw new InvalidDataException($"'{path}' is not a model configuration: expected a JSON object.");
+                ? document
+                : throw new InvalidDataException($"'{path}' is not a configuration: expected a JSON object.");
         }
         catch (JsonException error)
         {
             throw new InvalidDataException($"'{path}' is not valid JSON: {error.Message}", error);
+        }
+        catch (InvalidOperationException error)
+        {
+            throw new InvalidDataException($"'{path}' has a name or a text with half a surrogate pair, such as \\ud800, which is no text.", error);
         }
     }
 
@@ -86,7 +101,7 @@ internal sealed class ConfigFile
     public string? Text(string key) => Find(key) switch
     {
         null => null,
-        { ValueKind: JsonValueKind.String } text => Decode(key, text),
+        { ValueKind: JsonValueKind.String } text => text.GetString(),
         { } other => throw Malformed(key, other, "a text"),
     };
 
@@ -97,19 +112,6 @@ internal sealed class ConfigFile
 
     private JsonElement? Find(string key) =>
         root.TryGetProperty(key, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
-
-    private string Decode(string key, JsonElement text)
-    {
-        try
-        {
-            return text.GetString()!;
-        }
-        catch (InvalidOperationException)
-        {
-            // Half a surrogate pair, or bytes that are not UTF-8.
-            throw Malformed(key, text, "a text");
-        }
-    }
 
     private InvalidDataException Malformed(string key, JsonElement value, string expected) =>
         new($"'{path}' has '{parent}{key}' = {value.GetRawText()}; expected {expected}.");

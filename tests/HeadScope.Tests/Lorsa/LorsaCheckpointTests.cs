@@ -137,6 +137,15 @@ public sealed class LorsaCheckpointTests : IDisposable
         var error = Assert.Throws<InvalidDataException>(() => LorsaModel.Load(folder));
         Assert.Contains("d_model", error.Message, StringComparison.Ordinal);
         Assert.Contains("many", error.Message, StringComparison.Ordinal);
+        File.WriteAllText(Path.Combine(folder, "config.json"), """{"sae_type": "lorsa", "act_fn": "to\ud800pk"}""");
+        Assert.Contains("half a surrogate pair", Assert.Throws<InvalidDataException>(() => LorsaModel.Load(folder)).Message, StringComparison.Ordinal);
+        SafetensorsWriter.Write(Path.Combine(folder, "sae_weights.safetensors"), new Dictionary<string, TorchSharp.torch.Tensor> { ["b_D"] = TorchSharp.torch.zeros(1) });
+        File.WriteAllText(Path.Combine(folder, "config.json"), """
+            {"sae_type":"lorsa","d_model":160000,"expansion_factor":0.1,"use_decoder_bias":true,"act_fn":"topk","norm_activation":"dataset-wise","top_k":2,
+             "hook_point_in":"blocks.0.ln1.hook_normalized","hook_point_out":"blocks.0.hook_attn_out","n_qk_heads":8,"d_qk_head":20,
+             "positional_embedding_type":"none","rotary_dim":20,"n_ctx":16,"attn_scale":4.5,"use_post_qk_ln":false}
+            """);
+        Assert.Contains("16000 heads of width 160000, more than fits", Assert.Throws<InvalidDataException>(() => LorsaModel.Load(folder)).Message, StringComparison.Ordinal);
         File.WriteAllText(Path.Combine(folder, "config.json"), """{"sae_type": "sae"}""");
         Assert.Contains("sae_type", Assert.Throws<NotSupportedException>(() => LorsaModel.Load(folder)).Message, StringComparison.Ordinal);
     }
