@@ -81,8 +81,9 @@ internal static class Headscope
             verbose = parsed.GetValue(Verbose);
             if (parsed.GetValue(Threads) is { } threads)
             {
+                // More threads than processors only wait for each other.
                 Parallelism.Threads = threads >= 1
-                    ? threads
+                    ? Math.Min(threads, Environment.ProcessorCount)
                     : throw new UsageException($"--threads {threads} is not possible: expected 1 or more.");
             }
 

@@ -14,7 +14,7 @@ public sealed record ForwardPass(IReadOnlyList<int> Lengths, Tensor? Logits, IRe
     /// <exception cref="KeyNotFoundException">It was not kept.</exception>
     public Tensor this[string name] => Activations.TryGetValue(name, out var activation)
         ? activation
-        : throw new KeyNotFoundException($"'{name}' was not kept; name it in Hooks.Keep.");
+        : throw new KeyNotFoundException($"'{name}' was not kept; name it in Hooks.Keep, and let the pass come to it.");
 
     /// <summary>Frees all tensors of the pass.</summary>
     public void Dispose()

@@ -24,8 +24,9 @@ public sealed class Hooks
 
     /// <summary>Replaces activations by what <paramref name="edit"/> returns; several edits of one are called in the order given.</summary>
     /// <param name="name">The name.</param>
-    /// <param name="edit">Gets the activation, in the model's dtype and on its device, which it may change in place and return; returns
-    /// one of the same shape. Runs in a dispose scope of the pass: what it makes is disposed soon after.</param>
+    /// <param name="edit">Gets the activation, in the model's dtype (hook_scale in fp32 at least) and on its device, which it may change in
+    /// place and return; returns one of the same shape, dtype and device. Runs in a dispose scope of the pass: what it gets and makes is
+    /// disposed soon after, so keep a clone that is detached from the scope.</param>
     /// <returns>These hooks.</returns>
     public Hooks Edit(string name, Func<Tensor, Tensor> edit)
     {

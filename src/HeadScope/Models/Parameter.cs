@@ -49,14 +49,12 @@ internal sealed class Parameter
         }
     }
 
-    /// <summary>The whole tensor for users: theirs to dispose, without effect on the model.</summary>
+    /// <summary>The whole tensor for users: theirs to dispose or to ask for gradients, without effect on the model, whose memory it shares.</summary>
     public Tensor Fresh()
     {
-        // An alias would be the model's own tensor under a second handle, so that what is asked of it (gradients, another shape) stayed in the model.
+        // Not the alias itself: what is asked of it (gradients, another shape) would stay in the model.
         using var scope = NewDisposeScope();
-        var fresh = Value.detach().MoveToOuterDisposeScope();
-        GC.KeepAlive(this);
-        return fresh;
+        return Value.detach().MoveToOuterDisposeScope();
     }
 
     /// <summary>As stored, or in fp64, on the CPU; for processing without rounding twice.</summary>
@@ -133,7 +131,9 @@ internal sealed class Parameter
             }
 
             // A handle of the caller's own: the model may be disposed in another thread while native code reads the tensor.
-            return held.alias();
+            var own = held.alias();
+            GC.KeepAlive(this);
+            return own;
         }
     }
 

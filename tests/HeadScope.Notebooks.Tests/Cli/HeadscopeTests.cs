@@ -29,6 +29,14 @@ public class HeadscopeTests
     }
 
     [Fact]
+    public async Task No_more_threads_are_used_than_there_are_processors()
+    {
+        var (code, _, _) = await CommandLine.RunAsync("tokenize", "--text", "a", "--threads", "100000");
+        Assert.Equal(ExitCode.Done, code);
+        Assert.InRange(Parallelism.Threads, 1, Environment.ProcessorCount);
+    }
+
+    [Fact]
     public void Every_verb_shows_examples_that_parse()
     {
         var root = Headscope.CreateRoot();
