@@ -310,7 +310,7 @@ public sealed class Model : IDisposable
 
     private static Device Usable(Device device) => device.type switch
     {
-        DeviceType.CPU or DeviceType.META => device,
+        DeviceType.CPU => device,
         DeviceType.CUDA when cuda.is_available() && (device.index < 0 || device.index < cuda.device_count()) => device,
         DeviceType.MPS when mps_is_available() => device,
         _ => throw new ArgumentException(

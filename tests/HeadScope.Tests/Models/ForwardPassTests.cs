@@ -334,6 +334,7 @@ public sealed class ForwardPassTests : IDisposable
         Refused("returned null", () => model.Run([1], new Hooks().Edit("blocks.0.attn.hook_z", _ => null!)));
         Refused("can be float32, float64, float16 or bfloat16; found Int64", () => Model.Load("demo", dtype: torch.ScalarType.Int64));
         Refused("There is no device 'cuda:77' here", () => Model.Load("demo", device: new torch.Device("cuda:77")));
+        Refused("There is no device 'meta' here", () => Model.Load("demo", device: torch.META));
         Refused("through FoldLayerNorm already", () => model.With(WeightProcessing.FoldLayerNorm, WeightProcessing.FoldLayerNorm));
         using var rms = TinyModels.Load("rotary");
         var error = Assert.Throws<NotSupportedException>(() => rms.With(WeightProcessing.CenterWritingWeights));
