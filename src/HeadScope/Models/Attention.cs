@@ -113,7 +113,7 @@ public sealed class Attention
     // The same by torch's fused kernel, which never holds all scores. [batch, position, head, d_head].
     private Tensor MixAtOnce(Tensor q, Tensor k, Tensor v, ForwardRun run)
     {
-        if (run.Longest == 1 && run.Visible is null)
+        if (run.SeesAll)
         {
             // One query sees all keys: the heads of a group are as good as positions, and keys need not be repeated.
             var grouped = q.reshape(q.shape[0], keyHeads, heads / keyHeads, headWidth);

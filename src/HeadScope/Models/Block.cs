@@ -25,6 +25,11 @@ public sealed class Block
     /// <summary>Whether the MLP reads what the attention reads, not its result.</summary>
     public bool Parallel { get; }
 
+    internal IEnumerable<Parameter> Matrices => new[]
+    {
+        Attention.Query, Attention.Key, Attention.Value, Attention.Output, Mlp.Input, Mlp.Gate, Mlp.Output,
+    }.OfType<Linear>().Select(linear => linear.Weight);
+
     internal Tensor Forward(Tensor x, HookPlace at)
     {
         using var scope = NewDisposeScope();

@@ -165,7 +165,8 @@ internal sealed class ForwardRun
         }
 
         // Asked before the edits, which may dispose what they get or turn it in place.
-        var (shape, type, point) = (value.shape, value.dtype, new HookPoint(name, layer < 0 ? null : layer, Lengths, IsToken));
+        var (shape, type) = (value.shape, value.dtype);
+        var point = site.Edits.Count == 0 ? null! : new HookPoint(name, layer < 0 ? null : layer, Lengths, IsToken);
         foreach (var edit in site.Edits)
         {
             var changed = edit(value, point) ?? throw new ArgumentException($"The hook at '{name}' returned null; expected a tensor.");
@@ -187,7 +188,7 @@ internal sealed class ForwardRun
 
         if (site.Keep)
         {
-            kept[name] = Hold(value.detach().clone().contiguous());
+            kept[name] = Hold(value.is_contiguous() ? value.detach().clone() : value.detach().contiguous());
         }
 
         return value;
@@ -218,40 +219,44 @@ internal sealed class ForwardRun
     // Which activations are asked for or changed, and how far the pass has to go for them.
     private (int LastLayer, bool Finishes) FindSites(TransformerConfig config, Hooks? hooks, int? stopAfterLayer)
     {
-        var needed = -1;
-        var needsEnd = Logits != LogitsOf.None || Cache is not null;
-        if (hooks is { All.Count: > 0 })
+        var (needed, finishes) = (-1, Logits != LogitsOf.None);
+        if (stopAfterLayer is { } last && (last < 0 || last >= config.LayerCount))
         {
-            var names = HookNames.All(config).ToArray();
-            foreach (var (pattern, edit) in hooks.All)
+            throw new ArgumentException($"The pass is to stop after layer {last}; the model's layers are 0 to {config.LayerCount - 1}.");
+        }
+
+        var names = hooks is { All.Count: > 0 } ? HookNames.All(config).ToArray() : [];
+        foreach (var (pattern, edit) in hooks?.All ?? [])
+        {
+            var found = HookNames.Matching(pattern, names).ToArray();
+            if (stopAfterLayer is { } end && found.All(match => IsBehind(match, end)))
             {
-                foreach (var (layer, name) in HookNames.Matching(pattern, names))
+                throw new ArgumentException($"'{pattern}' lies behind layer {end}, after which the pass is to stop.");
+            }
+
+            foreach (var (layer, name) in found)
+            {
+                if (!sites.TryGetValue(name, out var site))
                 {
-                    if (!sites.TryGetValue(name, out var site))
-                    {
-                        sites.Add(name, site = new());
-                    }
-
-                    site.Keep |= edit is null;
-                    if (edit is not null)
-                    {
-                        site.Edits.Add(edit);
-                    }
-
-                    needed = Math.Max(needed, layer ?? -1);
-                    needsEnd |= name.StartsWith("ln_final.", StringComparison.Ordinal);
+                    sites.Add(name, site = new());
                 }
+
+                site.Keep |= edit is null;
+                if (edit is not null)
+                {
+                    site.Edits.Add(edit);
+                }
+
+                needed = Math.Max(needed, layer ?? -1);
+                finishes |= IsFinal(name);
             }
         }
 
-        if (stopAfterLayer is not { } stop)
-        {
-            return needsEnd ? (config.LayerCount - 1, true) : (needed, false);
-        }
+        return stopAfterLayer is { } stop ? (stop, false) : (finishes || Cache is not null ? config.LayerCount - 1 : needed, finishes);
 
-        return stop >= 0 && stop < config.LayerCount
-            ? (stop, false)
-            : throw new ArgumentException($"The pass is to stop after layer {stop}; the model's layers are 0 to {config.LayerCount - 1}.");
+        static bool IsFinal(string name) => name.StartsWith("ln_final.", StringComparison.Ordinal);
+
+        static bool IsBehind((int? Layer, string Name) match, int layer) => match.Layer > layer || IsFinal(match.Name);
     }
 
     private Tensor Mask(bool visible)

@@ -103,6 +103,8 @@ public sealed class KeyValueCache : IDisposable
         var old = layers[layer];
         long[] shape = [like.shape[0], like.shape[1], Math.Min(model.Config.ContextLength, Math.Max(needed, 2 * (old?.Keys.shape[2] ?? 0))), like.shape[3]];
         var grown = (Keys: Larger(old?.Keys), Values: Larger(old?.Values));
+        old?.Keys.Dispose();
+        old?.Values.Dispose();
         layers[layer] = grown;
         return grown;
 
@@ -114,7 +116,6 @@ public sealed class KeyValueCache : IDisposable
             if (from is not null)
             {
                 larger.narrow(2, 0, from.shape[2]).copy_(from);
-                from.Dispose();
             }
 
             return larger;

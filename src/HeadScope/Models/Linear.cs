@@ -19,7 +19,7 @@ internal sealed record Linear(Parameter Weight, bool InputsByRow, Parameter? Bia
     /// <summary>x W + b, W read some outputs at a time where it does not stay in memory and may be too much for it.</summary>
     public Tensor ForwardByRows(Tensor x)
     {
-        if (InputsByRow || Weight.Stays)
+        if (Weight.Stays)
         {
             return Forward(x);
         }

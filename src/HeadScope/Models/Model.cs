@@ -57,9 +57,9 @@ public sealed class Model : IDisposable
     public bool KeepsWeights => memory.Stays;
 
     /// <summary>About how many bytes of weights a pass still brings into memory.</summary>
-    internal long WeightBytesToCome => KeepsWeights ? Math.Max(0, memory.Bytes - memory.BytesHeld) : 2 * memory.Bytes / Config.LayerCount;
-
-    internal long WeightBytesHeld => memory.BytesHeld;
+    internal long WeightBytesToCome => KeepsWeights
+        ? memory.BytesOf(Net.Matrices.Where(matrix => !matrix.IsHeld))
+        : 2 * Net.Blocks.Max(block => memory.BytesOf(block.Matrices)); // as stored and as used
 
     /// <summary>Whether tokenizer files came with the model.</summary>
     public bool HasTokenizer => tokenizer is not null;
@@ -217,6 +217,13 @@ public sealed class Model : IDisposable
     {
         ArgumentNullException.ThrowIfNull(prompt);
         ArgumentOutOfRangeException.ThrowIfNegative(newTokens);
+        if (prompt.Length == 0 || prompt.Length + (long)newTokens - 1 > Config.ContextLength)
+        {
+            throw new ArgumentException(
+                $"{newTokens} tokens after {prompt.Length}: expected at least one token to begin with, and at most {Config.ContextLength}, the model's "
+                + "context, to be read.");
+        }
+
         using var cache = new KeyValueCache(this);
         var generated = new List<int>();
         var next = prompt;

@@ -36,6 +36,9 @@ public sealed class Transformer
 
     internal Linear Unembedding { get; }
 
+    internal IEnumerable<Parameter> Matrices =>
+        new[] { Embedding, Positions, Unembedding.Weight }.OfType<Parameter>().Concat(Blocks.SelectMany(block => block.Matrices)).Distinct();
+
     /// <summary>Token ids to logits, [batch, position, vocabulary]; null where none are asked for.</summary>
     internal Tensor? Forward(ForwardRun run)
     {

@@ -35,9 +35,6 @@ internal sealed class WeightMemory(Device device, ScalarType dtype) : IDisposabl
     /// <summary>Whether parameters stay in memory once they are read.</summary>
     public bool Stays => stays ??= Device.type != DeviceType.CPU || Bytes <= Free() / 2;
 
-    /// <summary>How many bytes of parameters are in memory now.</summary>
-    public long BytesHeld => Alive().Where(parameter => parameter.IsHeld).Sum(BytesOf);
-
     /// <summary>Registers a parameter, to be released with the model.</summary>
     public void Add(Parameter parameter)
     {
@@ -48,7 +45,10 @@ internal sealed class WeightMemory(Device device, ScalarType dtype) : IDisposabl
     }
 
     /// <summary>Ends reading: what was added until now is the model; what is added later replaces parts of it.</summary>
-    public void Close() => Bytes = Alive().Sum(BytesOf);
+    public void Close() => Bytes = BytesOf(Alive());
+
+    /// <summary>Bytes of some parameters in the model's dtype.</summary>
+    public long BytesOf(IEnumerable<Parameter> some) => some.Sum(parameter => parameter.Length) * Dtype.ElementSize();
 
     public void Dispose()
     {
@@ -65,8 +65,6 @@ internal sealed class WeightMemory(Device device, ScalarType dtype) : IDisposabl
         }
     }
 
-    private long BytesOf(Parameter parameter) => parameter.Length * Dtype.ElementSize();
-
     private static long FreeMemory()
     {
         // What Linux can give without swapping counts the cache of files, which the collector's figures do not.
@@ -75,10 +73,20 @@ internal sealed class WeightMemory(Device device, ScalarType dtype) : IDisposabl
             && File.ReadLines(file).FirstOrDefault(line => line.StartsWith("MemAvailable:", StringComparison.Ordinal)) is { } line
             && long.TryParse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture, out var kilobytes))
         {
-            return Math.Min(kilobytes << 10, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
+            return Math.Min(kilobytes << 10, FreeInContainer());
         }
 
         var memory = GC.GetGCMemoryInfo();
         return memory.TotalAvailableMemoryBytes - memory.MemoryLoadBytes;
+    }
+
+    // A container's limit is not seen in /proc.
+    private static long FreeInContainer()
+    {
+        const string folder = "/sys/fs/cgroup/";
+        return Number("memory.max") is { } limit && Number("memory.current") is { } used ? Math.Max(0, limit - used) : long.MaxValue;
+
+        static long? Number(string name) =>
+            File.Exists(folder + name) && long.TryParse(File.ReadAllText(folder + name), CultureInfo.InvariantCulture, out var number) ? number : null;
     }
 }

@@ -317,6 +317,9 @@ public sealed class ForwardPassTests : IDisposable
         Refused("nearest name is 'blocks.3.attn.hook_pattern'", () => model.Run([1], new Hooks().Keep("blocks.3.attn.pattern")));
         Refused("nearest name is 'blocks.0.hook_resid_pre'", () => model.Run([1], new Hooks().Edit("blocks.4.hook_resid_pre", x => x)));
         Refused("layers are 0 to 3", () => model.Run([1], stopAfterLayer: 4));
+        Refused("'blocks.2.*' lies behind layer 1", () => model.Run([1], new Hooks().Keep("blocks.2.*"), stopAfterLayer: 1));
+        Refused("at least one token to begin with", () => model.Generate([], 0));
+        Refused("100 tokens after 30", () => model.Generate(new int[30], 100));
         Refused("cache is for 1 sequences; the batch has 2", () => model.Run([[1], [2]], cache: new(model)));
         Refused("cache was made for another model", () => model.With(WeightProcessing.FoldValueBiases).Run([1], cache: new(model)));
         Refused("leave the cache without the later layers", () => model.Run([1], cache: new(model), stopAfterLayer: 0));
