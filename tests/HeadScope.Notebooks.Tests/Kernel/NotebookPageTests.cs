@@ -50,8 +50,9 @@ public sealed class NotebookPageTests(PythonClient client) : IAsyncDisposable
         await WaitAsync(browser, "window.Jupyter && Jupyter.notebook && Jupyter.notebook.kernel && Jupyter.notebook.kernel.is_connected()", "the kernel's connection");
         Assert.Equal("C# (HeadScope)", await TextAsync(browser, "document.querySelector('.kernel_indicator_name').textContent"));
 
-        // Without plotly.js in the page there is the drawing, and the cell after the figure works as well.
-        const string Output = "document.querySelectorAll('.code_cell')[0].querySelector('.output_area')";
+        // Without plotly.js in the page there is the drawing, and the cell after the figure works as well. Where the work takes long, its
+        // progress stands above the figure, in an area of its own.
+        const string Output = "document.querySelectorAll('.code_cell')[0].querySelector('.output')";
         await RunAsync(browser, cell: 1);
         await WaitAsync(browser, $"{Output} && {Output}.querySelector('svg text')", "the drawing");
         await RunAsync(browser, cell: 2);
