@@ -307,6 +307,7 @@ def interrupt_while_asking(manager, client):
 
 def interrupt_when_idle(manager, client):
     manager.interrupt_kernel()
+    time.sleep(1)  # nobody says when it has arrived, and after that it would rightly stop the cell
     check(Run(client, "1 + 1").reply["status"] == "ok")
 
 
