@@ -6,6 +6,7 @@ namespace HeadScope;
 /// <summary>The attention of a layer. Query head h reads key/value head h / (heads / key heads).</summary>
 public sealed class Attention
 {
+    private readonly TransformerConfig config;
     private readonly int heads;
     private readonly int keyHeads;
     private readonly int headWidth;
@@ -14,6 +15,7 @@ public sealed class Attention
     internal Attention(Linear query, Linear key, Linear value, Linear output, TransformerConfig config)
     {
         (Query, Key, Value, Output, Rotary) = (query, key, value, output, config.Rotary);
+        this.config = config;
         (heads, keyHeads, headWidth) = (config.HeadCount, config.KeyValueHeadCount, config.HeadWidth);
         scale = 1 / Math.Sqrt(headWidth);
     }
@@ -51,6 +53,10 @@ public sealed class Attention
     internal Linear Output { get; }
 
     internal Rotary? Rotary { get; }
+
+    /// <summary>The same attention but for the maps that are given.</summary>
+    internal Attention With(Linear? query = null, Linear? key = null, Linear? value = null, Linear? output = null) =>
+        new(query ?? Query, key ?? Key, value ?? Value, output ?? Output, config);
 
     /// <summary>What the layer adds to the residual stream, [batch, position, d_model].</summary>
     /// <param name="x">The normalised residual stream, [batch, position, d_model].</param>

@@ -30,6 +30,10 @@ public sealed class Block
         Attention.Query, Attention.Key, Attention.Value, Attention.Output, Mlp.Input, Mlp.Gate, Mlp.Output,
     }.OfType<Linear>().Select(linear => linear.Weight);
 
+    /// <summary>The same block but for the parts that are given.</summary>
+    internal Block With(Norm? ln1 = null, Attention? attention = null, Norm? ln2 = null, Mlp? mlp = null) =>
+        new(ln1 ?? Ln1, attention ?? Attention, ln2 ?? Ln2, mlp ?? Mlp, Parallel);
+
     internal Tensor Forward(Tensor x, HookPlace at)
     {
         using var scope = NewDisposeScope();

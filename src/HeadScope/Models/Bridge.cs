@@ -24,14 +24,8 @@ internal static class Bridge
     public static ReadOnlyMatrix ValueWeight(this Model model, Head head) => Outputs(Attention(model, head).Value, KeyHead(model, head), model.Config.KeyValueHeadCount);
 
     /// <summary>W_O of a head, [d_head, d_model].</summary>
-    public static ReadOnlyMatrix OutputWeight(this Model model, Head head)
-    {
-        var output = Attention(model, head).Output;
-        var (width, first) = (model.Config.HeadWidth, head.Index * model.Config.HeadWidth);
-        var (rows, columns) = ((int)output.Weight.Shape[0], (int)output.Weight.Shape[1]);
-        var whole = new ReadOnlyMatrix(Numbers(output.Weight), rows, columns);
-        return output.InputsByRow ? whole.SliceRows(first, width) : whole.SliceColumns(first, width).Transpose();
-    }
+    public static ReadOnlyMatrix OutputWeight(this Model model, Head head) =>
+        Whole(Attention(model, head).Output).SliceRows(head.Index * model.Config.HeadWidth, model.Config.HeadWidth);
 
     /// <summary>b_Q of a head, [d_head]; empty when there is none.</summary>
     public static ReadOnlySpan<float> QueryBias(this Model model, Head head) => Bias(Attention(model, head).Query, head.Index, model);
@@ -46,12 +40,8 @@ internal static class Bridge
     public static ReadOnlySpan<float> OutputBias(this Model model, int layer) => Numbers(model.Net.Blocks[layer].Attention.Output.Bias);
 
     /// <summary>W_V of neighbouring channels of a layer's key/value heads, [d_model, count].</summary>
-    public static ReadOnlyMatrix ValueWeights(this Model model, int layer, int first, int count)
-    {
-        var value = model.Net.Blocks[layer].Attention.Value;
-        var whole = new ReadOnlyMatrix(Numbers(value.Weight), (int)value.Weight.Shape[0], (int)value.Weight.Shape[1]);
-        return (value.InputsByRow ? whole : whole.Transpose()).SliceColumns(first, count);
-    }
+    public static ReadOnlyMatrix ValueWeights(this Model model, int layer, int first, int count) =>
+        Whole(model.Net.Blocks[layer].Attention.Value).SliceColumns(first, count);
 
     /// <summary>The unembedding, [vocabulary, d_model].</summary>
     public static float[] UnembeddingNumbers(this Model model) => Numbers(model.Net.Unembedding.Weight);
@@ -188,8 +178,15 @@ internal static class Bridge
     {
         var width = (int)linear.Outputs / parts;
         return linear.InputsByRow
-            ? new ReadOnlyMatrix(Numbers(linear.Weight), (int)linear.Inputs, (int)linear.Outputs).SliceColumns(part * width, width)
+            ? Whole(linear).SliceColumns(part * width, width)
             : new ReadOnlyMatrix(Numbers(linear.Weight, part * width, width), width, (int)linear.Inputs).Transpose();
+    }
+
+    // W, [in, out].
+    private static ReadOnlyMatrix Whole(Linear linear)
+    {
+        var stored = new ReadOnlyMatrix(Numbers(linear.Weight), (int)linear.Weight.Shape[0], (int)linear.Weight.Shape[1]);
+        return linear.InputsByRow ? stored : stored.Transpose();
     }
 
     private static ReadOnlySpan<float> Bias(Linear linear, int part, Model model) =>

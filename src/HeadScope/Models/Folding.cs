@@ -12,45 +12,32 @@ internal static class Folding
     /// <exception cref="NotSupportedException">The step would change what this model computes.</exception>
     public static Transformer Apply(WeightProcessing step, Transformer net, TransformerConfig config) => step switch
     {
-        WeightProcessing.FoldLayerNorm => FoldNorms(net, config),
+        WeightProcessing.FoldLayerNorm => net.With(
+            block: FoldNorms, lnFinal: net.LnFinal.Bare(), unembedding: Fold(net.LnFinal, net.Unembedding)),
         WeightProcessing.CenterWritingWeights => config.Norm == NormKind.LayerNorm
-            ? CenterWriting(net, config)
+            ? net.With(
+                CenterRows(net.Embedding),
+                net.Positions is { } positions ? CenterRows(positions) : null,
+                block => block.With(
+                    attention: block.Attention.With(output: CenterOutputs(block.Attention.Output)), mlp: block.Mlp.With(output: CenterOutputs(block.Mlp.Output))))
             : throw new NotSupportedException(
                 $"{step} needs LayerNorm, which takes the mean of the residual stream away; this {config.Architecture} model has RMSNorm, "
                 + "which does not, so that centring would change its predictions."),
-        WeightProcessing.CenterUnembedding => new(net.Embedding, net.Positions, [.. net.Blocks], net.LnFinal, CenterOutputs(net.Unembedding)),
-        WeightProcessing.FoldValueBiases => new(
-            net.Embedding, net.Positions, [.. net.Blocks.Select(block => FoldValueBias(block, config))], net.LnFinal, net.Unembedding),
+        WeightProcessing.CenterUnembedding => net.With(unembedding: CenterOutputs(net.Unembedding)),
+        WeightProcessing.FoldValueBiases => net.With(block: block => FoldValueBias(block, config)),
         _ => throw new ArgumentOutOfRangeException(nameof(step), step, "There is no such step."),
     };
 
-    private static Transformer FoldNorms(Transformer net, TransformerConfig config)
+    private static Block FoldNorms(Block block)
     {
-        Block[] blocks = [.. net.Blocks.Select(block =>
-        {
-            var (ln1, ln2, attention, mlp) = (block.Ln1, block.Ln2, block.Attention, block.Mlp);
-            var bare = ln1.Bare();
-            return new Block(
-                bare,
-                new(Fold(ln1, attention.Query), Fold(ln1, attention.Key), Fold(ln1, attention.Value), attention.Output, config),
-                ReferenceEquals(ln1, ln2) ? bare : ln2.Bare(),
-                new(Fold(ln2, mlp.Input), mlp.Gate is { } gate ? Fold(ln2, gate) : null, mlp.Output, mlp.Activation),
-                block.Parallel);
-        })];
-        return new(net.Embedding, net.Positions, blocks, net.LnFinal.Bare(), Fold(net.LnFinal, net.Unembedding));
+        var (ln1, ln2, attention, mlp) = (block.Ln1, block.Ln2, block.Attention, block.Mlp);
+        var bare = ln1.Bare();
+        return block.With(
+            bare,
+            attention.With(Fold(ln1, attention.Query), Fold(ln1, attention.Key), Fold(ln1, attention.Value)),
+            ReferenceEquals(ln1, ln2) ? bare : ln2.Bare(),
+            mlp.With(Fold(ln2, mlp.Input), mlp.Gate is { } gate ? Fold(ln2, gate) : null));
     }
-
-    private static Transformer CenterWriting(Transformer net, TransformerConfig config) => new(
-        CenterRows(net.Embedding),
-        net.Positions is { } positions ? CenterRows(positions) : null,
-        [.. net.Blocks.Select(block => new Block(
-            block.Ln1,
-            new(block.Attention.Query, block.Attention.Key, block.Attention.Value, CenterOutputs(block.Attention.Output), config),
-            block.Ln2,
-            new(block.Mlp.Input, block.Mlp.Gate, CenterOutputs(block.Mlp.Output), block.Mlp.Activation),
-            block.Parallel))],
-        net.LnFinal,
-        net.Unembedding);
 
     // W ← W diag(g), its rows (the weights of one output) then centred for LayerNorm; b ← b + W c.
     private static Linear Fold(Norm norm, Linear linear)
@@ -59,9 +46,10 @@ internal static class Folding
         if (norm.Gain is { } gain)
         {
             var ofInputs = linear.InputsByRow ? 0 : 1;
+            var factors = new Lazy<double[]>(gain.ToArray); // once, not for each range of rows
             Tensor Change(Tensor w)
             {
-                var scaled = w.mul(tensor(gain.ToArray()).unsqueeze(1 - ofInputs));
+                var scaled = w.mul(tensor(factors.Value).unsqueeze(1 - ofInputs));
                 return norm.Kind == NormKind.LayerNorm ? scaled.sub(scaled.mean([ofInputs], keepdim: true)) : scaled;
             }
 
@@ -99,7 +87,7 @@ internal static class Folding
 
     private static Block FoldValueBias(Block block, TransformerConfig config)
     {
-        var (attention, mlp) = (block.Attention, block.Mlp);
+        var attention = block.Attention;
         if (attention.Value.Bias is not { } bias)
         {
             return block;
@@ -115,7 +103,7 @@ internal static class Folding
                     .Select(i => values[(i / width / config.GroupSize * width) + (i % width)])];
             }),
         };
-        return new(block.Ln1, new(attention.Query, attention.Key, attention.Value with { Bias = null }, output, config), block.Ln2, mlp, block.Parallel);
+        return block.With(attention: attention.With(value: attention.Value with { Bias = null }, output: output));
     }
 
     // b + W x, in fp64.

@@ -44,8 +44,7 @@ internal sealed class ForwardRun
         Tokens = [.. batch.SelectMany(tokens => Enumerable.Range(0, Longest).Select(t => t < tokens.Length ? (long)tokens[t] : 0))];
         Places = [.. past.SelectMany(before => Enumerable.Range(before, Longest).Select(t => Math.Min(t, (long)config.ContextLength - 1)))];
         (LastLayer, Finishes) = FindSites(config, hooks, stopAfterLayer);
-        IsCausal = cache is null || past.All(before => before == 0);
-        SeesAll = Longest == 1 && past.All(before => before == past[0]);
+        SharesPast = past.All(before => before == past[0]);
     }
 
     /// <summary>Token ids, [batch × position], 0 where there is padding.</summary>
@@ -64,6 +63,9 @@ internal sealed class ForwardRun
 
     public IReadOnlyList<int> Past => past;
 
+    /// <summary>Whether all sequences have as many tokens before, so that their positions and masks are the same.</summary>
+    public bool SharesPast { get; }
+
     public LogitsOf Logits { get; }
 
     public KeyValueCache? Cache { get; }
@@ -76,10 +78,10 @@ internal sealed class ForwardRun
     public CancellationToken Cancellation { get; }
 
     /// <summary>Whether position t sees keys 0 to t, nothing else: what fused kernels do by themselves.</summary>
-    public bool IsCausal { get; }
+    public bool IsCausal => SharesPast && past[0] == 0;
 
     /// <summary>Whether there is one query, which sees all keys.</summary>
-    public bool SeesAll { get; }
+    public bool SeesAll => SharesPast && Longest == 1;
 
     /// <summary>Which keys each query sees, [1 or batch, 1, position, key]; null where each sees all.</summary>
     public Tensor? Visible => SeesAll ? null : field ??= Mask(visible: true);
@@ -108,7 +110,7 @@ internal sealed class ForwardRun
         var attention = watched ? 3 * Math.Max(size, 4) * scores : 0;
 
         // True or false, and for the fused kernel a number.
-        var mask = IsCausal && !watched ? 0 : (IsCausal ? 1L : Lengths.Length) * Longest * Keys * (1 + size);
+        var mask = IsCausal && !watched ? 0 : (SharesPast ? 1L : Lengths.Length) * Longest * Keys * (1 + size);
 
         // A streamed unembedding gives them in parts, which are then joined.
         var logits = Logits switch { LogitsOf.All => rows, LogitsOf.None => 0L, _ => Lengths.Length } * config.VocabularySize * (model.KeepsWeights ? 1 : 2);
@@ -133,14 +135,14 @@ internal sealed class ForwardRun
 
     public bool HasHooks => sites.Count > 0;
 
-    public HookPlace At(int? layer) => new(this, layer ?? -1, layer is null ? "" : HookNames.Of(layer, ""));
+    public HookPlace At(int? layer) => new(this, layer ?? -1, layer is null || !HasHooks ? "" : HookNames.Of(layer, ""));
 
     /// <summary>The rotation of each position, for queries and keys of this pass.</summary>
     public Angles Angles(Rotary rotary)
     {
         if (!angles.TryGetValue(rotary, out var found))
         {
-            var rows = past.Distinct().Count() == 1 ? Longest : Places.Length;
+            var rows = SharesPast ? Longest : Places.Length;
             found = rotary.At(Places.AsSpan(0, rows), rows / Longest, device, dtype);
             angles.Add(rotary, found = new(Hold(found.Cos), Hold(found.Sin)));
         }
@@ -262,7 +264,7 @@ internal sealed class ForwardRun
     private Tensor Mask(bool visible)
     {
         using var scope = NewDisposeScope();
-        var rows = IsCausal ? 1 : past.Length;
+        var rows = SharesPast ? 1 : past.Length;
         var queries = tensor(Places.AsSpan(0, rows * Longest).ToArray(), [rows, 1, Longest, 1], device: device);
         var keys = tensor([.. Enumerable.Range(0, Keys).Select(key => (long)key)], device: device);
         return Hold(visible ? keys.le(queries) : keys.gt(queries));

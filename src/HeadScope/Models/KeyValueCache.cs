@@ -75,7 +75,7 @@ public sealed class KeyValueCache : IDisposable
         var store = layers[layer] is { } room && room.Keys.shape[2] >= run.Keys ? room : Grow(layer, keys, run.Keys);
         foreach (var (target, source) in new[] { (store.Keys, keys), (store.Values, values) })
         {
-            if (run.Past.All(before => before == run.Past[0]))
+            if (run.SharesPast)
             {
                 target.narrow(2, run.Past[0], run.Longest).copy_(source);
                 continue;

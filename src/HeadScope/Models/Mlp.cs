@@ -36,6 +36,9 @@ public sealed class Mlp
 
     internal Linear Output { get; }
 
+    /// <summary>The same MLP but for the maps that are given.</summary>
+    internal Mlp With(Linear? input = null, Linear? gate = null, Linear? output = null) => new(input ?? Input, gate ?? Gate, output ?? Output, Activation);
+
     /// <summary>Of normalised rows, without a residual.</summary>
     internal Tensor Forward(Tensor x, HookPlace at)
     {

@@ -39,6 +39,11 @@ public sealed class Transformer
     internal IEnumerable<Parameter> Matrices =>
         new[] { Embedding, Positions, Unembedding.Weight }.OfType<Parameter>().Concat(Blocks.SelectMany(block => block.Matrices)).Distinct();
 
+    /// <summary>The same network but for the parts that are given.</summary>
+    internal Transformer With(
+        Parameter? embedding = null, Parameter? positions = null, Func<Block, Block>? block = null, Norm? lnFinal = null, Linear? unembedding = null) =>
+        new(embedding ?? Embedding, positions ?? Positions, [.. block is null ? Blocks : Blocks.Select(block)], lnFinal ?? LnFinal, unembedding ?? Unembedding);
+
     /// <summary>Token ids to logits, [batch, position, vocabulary]; null where none are asked for.</summary>
     internal Tensor? Forward(ForwardRun run)
     {
