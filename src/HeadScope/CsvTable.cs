@@ -1,4 +1,5 @@
 using CsvHelper;
+using Microsoft.Data.Analysis;
 
 namespace HeadScope;
 
@@ -7,7 +8,10 @@ internal static class CsvTable
 {
     private static readonly CsvWriterOptions Options = new() { NewLine = "\n" };
 
-    /// <summary>Writes a table.</summary>
+    /// <summary>Writes a table. (<c>DataFrame.SaveCsv</c> writes ASCII, and the decimal comma of the current culture.)</summary>
+    public static string Write(DataFrame table) => Write([.. table.Columns.Select(column => column.Name)], table.Rows.Select(row => row.ToList()));
+
+    /// <summary>Writes rows.</summary>
     public static string Write(IReadOnlyList<string> columns, IEnumerable<IReadOnlyList<object?>> rows)
     {
         var text = new StringWriter();

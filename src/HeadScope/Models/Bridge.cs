@@ -15,26 +15,26 @@ internal static class Bridge
     private static readonly ConditionalWeakTable<Parameter, Dictionary<(long First, long Count), float[]>> Read = [];
 
     /// <summary>W_Q of a head, [d_model, d_head].</summary>
-    public static ReadOnlyMatrix QueryWeight(this Model model, Head head) => Outputs(Attention(model, head).Query, head.Index, model.Config.HeadCount);
+    public static ReadOnlyMatrix QueryWeight(this Model model, Head head) => Outputs(model.AttentionOf(head).Query, head.Index, model.Config.HeadCount);
 
     /// <summary>W_K of the key/value head that a head reads, [d_model, d_head].</summary>
-    public static ReadOnlyMatrix KeyWeight(this Model model, Head head) => Outputs(Attention(model, head).Key, KeyHead(model, head), model.Config.KeyValueHeadCount);
+    public static ReadOnlyMatrix KeyWeight(this Model model, Head head) => Outputs(model.AttentionOf(head).Key, KeyHead(model, head), model.Config.KeyValueHeadCount);
 
     /// <summary>W_V of the key/value head that a head reads, [d_model, d_head].</summary>
-    public static ReadOnlyMatrix ValueWeight(this Model model, Head head) => Outputs(Attention(model, head).Value, KeyHead(model, head), model.Config.KeyValueHeadCount);
+    public static ReadOnlyMatrix ValueWeight(this Model model, Head head) => Outputs(model.AttentionOf(head).Value, KeyHead(model, head), model.Config.KeyValueHeadCount);
 
     /// <summary>W_O of a head, [d_head, d_model].</summary>
     public static ReadOnlyMatrix OutputWeight(this Model model, Head head) =>
-        Whole(Attention(model, head).Output).SliceRows(head.Index * model.Config.HeadWidth, model.Config.HeadWidth);
+        Whole(model.AttentionOf(head).Output).SliceRows(head.Index * model.Config.HeadWidth, model.Config.HeadWidth);
 
     /// <summary>b_Q of a head, [d_head]; empty when there is none.</summary>
-    public static ReadOnlySpan<float> QueryBias(this Model model, Head head) => Bias(Attention(model, head).Query, head.Index, model);
+    public static ReadOnlySpan<float> QueryBias(this Model model, Head head) => Bias(model.AttentionOf(head).Query, head.Index, model);
 
     /// <summary>b_K of the key/value head that a head reads, [d_head]; empty when there is none.</summary>
-    public static ReadOnlySpan<float> KeyBias(this Model model, Head head) => Bias(Attention(model, head).Key, KeyHead(model, head), model);
+    public static ReadOnlySpan<float> KeyBias(this Model model, Head head) => Bias(model.AttentionOf(head).Key, KeyHead(model, head), model);
 
     /// <summary>b_V of the key/value head that a head reads, [d_head]; empty when there is none.</summary>
-    public static ReadOnlySpan<float> ValueBias(this Model model, Head head) => Bias(Attention(model, head).Value, KeyHead(model, head), model);
+    public static ReadOnlySpan<float> ValueBias(this Model model, Head head) => Bias(model.AttentionOf(head).Value, KeyHead(model, head), model);
 
     /// <summary>b_O of a layer, [d_model]; empty when there is none.</summary>
     public static ReadOnlySpan<float> OutputBias(this Model model, int layer) => Numbers(model.Net.Blocks[layer].Attention.Output.Bias);
@@ -162,13 +162,6 @@ internal static class Bridge
         edit(new(numbers, value.shape, point.Layer, point.Lengths));
         return value.copy_(tensor(numbers, value.shape));
     });
-
-    private static Attention Attention(Model model, Head head) =>
-        head.Layer >= 0 && head.Layer < model.Config.LayerCount && head.Index >= 0 && head.Index < model.Config.HeadCount
-            ? model.Net.Blocks[head.Layer].Attention
-            : throw new ArgumentException(
-                $"There is no head {head}: '{model.Name}' has {model.Config.LayerCount} layers of {model.Config.HeadCount} heads, counted from 0.",
-                nameof(head));
 
     private static double Center(Norm norm, ReadOnlySpan<float> x) => norm.Kind == NormKind.RmsNorm ? 0 : DoubleSums.Sum(x) / x.Length;
 

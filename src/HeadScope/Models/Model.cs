@@ -115,6 +115,14 @@ public sealed class Model : IDisposable
         return files.GgufPath is { } gguf ? LoadGguf(files.Name, gguf, residence) : LoadFolder(files.Name, files.Folder!, residence);
     }
 
+    /// <summary>The attention layer of a head.</summary>
+    /// <exception cref="ArgumentException">The model has no such head.</exception>
+    internal Attention AttentionOf(Head head) =>
+        head.Layer >= 0 && head.Layer < Config.LayerCount && head.Index >= 0 && head.Index < Config.HeadCount
+            ? Net.Blocks[head.Layer].Attention
+            : throw new ArgumentException(
+                $"There is no head {head}: '{Name}' has {Config.LayerCount} layers of {Config.HeadCount} heads, counted from 0.", nameof(head));
+
     /// <summary>The same model with its weights rewritten, step by step; this one stays as it is. The two share the open files.</summary>
     /// <param name="steps">The steps, in order.</param>
     /// <returns>The rewritten model, which lists the steps in <see cref="Processing"/>.</returns>
