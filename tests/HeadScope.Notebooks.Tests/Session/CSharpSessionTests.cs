@@ -112,7 +112,6 @@ public sealed class CSharpSessionTests : IDisposable
     [InlineData("try { while (true) { } } catch (Exception) { }")]
     [InlineData("Thread.Sleep(Timeout.Infinite);")]
     [InlineData("await Task.Delay(Timeout.Infinite, cancellationToken);")]
-    [InlineData("Parallelism.For(1_000_000, i => Thread.Sleep(1), default);")]
     [InlineData("await Task.Delay(Timeout.Infinite);")]
     public async Task An_interrupt_ends_the_cell_and_the_session_goes_on(string code)
     {

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using System.Text.Json.Nodes;
 using TorchSharp;
 
 namespace HeadScope.Tests;
@@ -91,7 +92,7 @@ public sealed class HostileFileTests : IDisposable
     public void A_shard_must_have_a_plain_name(string shard)
     {
         var index = folder["model.safetensors.index.json"];
-        File.WriteAllText(index, System.Text.Json.JsonSerializer.Serialize(new { weight_map = new Dictionary<string, string> { ["t"] = shard } }));
+        File.WriteAllText(index, new JsonObject { ["weight_map"] = new JsonObject { ["t"] = shard } }.ToJsonString());
         var error = Assert.Throws<InvalidDataException>(() => SafetensorsFile.Open(folder.Path));
         Assert.Contains(index, error.Message, StringComparison.Ordinal);
         Assert.Contains("tensor 't': expected the name of a shard", error.Message, StringComparison.Ordinal);

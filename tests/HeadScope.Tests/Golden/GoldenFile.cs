@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
+using System.Text;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 
 namespace HeadScope.Tests;
 
@@ -16,7 +18,7 @@ internal sealed class GoldenFile
     {
         bytes = File.ReadAllBytes(path);
         start = 8 + (int)BinaryPrimitives.ReadInt64LittleEndian(bytes);
-        header = JsonSerializer.Deserialize<Dictionary<string, JsonElement>>(bytes.AsSpan(8..start))!;
+        header = JsonDocument.Parse(bytes.AsMemory(8..start)).RootElement.EnumerateObject().ToDictionary(entry => entry.Name, entry => entry.Value);
     }
 
     public IEnumerable<string> Names => header.Keys.Where(name => name != "__metadata__");
@@ -44,16 +46,19 @@ internal sealed class GoldenFile
     /// <summary>Writes F32 tensors.</summary>
     public static void Write(string path, IEnumerable<KeyValuePair<string, NumberArray>> tensors)
     {
-        var (entries, offset) = (new Dictionary<string, object>(), 0);
+        var (entries, offset) = (new JsonObject(), 0);
         var list = tensors.ToList();
         foreach (var (name, tensor) in list)
         {
             var end = offset + (4 * tensor.Values.Length);
-            entries[name] = new { dtype = "F32", shape = tensor.Shape, data_offsets = (int[])[offset, end] };
+            entries[name] = new JsonObject
+            {
+                ["dtype"] = "F32", ["shape"] = new JsonArray([.. tensor.Shape.Select(n => (JsonNode)n)]), ["data_offsets"] = new JsonArray(offset, end),
+            };
             offset = end;
         }
 
-        var json = JsonSerializer.SerializeToUtf8Bytes(entries);
+        var json = Encoding.UTF8.GetBytes(entries.ToJsonString());
         using var file = File.Create(path);
         file.Write(BitConverter.GetBytes((long)json.Length));
         file.Write(json);
