@@ -34,7 +34,7 @@ internal static class ModelsCommand
             (string Name, string Revision, string Size, string Path)[] rows =
             [
                 ("demo", "built in", "", ""),
-                .. HubCache.List().Select(model => (model.Name, model.Revision, Bytes(model.Size), model.Path)),
+                .. HubRepository.List(HubOptions.FromEnvironment().CacheFolder).Select(model => (model.Name, model.Revision, Bytes(model.Size), model.Path)),
             ];
             var (name, revision) = (rows.Max(r => r.Name.Length), rows.Max(r => r.Revision.Length));
             foreach (var row in rows)
@@ -59,7 +59,7 @@ internal static class ModelsCommand
         verb.Add(id);
         verb.Does((parsed, cancellation) =>
         {
-            var files = TerminalProgress.Show(progress => ModelFiles.Resolve(parsed.GetValue(id)!, null, progress, cancellation));
+            var files = TerminalProgress.Show(progress => ModelFiles.Resolve(parsed.GetValue(id)!, progress: progress, cancellationToken: cancellation));
             parsed.InvocationConfiguration.Output.WriteLine(files.GgufPath ?? files.Folder);
         });
         return verb;

@@ -38,7 +38,7 @@ internal static class TokenizeCommand
                 throw new UsageException("Give either --text or --lines.");
             }
 
-            var tokenizer = TerminalProgress.Show(progress => Tokenizer.Load(parsed.GetValue(model)!, null, progress, cancellation));
+            var tokenizer = TerminalProgress.Show(progress => Tokenizer.Load(parsed.GetValue(model)!, progress, cancellation));
             var output = parsed.InvocationConfiguration.Output;
             var special = !parsed.GetValue(plain);
             if (one is not null)

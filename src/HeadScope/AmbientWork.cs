@@ -5,7 +5,7 @@ namespace HeadScope;
 /// and every long call inside picks them up, so that a progress bar appears and an interrupt works without a word in the cell.
 /// </summary>
 /// <remarks>They flow with the execution context: into tasks, parallel loops and awaited calls, and nowhere else.</remarks>
-public static class AmbientWork
+internal static class AmbientWork
 {
     private static readonly AsyncLocal<Surroundings?> Current = new();
 

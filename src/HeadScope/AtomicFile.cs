@@ -1,7 +1,7 @@
 namespace HeadScope;
 
 /// <summary>Writes files so that a reader sees the old file or the whole new one, never a part.</summary>
-public static class AtomicFile
+internal static class AtomicFile
 {
     /// <summary>Writes to a temporary file in the same folder, flushes it to disk, and moves it over <paramref name="path"/>.</summary>
     /// <param name="path">The file to write; its folder is made when missing.</param>

@@ -38,8 +38,7 @@ public sealed partial class LorsaModel
             throw new FileNotFoundException($"'{folder}' has no config.json: expected the folder of a trained Lorsa.", path);
         }
 
-        using var document = ConfigFile.ParseObject(path);
-        var json = document.RootElement;
+        var json = JsonField.Read(path).Value;
         var config = LorsaConfigJson.Read(json, path);
         using var scope = torch.NewDisposeScope();
         var (weightsPath, tensors) = ReadTensors(folder, LorsaConfigJson.IsFirstLayout(json)

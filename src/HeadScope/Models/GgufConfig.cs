@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Text;
+using System.Text.Json.Nodes;
 using static TorchSharp.torch;
 
 namespace HeadScope;
@@ -6,73 +8,69 @@ namespace HeadScope;
 /// <summary>Reads a model's shape from the metadata of a GGUF file; refuses what the forward pass would not compute.</summary>
 internal static class GgufConfig
 {
-    /// <summary>Reads a configuration.</summary>
-    /// <param name="file">The file, for its tensors.</param>
-    /// <param name="metadata">Its metadata.</param>
     /// <exception cref="InvalidDataException">A key is missing or malformed.</exception>
     /// <exception cref="NotSupportedException">The model needs something that is not supported.</exception>
     public static TransformerConfig Read(TensorFile file, IReadOnlyDictionary<string, object> metadata)
     {
-        var keys = new Metadata(file.Path, metadata);
-        var architecture = keys.Text("general.architecture");
+        var named = Keys(file.Path, metadata, "general").Required("architecture");
+        var architecture = named.Text();
         if (architecture is not ("llama" or "qwen2" or "gpt2" or "phi2"))
         {
-            throw keys.Refuse("general.architecture", "the architectures of GGUF files are llama, qwen2, gpt2 and phi2.");
+            throw named.Refuse("the architectures of GGUF files are llama, qwen2, gpt2 and phi2");
         }
 
-        keys = keys with { Prefix = architecture + "." };
+        var keys = Keys(file.Path, metadata, architecture);
         RefuseFeatures(keys);
         var rms = architecture is "llama" or "qwen2";
-        var width = keys.Count("embedding_length");
-        var heads = keys.Count("attention.head_count");
-        var keyHeads = keys.CountOrNull("attention.head_count_kv") ?? heads;
+        var width = keys.Required("embedding_length").Count();
+        var headCount = keys.Required("attention.head_count");
+        var heads = headCount.Count();
+        var keyHeads = keys.Optional("attention.head_count_kv")?.Count() ?? heads;
         if (heads % keyHeads != 0)
         {
-            throw keys.Malformed("attention.head_count_kv", $"a number that divides the {heads} query heads");
+            throw keys.Required("attention.head_count_kv").Malformed($"a number that divides the {heads} query heads");
         }
 
-        var headWidth = keys.CountOrNull("attention.key_length")
-            ?? (width % heads == 0 ? width / heads : throw keys.Malformed("attention.head_count", $"a number that divides the width {width}"));
+        var headWidth = keys.Optional("attention.key_length")?.Count()
+            ?? (width % heads == 0 ? width / heads : throw headCount.Malformed($"a number that divides the width {width}"));
         if ((long)heads * headWidth > int.MaxValue / 3)
         {
-            throw keys.Malformed("attention.key_length", $"a width of which {heads} heads and their keys and values fit into a tensor");
+            throw (keys.Optional("attention.key_length") ?? headCount).Malformed($"a width of which {heads} heads and their keys and values fit into a tensor");
         }
 
-        if (keys.CountOrNull("attention.value_length") is { } valueWidth && valueWidth != headWidth)
+        if (keys.Optional("attention.value_length") is { } valueWidth && valueWidth.Count() != headWidth)
         {
-            throw keys.Refuse("attention.value_length", "values are as wide as keys.");
+            throw valueWidth.Refuse("values are as wide as keys");
         }
 
-        var context = keys.Count("context_length");
+        var context = keys.Required("context_length").Count();
         if (!file.Tensors.TryGetValue("token_embd.weight", out var embedding) || embedding.Shape is not [> 0 and <= int.MaxValue, _])
         {
             throw new InvalidDataException($"'{file.Path}' has no tensor 'token_embd.weight' of rank 2 with a row for each token.");
         }
 
         // Each layer has tensors of its own; what is made for each layer is made after this.
-        var layers = keys.Count("block_count");
-        if (layers > file.Tensors.Count)
+        var layers = keys.Required("block_count");
+        if (layers.Count() > file.Tensors.Count)
         {
-            throw keys.Malformed("block_count", $"at most {file.Tensors.Count}, the number of tensors in the file");
+            throw layers.Malformed($"at most {file.Tensors.Count}, the number of tensors in the file");
         }
 
-        var window = keys.NumberOrNull("attention.sliding_window") is > 0 && keys.Count("attention.sliding_window") is var length && length < context
-            ? length
-            : (int?)null;
+        var window = Stated(keys, "attention.sliding_window") is { } length && length.Count() < context ? length.Count() : (int?)null;
         return new()
         {
             Architecture = architecture == "phi2" ? "phi" : architecture,
-            LayerCount = layers,
+            LayerCount = layers.Count(),
             HeadCount = heads,
             KeyValueHeadCount = keyHeads,
             ModelWidth = width,
             HeadWidth = headWidth,
-            MlpWidth = keys.Count("feed_forward_length"),
+            MlpWidth = keys.Required("feed_forward_length").Count(),
             VocabularySize = (int)embedding.Shape[0],
             ContextLength = window ?? context,
             SlidingWindow = window,
             Norm = rms ? NormKind.RmsNorm : NormKind.LayerNorm,
-            NormEpsilon = keys.Positive(rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon"),
+            NormEpsilon = keys.Required(rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon").Positive(),
             Rotary = architecture == "gpt2" ? null : Rotary(file, keys, headWidth),
             Activation = rms ? ActivationFunction.Silu : ActivationFunction.GeluTanh,
             GatedMlp = rms,
@@ -82,33 +80,46 @@ internal static class GgufConfig
         };
     }
 
-    private static void RefuseFeatures(Metadata keys)
+    private static void RefuseFeatures(JsonField keys)
     {
-        if (keys.NumberOrNull("expert_count") is > 0)
+        if (Stated(keys, "expert_count") is { } experts)
         {
-            throw keys.Refuse("expert_count", "mixtures of experts are not.");
+            throw experts.Refuse("mixtures of experts are not");
         }
 
-        if (keys.TextOrNull("rope.scaling.type") is not (null or "none"))
+        const string Unscaled = "rotary positions are unscaled, or scaled by a tensor 'rope_freqs.weight' (llama3)";
+        if (keys.Optional("rope.scaling.type") is { } scaling && scaling.Text() != "none")
         {
-            throw keys.Refuse("rope.scaling.type", "rotary positions are unscaled, or scaled by a tensor 'rope_freqs.weight' (llama3).");
+            throw scaling.Refuse(Unscaled);
         }
 
         foreach (var key in new[] { "rope.scaling.factor", "rope.scale_linear" })
         {
-            if (keys.NumberOrNull(key) is { } factor && factor != 1 && factor != 0)
+            if (Stated(keys, key) is { } factor && factor.Positive() != 1)
             {
-                throw keys.Refuse(key, "rotary positions are unscaled, or scaled by a tensor 'rope_freqs.weight' (llama3).");
+                throw factor.Refuse(Unscaled);
+            }
+        }
+
+        foreach (var key in new[] { "attention.head_count", "attention.head_count_kv", "feed_forward_length" })
+        {
+            if (keys.Optional(key) is { Value.ValueKind: System.Text.Json.JsonValueKind.Array } numbers)
+            {
+                throw numbers.Refuse("all layers have the same number");
             }
         }
     }
 
-    private static Rotary Rotary(TensorFile file, Metadata keys, int headWidth)
+    // 0 stands for what is not there.
+    private static JsonField? Stated(JsonField keys, string key) => keys.Optional(key) is { } field && field.Value.GetRawText() != "0" ? field : null;
+
+    private static Rotary Rotary(TensorFile file, JsonField keys, int headWidth)
     {
-        var dimensions = keys.CountOrNull("rope.dimension_count") ?? headWidth;
+        var stated = keys.Optional("rope.dimension_count");
+        var dimensions = stated?.Count() ?? headWidth;
         if (dimensions % 2 != 0 || dimensions > headWidth)
         {
-            throw keys.Refuse("rope.dimension_count", $"an even number up to the head width, {headWidth}, is.");
+            throw (stated ?? keys).Refuse($"an even number up to the head width, {headWidth}, is");
         }
 
         double[]? divisors = null;
@@ -116,65 +127,42 @@ internal static class GgufConfig
         {
             if (tensor.Length != dimensions / 2)
             {
-                throw new InvalidDataException(
-                    $"Tensor 'rope_freqs.weight' of '{file.Path}' has {tensor.Length} numbers; expected {dimensions / 2}.");
+                throw new InvalidDataException($"{tensor.Where} has {tensor.Length} numbers; expected {dimensions / 2}.");
             }
 
             using var scope = NewDisposeScope();
             divisors = file.Read(tensor.Name).to(float64).data<double>().ToArray();
         }
 
-        return new(dimensions, keys.PositiveOrNull("rope.freq_base") ?? 10000, divisors);
+        return new(dimensions, keys.Optional("rope.freq_base")?.Positive() ?? 10000, divisors);
     }
 
-    // The metadata keys of one architecture.
-    private sealed record Metadata(string Path, IReadOnlyDictionary<string, object> Values, string Prefix = "")
+    // The metadata whose keys begin with a prefix, as if a JSON file held them.
+    private static JsonField Keys(string path, IReadOnlyDictionary<string, object> metadata, string prefix)
     {
-        public int Count(string key) => CountOrNull(key) ?? throw Missing(key);
-
-        public int? CountOrNull(string key) => NumberOrNull(key) is not { } number ? null
-            : number >= 1 && number <= int.MaxValue && number == Math.Floor(number) ? (int)number
-            : throw Malformed(key, "a whole number from 1 on");
-
-        public double Positive(string key) => PositiveOrNull(key) ?? throw Missing(key);
-
-        public double? PositiveOrNull(string key) => NumberOrNull(key) is not { } number ? null
-            : number is > 0 and < double.PositiveInfinity ? number : throw Malformed(key, "a positive number");
-
-        public double? NumberOrNull(string key)
+        var found = new JsonObject();
+        foreach (var (key, value) in metadata.Where(pair => pair.Key.StartsWith(prefix + '.', StringComparison.Ordinal)))
         {
-            if (!Values.TryGetValue(Prefix + key, out var value))
-            {
-                return null;
-            }
-
-            if (value is Array { Length: > 0 } array)
-            {
-                // One number for each layer: fine as long as they are the same.
-                var distinct = array.Cast<object>().Distinct().ToArray();
-                value = distinct.Length == 1 ? distinct[0] : throw Refuse(key, "the same number in all layers is.");
-            }
-
-            return value is string or bool or not IConvertible
-                ? throw Malformed(key, "a number")
-                : Convert.ToDouble(value, CultureInfo.InvariantCulture);
+            found[key[(prefix.Length + 1)..]] = Node(value);
         }
 
-        public string Text(string key) => TextOrNull(key) ?? throw Missing(key);
+        return JsonField.Parse(path, Encoding.UTF8.GetBytes(found.ToJsonString())) with { Key = prefix };
+    }
 
-        public string? TextOrNull(string key) => !Values.TryGetValue(Prefix + key, out var value) ? null
-            : value as string ?? throw Malformed(key, "a text");
-
-        public NotSupportedException Refuse(string key, string supported) => new(
-            $"'{Path}' asks for '{Prefix}{key}' = {Show(key)}, which HeadScope does not support: {supported}");
-
-        public InvalidDataException Malformed(string key, string expected) =>
-            new($"'{Path}' has '{Prefix}{key}' = {Show(key)}; expected {expected}.");
-
-        private InvalidDataException Missing(string key) => new($"'{Path}' has no metadata key '{Prefix}{key}'.");
-
-        private string Show(string key) => Values.TryGetValue(Prefix + key, out var value)
-            ? value is Array array ? $"[{string.Join(", ", array.Cast<object>())}]" : Convert.ToString(value, CultureInfo.InvariantCulture)!
-            : "(missing)";
+    private static JsonNode? Node(object value)
+    {
+        switch (value)
+        {
+            case bool truth:
+                return truth;
+            case Array { Length: > 0 } array:
+                // One number for each layer: fine as long as they are the same.
+                var distinct = array.Cast<object>().Distinct().ToArray();
+                return distinct.Length == 1 ? Node(distinct[0]) : new JsonArray([.. array.Cast<object>().Select(Node)]);
+            case IConvertible and not string when Convert.ToDouble(value, CultureInfo.InvariantCulture) is var number && double.IsFinite(number):
+                return number;
+            default:
+                return Convert.ToString(value, CultureInfo.InvariantCulture);
+        }
     }
 }

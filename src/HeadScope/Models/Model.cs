@@ -90,7 +90,6 @@ public sealed class Model : IDisposable
     /// downloaded unless it is in the cache.</param>
     /// <param name="device">Where its weights are and passes run; null for the CPU.</param>
     /// <param name="dtype">float32, float64, float16 or bfloat16: the type of its weights and activations, whatever the file has.</param>
-    /// <param name="hub">Where the hub and the cache are; null for what the environment says.</param>
     /// <param name="progress">Gets the bytes of a download.</param>
     /// <param name="cancellationToken">Stops a download; what has arrived is kept.</param>
     /// <returns>The model.</returns>
@@ -104,14 +103,12 @@ public sealed class Model : IDisposable
         string nameOrPath,
         Device? device = null,
         ScalarType dtype = ScalarType.Float32,
-        HubOptions? hub = null,
         IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
-        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         LibTorch.Require();
         var residence = new WeightMemory(Usable(device ?? CPU), Supported(dtype));
-        var files = ModelFiles.Resolve(nameOrPath, hub, progress, cancellationToken);
+        var files = ModelFiles.Resolve(nameOrPath, hub: null, progress, tokenizerOnly: false, cancellationToken);
         return files.GgufPath is { } gguf ? LoadGguf(files.Name, gguf, residence) : LoadFolder(files.Name, files.Folder!, residence);
     }
 
@@ -277,15 +274,13 @@ public sealed class Model : IDisposable
         }
 
         var config = HuggingFaceConfig.Read(path);
-        var hasTokenizer = File.Exists(Path.Combine(folder, "tokenizer.json"))
-            || (File.Exists(Path.Combine(folder, "vocab.json")) && File.Exists(Path.Combine(folder, "merges.txt")));
         return Open(
             name,
             SafetensorsFile.Open(folder),
             config,
             CheckpointNames.Of(config.Architecture),
             residence,
-            hasTokenizer ? new(() => Tokenizer.FromFolder(folder)) : null);
+            Tokenizer.IsIn(folder) ? new(() => Tokenizer.FromFolder(folder)) : null);
     }
 
     private static Model LoadGguf(string name, string path, WeightMemory residence)

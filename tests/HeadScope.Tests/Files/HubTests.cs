@@ -270,10 +270,10 @@ public sealed partial class HubTests : IDisposable
     [Fact]
     public async Task The_cache_lists_what_it_holds()
     {
-        Assert.Empty(HubCache.List(Cache));
+        Assert.Empty(HubRepository.List(Cache));
         await Download(Options);
         await Download(Options, "refs/pr/1");
-        var model = Assert.Single(HubCache.List(Cache));
+        var model = Assert.Single(HubRepository.List(Cache));
         Assert.Equal((Id, "main, refs/pr/1", Commit), (model.Name, model.Revision, model.Commit));
         Assert.Equal(weights.Length + files["config.json"].Length + files["tokenizer.json"].Length, model.Size);
         Assert.Equal(Path.Combine(Model, "snapshots", Commit), model.Path);

@@ -32,8 +32,8 @@ public class GgufModelTests
     }
 
     [Theory]
-    [InlineData("general.architecture", "mamba", "'general.architecture' = mamba")]
-    [InlineData("llama.rope.scaling.type", "yarn", "'llama.rope.scaling.type' = yarn")]
+    [InlineData("general.architecture", "mamba", "'general.architecture' = \"mamba\"")]
+    [InlineData("llama.rope.scaling.type", "yarn", "'llama.rope.scaling.type' = \"yarn\"")]
     [InlineData("llama.expert_count", 8, "'llama.expert_count' = 8")]
     [InlineData("llama.rope.scaling.factor", 2, "'llama.rope.scaling.factor' = 2")]
     [InlineData("llama.attention.value_length", 4, "'llama.attention.value_length' = 4")]
@@ -46,14 +46,14 @@ public class GgufModelTests
     }
 
     [Theory]
-    [InlineData("llama.block_count", null, "no metadata key 'llama.block_count'")]
-    [InlineData("llama.block_count", "2", "expected a number")]
-    [InlineData("llama.block_count", 1.5, "expected a whole number")]
+    [InlineData("llama.block_count", null, "has no 'llama.block_count'")]
+    [InlineData("llama.block_count", "2", "expected a positive whole number")]
+    [InlineData("llama.block_count", 1.5, "expected a positive whole number")]
     [InlineData("llama.block_count", int.MaxValue, "'llama.block_count' = 2147483647; expected at most 2")]
-    [InlineData("llama.block_count", 0, "expected a whole number from 1 on")]
-    [InlineData("llama.context_length", 0, "expected a whole number from 1 on")]
-    [InlineData("llama.embedding_length", 0, "expected a whole number from 1 on")]
-    [InlineData("llama.attention.head_count", 0, "expected a whole number from 1 on")]
+    [InlineData("llama.block_count", 0, "expected a positive whole number")]
+    [InlineData("llama.context_length", 0, "expected a positive whole number")]
+    [InlineData("llama.embedding_length", 0, "expected a positive whole number")]
+    [InlineData("llama.attention.head_count", 0, "expected a positive whole number")]
     [InlineData("llama.attention.head_count", 3, "expected a number that divides the width 32")]
     [InlineData("llama.attention.head_count_kv", 3, "expected a number that divides the 4 query heads")]
     [InlineData("llama.attention.key_length", 1_000_000_000, "'llama.attention.key_length' = 1000000000; expected a width")]
@@ -79,7 +79,7 @@ public class GgufModelTests
         metadata["llama.attention.head_count_kv"] = new[] { 2u, 2u };
         Assert.Equal(2, Read(metadata).KeyValueHeadCount);
         metadata["llama.attention.head_count_kv"] = new[] { 2u, 4u };
-        Assert.Contains("[2, 4]", Assert.Throws<NotSupportedException>(() => Read(metadata)).Message);
+        Assert.Contains("[2,4]", Assert.Throws<NotSupportedException>(() => Read(metadata)).Message);
     }
 
     private static Dictionary<string, object> LlamaMetadata() => new()

@@ -30,16 +30,16 @@ public sealed class TokenizerFileTests : IDisposable
 
     [Theory]
     [InlineData("\"merges\": [\"a b\"]", "\"merges\": [\"a", "not valid JSON")]
-    [InlineData("\"vocab\"", "\"other\"", "'model.vocab' is missing")]
-    [InlineData("\"merges\"", "\"other\"", "'model.merges' is missing")]
-    [InlineData("\"b\": 1", "\"b\": \"x\"", "model.vocab.b should be a token number")]
-    [InlineData("\"b\": 1", "\"b\": -1", "model.vocab.b should be a token number")]
+    [InlineData("\"vocab\"", "\"other\"", "has no 'model.vocab'")]
+    [InlineData("\"merges\"", "\"other\"", "has no 'model.merges'")]
+    [InlineData("\"b\": 1", "\"b\": \"x\"", "'model.vocab.b' = \"x\"; expected a token number")]
+    [InlineData("\"b\": 1", "\"b\": -1", "'model.vocab.b' = -1; expected a token number")]
     [InlineData("\"b\": 1", "\"b\": 2000000000", "larger than any in a vocabulary")]
     [InlineData("\"b\": 1", "\"b\": 0", "same token id 0")]
     [InlineData("\"a b\"", "\"a c\"", "merge 0 joins 'a' and 'c'")]
     [InlineData("\"a b\"", "\"ab\"", "model.merges[0] should be two entries")]
-    [InlineData("\"a b\"", "[\"a\"]", "model.merges[0] should have two parts")]
-    [InlineData("\"a b\"", "7", "model.merges[0] should be an array")]
+    [InlineData("\"a b\"", "[\"a\"]", "'model.merges[0]' = [\"a\"]; expected two entries")]
+    [InlineData("\"a b\"", "7", "'model.merges[0]' = 7; expected an array")]
     [InlineData("\"ids\": [4]", "\"ids\": [9]", "token 9")]
     [InlineData("{\"id\": 4", "{\"id\": 2", "same token id 2")]
     [InlineData("[{\"id\": 4", "[{\"id\": 5, \"content\": \"<s>\"}, {\"id\": 4", "'<s>' has two token ids, 5 and 4")]
@@ -48,9 +48,9 @@ public sealed class TokenizerFileTests : IDisposable
     [InlineData("\"special\": true", "\"\\ud800\": true", "added_tokens[0] holds a lone surrogate")]
     [InlineData("\"b\": 1", "\"\\udc00\": 1", "model.vocab holds a lone surrogate")]
     [InlineData("\"type\": \"BPE\"", "\"\\ud800\": \"BPE\"", "model holds a lone surrogate")]
-    [InlineData("{\"type\": \"ByteLevel\", \"add_prefix_space\": false}", "[]", "pre_tokenizer should be an object")]
-    [InlineData("[{\"type\": \"NFC\"}]", "3", "normalizer.normalizers should be an array")]
-    [InlineData("\"special\": true", "\"special\": 1", "added_tokens[0].special should be true or false")]
+    [InlineData("{\"type\": \"ByteLevel\", \"add_prefix_space\": false}", "[]", "'pre_tokenizer' = []; expected an object")]
+    [InlineData("[{\"type\": \"NFC\"}]", "3", "'normalizer.normalizers' = 3; expected an array")]
+    [InlineData("\"special\": true", "\"special\": 1", "'added_tokens[0].special' = 1; expected true or false")]
     public void Damage_is_reported_with_file_and_key(string from, string to, string message)
     {
         var folder = Write("tokenizer.json", Good.Replace(from, to, StringComparison.Ordinal));
@@ -74,7 +74,7 @@ public sealed class TokenizerFileTests : IDisposable
         Assert.SkipUnless(File.Exists("/dev/zero"), "There are no devices among the files here.");
         Assert.Contains("regular file", Assert.Throws<InvalidDataException>(() => Tokenizer.FromJson("/dev/zero")).Message, StringComparison.Ordinal);
         File.WriteAllText(Path.Combine(_folder, "vocab.json"), "{\"a\": 0}");
-        Assert.Throws<InvalidDataException>(() => Tokenizer.FromVocabularyAndMerges(Path.Combine(_folder, "vocab.json"), "/dev/zero"));
+        Assert.Throws<InvalidDataException>(() => new TokenizerSettings(null).ReadPair(Path.Combine(_folder, "vocab.json"), "/dev/zero"));
     }
 
     [Fact]
@@ -93,18 +93,18 @@ public sealed class TokenizerFileTests : IDisposable
     }
 
     [Theory]
-    [InlineData("\"type\": \"BPE\"", "\"type\": \"Unigram\"", "model.type is \"Unigram\"")]
-    [InlineData("\"type\": \"BPE\"", "\"type\": \"BPE\", \"dropout\": 0.1", "model.dropout is 0.1")]
+    [InlineData("\"type\": \"BPE\"", "\"type\": \"Unigram\"", "'model.type' = \"Unigram\"")]
+    [InlineData("\"type\": \"BPE\"", "\"type\": \"BPE\", \"dropout\": 0.1", "'model.dropout' = 0.1")]
     [InlineData("\"type\": \"BPE\"", "\"type\": \"BPE\", \"end_of_word_suffix\": \"</w>\"", "model.end_of_word_suffix")]
-    [InlineData("\"type\": \"NFC\"", "\"type\": \"Lowercase\"", "normalizer.normalizers[0].type is \"Lowercase\"")]
-    [InlineData("{\"type\": \"ByteLevel\", \"add_prefix_space\": false}", "{\"type\": \"Metaspace\"}", "pre_tokenizer.type is \"Metaspace\"")]
+    [InlineData("\"type\": \"NFC\"", "\"type\": \"Lowercase\"", "'normalizer.normalizers[0].type' = \"Lowercase\"")]
+    [InlineData("{\"type\": \"ByteLevel\", \"add_prefix_space\": false}", "{\"type\": \"Metaspace\"}", "'pre_tokenizer.type' = \"Metaspace\"")]
     [InlineData("{\"type\": \"ByteLevel\", \"add_prefix_space\": false}", "{\"type\": \"Digits\"}", "no ByteLevel step")]
     [InlineData("{\"type\": \"ByteLevel\", \"add_prefix_space\": false}",
         "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"ByteLevel\"}, {\"type\": \"Digits\"}]}", "pretokenizers[1]")]
     [InlineData("{\"type\": \"ByteLevel\", \"add_prefix_space\": false}",
         "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"\\\\p{Han}\"}, \"behavior\": \"Isolated\"}", "pre_tokenizer.pattern.Regex")]
-    [InlineData("\"decoder\": {\"type\": \"ByteLevel\"}", "\"decoder\": {\"type\": \"WordPiece\"}", "decoder.type is \"WordPiece\"")]
-    [InlineData("\"TemplateProcessing\"", "\"BertProcessing\"", "post_processor.type is \"BertProcessing\"")]
+    [InlineData("\"decoder\": {\"type\": \"ByteLevel\"}", "\"decoder\": {\"type\": \"WordPiece\"}", "'decoder.type' = \"WordPiece\"")]
+    [InlineData("\"TemplateProcessing\"", "\"BertProcessing\"", "'post_processor.type' = \"BertProcessing\"")]
     public void What_is_not_supported_is_refused_with_file_and_key(string from, string to, string message)
     {
         var folder = Write("tokenizer.json", Good.Replace(from, to, StringComparison.Ordinal));
@@ -164,14 +164,14 @@ public sealed class TokenizerFileTests : IDisposable
         metadata["tokenizer.ggml.pre"] = pre;
         metadata["tokenizer.ggml.tokens"] = new[] { "a", "b", "ab", "<s>", "</s>", "<user>", "<unused>", "1", "2", "112" };
         metadata["tokenizer.ggml.token_type"] = new[] { 1, 1, 1, 3, 3, 4, 5, 1, 1, 1 };
-        var tokenizer = Tokenizer.FromGguf(metadata);
+        var tokenizer = Tokenizer.FromGguf(metadata, "model.gguf");
         Assert.Equal(expected, tokenizer.Encode("a112"));
         Assert.Equal([3, 4], tokenizer.SpecialTokens.Order());
         Assert.Equal((3, 4), (tokenizer.BeginningOfText, tokenizer.EndOfText));
         Assert.Equal([2, 5], tokenizer.Encode("ab<user>", addSpecialTokens: false));
         metadata["tokenizer.ggml.add_bos_token"] = true;
         metadata["tokenizer.ggml.add_eos_token"] = true;
-        Assert.Equal([3, 2, 4], Tokenizer.FromGguf(metadata).Encode("ab"));
+        Assert.Equal([3, 2, 4], Tokenizer.FromGguf(metadata, "model.gguf").Encode("ab"));
     }
 
     [Theory]

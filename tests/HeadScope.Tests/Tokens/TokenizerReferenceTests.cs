@@ -86,8 +86,7 @@ public class TokenizerReferenceTests
     {
         var folder = TestData.Shared("models", "demo");
         var json = Tokenizer.FromFolder(folder);
-        var pair = Tokenizer.FromVocabularyAndMerges(
-            Path.Combine(folder, "vocab.json"), Path.Combine(folder, "merges.txt"), Path.Combine(folder, "tokenizer_config.json"));
+        var pair = new Tokenizer(TokenizerSettings.OfFolder(folder).ReadPair(Path.Combine(folder, "vocab.json"), Path.Combine(folder, "merges.txt")));
         Assert.Equal(2923, json.VocabularySize);
         Assert.Equal(2922, json.BeginningOfText);
         Assert.Equal(2922, pair.EndOfText);
@@ -111,7 +110,7 @@ public class TokenizerReferenceTests
 
             case SmallPair:
                 var folder = TestData.Shared("reference", "tokenizers", "small-gpt2");
-                return Tokenizer.FromVocabularyAndMerges(Path.Combine(folder, "vocab.json"), Path.Combine(folder, "merges.txt"));
+                return new Tokenizer(new TokenizerSettings(null).ReadPair(Path.Combine(folder, "vocab.json"), Path.Combine(folder, "merges.txt")));
             default:
                 return Tokenizer.FromJson(TestData.Shared("reference", "tokenizers", name, "tokenizer.json"));
         }

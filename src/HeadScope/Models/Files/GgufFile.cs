@@ -1,4 +1,3 @@
-using System.Collections.ObjectModel;
 using System.Globalization;
 using System.Numerics;
 
@@ -9,7 +8,7 @@ namespace HeadScope;
 /// Read are F32, F16, BF16, F64, I8 to I64, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K and Q6_K. Names are those of the file
 /// (<c>blk.0.attn_q.weight</c>); shapes are turned round to row-major order, so that a GGUF tensor of dimensions [512, 3] is [3, 512].
 /// </remarks>
-public sealed class GgufFile : TensorFile
+internal sealed class GgufFile : TensorFile
 {
     private const uint DefaultAlignment = 32;
     private const int MostDimensions = 4;
@@ -38,8 +37,6 @@ public sealed class GgufFile : TensorFile
     public IReadOnlyDictionary<string, object> Metadata => metadata;
 
     /// <summary>Opens a file and reads its header.</summary>
-    /// <param name="path">The file.</param>
-    /// <returns>The open file.</returns>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">It is not GGUF, or cut, or damaged, or no regular file.</exception>
     /// <exception cref="NotSupportedException">
@@ -47,7 +44,6 @@ public sealed class GgufFile : TensorFile
     /// </exception>
     public static GgufFile Open(string path)
     {
-        ArgumentException.ThrowIfNullOrEmpty(path);
         var opened = new GgufFile(path);
         try
         {
@@ -71,7 +67,18 @@ public sealed class GgufFile : TensorFile
 
         var reader = new GgufReader(file);
         reader.Read<uint>("the magic number");
-        CheckVersion(reader.Read<uint>("the version"));
+        var version = reader.Read<uint>("the version");
+        if (version is not (2 or 3))
+        {
+            throw version switch
+            {
+                0x02000000 or 0x03000000 => new NotSupportedException(
+                    $"'{Path}' is a big-endian GGUF file; expected a little-endian one. Convert it with gguf-py's gguf_convert_endian."),
+                1 => new NotSupportedException($"'{Path}' is a GGUF file of version 1; expected 2 or 3. Convert the model again."),
+                _ => new InvalidDataException($"'{Path}': GGUF version {version} is not known; expected 2 or 3."),
+            };
+        }
+
         var tensorCount = reader.ReadCount(24, "tensors");
         var entryCount = reader.ReadCount(13, "entries of metadata");
         for (var i = 0; i < entryCount; i++)
@@ -86,36 +93,25 @@ public sealed class GgufFile : TensorFile
         if (metadata.TryGetValue("split.count", out var parts) && parts is ushort and > 1)
         {
             throw new NotSupportedException(
-                $"'{Path}' is one of {string.Create(CultureInfo.InvariantCulture, $"{parts}")} parts of a model; join them with llama.cpp's 'llama-gguf-split --merge'.");
+                $"'{Path}' is one of {Shown(parts)} parts of a model; join them with llama.cpp's 'llama-gguf-split --merge'.");
         }
 
-        var entries = new List<Entry>(tensorCount);
-        var alignment = Alignment();
+        var stated = metadata.GetValueOrDefault("general.alignment", DefaultAlignment);
+        if (stated is not uint alignment || !BitOperations.IsPow2(alignment))
+        {
+            throw new InvalidDataException($"'{Path}': expected a power of two (UINT32) as general.alignment, found {Shown(stated)}.");
+        }
+
+        var entries = new List<TensorInfo>(tensorCount);
         for (var i = 0; i < tensorCount; i++)
         {
-            entries.Add(ReadTensor(reader, alignment));
+            entries.Add(ReadTensor(file, reader, alignment));
         }
 
-        PlaceTensors(file, (reader.Position + alignment - 1) / alignment * alignment, entries);
+        PlaceTensors(file, (reader.Position + alignment - 1) / alignment * alignment, entries, isDense: false);
     }
 
-    private void CheckVersion(uint version)
-    {
-        if (version is 2 or 3)
-        {
-            return;
-        }
-
-        throw version switch
-        {
-            0x02000000 or 0x03000000 => new NotSupportedException(
-                $"'{Path}' is a big-endian GGUF file; expected a little-endian one. Convert it with gguf-py's gguf_convert_endian."),
-            1 => new NotSupportedException($"'{Path}' is a GGUF file of version 1; expected 2 or 3. Convert the model again."),
-            _ => new InvalidDataException($"'{Path}': GGUF version {version} is not known; expected 2 or 3."),
-        };
-    }
-
-    private Entry ReadTensor(GgufReader reader, uint alignment)
+    private TensorInfo ReadTensor(RegularFile file, GgufReader reader, uint alignment)
     {
         var name = reader.ReadString("a tensor's name");
         var where = $"'{Path}', tensor '{name}'";
@@ -131,7 +127,11 @@ public sealed class GgufFile : TensorFile
             shape[i] = reader.Read<long>(where);
         }
 
-        var format = Format(reader.Read<uint>(where), where);
+        var number = reader.Read<uint>(where);
+        var type = Types.GetValueOrDefault(number) ?? throw new InvalidDataException(
+            $"{where} has the unknown type {number}; the file is damaged, or newer than what can be read: {NumberFormat.Names}.");
+        var format = NumberFormat.Of(type) ?? throw new NotSupportedException(
+            $"{where} is stored as {type}; what can be read is {NumberFormat.Names}. Use another quantisation of the model.");
         var row = shape is [.., var last] ? last : 1;
         if (row % format.BlockLength != 0)
         {
@@ -139,30 +139,11 @@ public sealed class GgufFile : TensorFile
                 $"{where}: rows of {row} numbers; expected a multiple of {format.BlockLength}, the block length of {format.Name}.");
         }
 
-        Int128 offset = reader.Read<ulong>(where);
-        if (offset % alignment != 0)
-        {
-            throw new InvalidDataException($"{where} begins at byte {offset} of the data; expected a multiple of {alignment}.");
-        }
-
-        return new Entry(new TensorInfo(name, new ReadOnlyCollection<long>(shape), format.Name), format, offset, offset + ByteCount(where, shape, format));
+        var offset = reader.Read<ulong>(where);
+        return offset % alignment == 0
+            ? new TensorInfo(name, shape, format, file, (long)Math.Min(offset, long.MaxValue)).Checked()
+            : throw new InvalidDataException($"{where} begins at byte {offset} of the data; expected a multiple of {alignment}.");
     }
 
-    private static NumberFormat Format(uint number, string where)
-    {
-        if (!Types.TryGetValue(number, out var name))
-        {
-            throw new InvalidDataException(
-                $"{where} has the unknown type {number}; the file is damaged, or newer than what can be read: {NumberFormat.Names}.");
-        }
-
-        return NumberFormat.Of(name) ?? throw new NotSupportedException(
-            $"{where} is stored as {name}; what can be read is {NumberFormat.Names}. Use another quantisation of the model.");
-    }
-
-    private uint Alignment() => metadata.GetValueOrDefault("general.alignment", DefaultAlignment) is var value
-        && value is uint alignment && BitOperations.IsPow2(alignment)
-            ? alignment
-            : throw new InvalidDataException(
-                $"'{Path}': expected a power of two (UINT32) as general.alignment, found {string.Create(CultureInfo.InvariantCulture, $"{value}")}.");
+    private static string Shown(object value) => string.Create(CultureInfo.InvariantCulture, $"{value}");
 }

@@ -7,7 +7,7 @@ namespace HeadScope;
 /// <summary>One download of files of one commit into the cache.</summary>
 internal sealed class HubDownload(
     HubOptions options,
-    HubTransport transport,
+    HubRequests requests,
     HubRepository repository,
     string commit,
     IProgress<WorkProgress>? progress,
@@ -17,25 +17,17 @@ internal sealed class HubDownload(
     private long done;
     private long total;
 
-    /// <summary>The model.</summary>
-    public string Id => repository.Id;
-
-    /// <summary>Where the commit's files are.</summary>
-    public string Folder => repository.Snapshot(commit);
-
     /// <summary>Downloads files that are not there yet.</summary>
-    /// <param name="names">Their names in the repository.</param>
     public async Task RunAsync(IReadOnlyList<string> names)
     {
         var files = new List<RemoteFile>();
-        foreach (var name in names.Where(name => !File.Exists(Path.Combine([Folder, .. name.Split('/')]))))
+        foreach (var name in names.Where(name => !File.Exists(HubRepository.In(repository.Snapshot(commit), name))))
         {
-            files.Add(await transport.RetryAsync(() => DescribeAsync(name), () => false, cancellationToken).ConfigureAwait(false));
+            files.Add(await requests.RetryAsync(() => DescribeAsync(name), () => false, cancellationToken).ConfigureAwait(false));
         }
 
-        done = 0;
-        total = files.Sum(file => file.Size);
-        CheckSpace(files);
+        (done, total) = (0, files.Sum(file => file.Size));
+        RequireSpace(files);
         foreach (var file in files)
         {
             Report(file, force: true);
@@ -49,170 +41,109 @@ internal sealed class HubDownload(
 
     private async Task<RemoteFile> DescribeAsync(string name)
     {
-        var address = Address(name);
-        using var response = await transport.SendAsync(
-            HttpMethod.Head, address, 0, answer => answer.Headers.Contains("X-Linked-Etag"), cancellationToken).ConfigureAwait(false);
-        transport.Check(response, Id, commit, name);
-
+        using var response = await SendAsync(HttpMethod.Head, name, 0).ConfigureAwait(false);
         string? Header(string header) => response.Headers.TryGetValues(header, out var values) ? values.First() : null;
-        var etag = (Header("X-Linked-Etag") ?? Header("ETag"))?.Replace("W/", string.Empty, StringComparison.Ordinal).Trim('"');
+        var etag = (Header("X-Linked-Etag") ?? Header("ETag"))?.Replace("W/", "", StringComparison.Ordinal).Trim('"');
         if (etag is null || !HubRepository.IsPlainName(etag))
         {
-            throw new InvalidDataException($"{address}: expected an ETag of letters and digits, found '{etag}'. Check HF_ENDPOINT.");
+            throw new InvalidDataException($"{Address(name)}: expected an ETag of letters and digits, found '{etag}'. Check HF_ENDPOINT.");
         }
 
         var stated = Header("X-Linked-Size") ?? response.Content.Headers.ContentLength?.ToString(CultureInfo.InvariantCulture);
         return long.TryParse(stated, NumberStyles.None, CultureInfo.InvariantCulture, out var size)
             ? new RemoteFile(name, etag, size)
-            : throw new InvalidDataException($"{address}: expected the file's size as X-Linked-Size or Content-Length, found '{stated}'.");
+            : throw new InvalidDataException($"{Address(name)}: expected the file's size as X-Linked-Size or Content-Length, found '{stated}'.");
     }
 
-    /// <summary>Makes sure that a blob is there, whole and right.</summary>
+    // Makes sure that a blob is there, whole and right.
     private async Task FetchAsync(RemoteFile file)
     {
         var blob = repository.Blob(file.Etag);
-        var partial = blob + ".incomplete";
-        Directory.CreateDirectory(Path.GetDirectoryName(blob)!);
+        var partial = Partial(file);
+        Directory.CreateDirectory(partial.DirectoryName!);
         using var mutex = await repository.LockAsync(
             file.Etag, () => Report(file, force: false, "waiting for another process that downloads it"), cancellationToken).ConfigureAwait(false);
-        if (File.Exists(blob))
-        {
-            return;
-        }
-
-        var resumed = File.Exists(partial);
         var before = done;
-        while (true)
+
+        // What was left over from before may have been damaged: then once more from the start.
+        for (var resumed = Length(partial) > 0; !File.Exists(blob); resumed = false)
         {
-            await FetchPartsAsync(file, partial, before).ConfigureAwait(false);
+            var furthest = Length(partial);
+            await requests.RetryAsync(() => FetchPartAsync(file, partial.FullName, before), CameFurther, cancellationToken).ConfigureAwait(false);
             Report(file, force: true, "checking");
-            var length = new FileInfo(partial).Length;
-            if (length == file.Size && HubRepository.Matches(partial, file.Etag))
+            var length = Length(partial);
+            if (length == file.Size && HubRepository.Matches(partial.FullName, file.Etag))
             {
-                File.Move(partial, blob, overwrite: true);
+                File.Move(partial.FullName, blob, overwrite: true);
                 return;
             }
 
-            File.Delete(partial);
+            partial.Delete();
             if (!resumed)
             {
                 throw new InvalidDataException(
-                    $"'{file.Name}' of '{Id}' is not what the hub promised: expected {file.Size} bytes with the hash {file.Etag}, "
-                    + $"found {length} bytes{(length == file.Size ? " with another hash" : string.Empty)}. It was deleted; try again, and if it stays wrong check HF_ENDPOINT.");
+                    $"'{file.Name}' of '{repository.Id}' is not what the hub promised: expected {file.Size} bytes with the hash {file.Etag}, "
+                    + $"found {length} bytes{(length == file.Size ? " with another hash" : "")}. It was deleted; try again, and if it stays wrong check HF_ENDPOINT.");
             }
 
-            resumed = false; // What was left over from before may have been damaged: once more from the start.
+            bool CameFurther() => furthest < (furthest = Math.Max(furthest, Length(partial)));
         }
     }
 
-    /// <summary>Requests what is missing until the file has its size, as often as connections break.</summary>
-    private async Task FetchPartsAsync(RemoteFile file, string partial, long before)
-    {
-        long Length() => File.Exists(partial) ? new FileInfo(partial).Length : 0;
-        var furthest = Length();
-        bool CameFurther()
-        {
-            var length = Length();
-            var further = length > furthest;
-            furthest = Math.Max(furthest, length);
-            return further;
-        }
-
-        await transport.RetryAsync(() => FetchPartAsync(file, partial, before), CameFurther, cancellationToken).ConfigureAwait(false);
-    }
-
-    /// <summary>Requests what is missing once; returns the length reached.</summary>
+    // Requests once what is missing; gives the length reached.
     private async Task<long> FetchPartAsync(RemoteFile file, string partial, long before)
     {
         await using var stream = new FileStream(partial, FileMode.OpenOrCreate, FileAccess.Write, FileShare.Read, 1 << 16);
-        if (stream.Length > file.Size)
-        {
-            stream.SetLength(0);
-        }
-
         if (stream.Length == file.Size)
         {
             return file.Size;
         }
 
-        using var response = await transport.SendAsync(HttpMethod.Get, Address(file.Name), stream.Length, enough: null, cancellationToken).ConfigureAwait(false);
+        using var response = await SendAsync(HttpMethod.Get, file.Name, stream.Length < file.Size ? stream.Length : 0).ConfigureAwait(false);
         if (response.StatusCode == HttpStatusCode.RequestedRangeNotSatisfiable)
         {
             stream.SetLength(0);
-            throw new PassingFailureException($"The server cannot resume '{file.Name}'", response.StatusCode, TimeSpan.Zero);
-        }
-
-        transport.Check(response, Id, commit, file.Name);
-        var from = response.StatusCode == HttpStatusCode.PartialContent ? response.Content.Headers.ContentRange?.From ?? 0 : 0;
-        if (from > stream.Length)
-        {
-            throw new PassingFailureException($"The server skips a part of '{file.Name}'", response.StatusCode, TimeSpan.Zero);
+            throw new PassingFailureException($"The server cannot resume '{file.Name}'");
         }
 
         // A server that does not resume sends the whole again.
-        stream.SetLength(from);
+        var from = response.StatusCode == HttpStatusCode.PartialContent ? response.Content.Headers.ContentRange?.From ?? 0 : 0;
+        stream.SetLength(from <= stream.Length ? from : throw new PassingFailureException($"The server skips a part of '{file.Name}'"));
         stream.Position = from;
-        await CopyAsync(response, stream, file, before).ConfigureAwait(false);
-        return stream.Length >= file.Size
-            ? stream.Length
-            : throw Broken(file, stream.Length);
-    }
-
-    private async Task CopyAsync(HttpResponseMessage response, FileStream stream, RemoteFile file, long before)
-    {
-        using var watch = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var buffer = new byte[1 << 18];
-        try
+        Exception? failure = null;
+        await using var body = await response.Content.ReadAsStreamAsync(cancellationToken).ConfigureAwait(false);
+        while (stream.Position <= file.Size) // one byte too many is enough to know that it is another file
         {
-            await using var body = await response.Content.ReadAsStreamAsync(watch.Token).ConfigureAwait(false);
-            while (stream.Position <= file.Size) // one byte too many is enough to know that it is another file
-            {
-                watch.CancelAfter(options.Patience);
-                var read = await ReadAsync(body).ConfigureAwait(false);
-                if (read == 0)
-                {
-                    break;
-                }
-
-                await stream.WriteAsync(buffer.AsMemory(0, read), cancellationToken).ConfigureAwait(false);
-                done = before + stream.Position;
-                Report(file, force: false);
-            }
-
-            await stream.FlushAsync(cancellationToken).ConfigureAwait(false);
-        }
-        catch (IOException error) when (IsDiskFull(error))
-        {
-            throw new IOException(
-                $"The disk of the cache '{options.CacheFolder}' is full: '{file.Name}' of '{Id}' takes {Show(file.Size)}. Free space, or set HF_HOME to a "
-                + "folder on another disk. What has been downloaded is kept.", error);
-        }
-
-        async Task<int> ReadAsync(Stream body)
-        {
+            var read = 0;
             try
             {
-                return await body.ReadAsync(buffer, watch.Token).ConfigureAwait(false);
+                patience.CancelAfter(options.Patience);
+                read = await body.ReadAsync(buffer, patience.Token).ConfigureAwait(false);
             }
-            catch (Exception error) when (error is IOException or HttpRequestException or OperationCanceledException
-                && !cancellationToken.IsCancellationRequested)
+            catch (Exception error) when (error is IOException or OperationCanceledException && !cancellationToken.IsCancellationRequested)
             {
-                await stream.FlushAsync(CancellationToken.None).ConfigureAwait(false);
-                throw Broken(file, stream.Position, error);
+                failure = error;
             }
+
+            if (read == 0)
+            {
+                break;
+            }
+
+            await stream.WriteAsync(buffer.AsMemory(0, read), cancellationToken).ConfigureAwait(false);
+            done = before + stream.Position;
+            Report(file, force: false);
         }
+
+        return stream.Length >= file.Size ? stream.Length : throw new PassingFailureException(
+            $"The connection broke at byte {stream.Position} of {file.Size} of '{file.Name}'", inner: failure);
     }
 
-    private static PassingFailureException Broken(RemoteFile file, long at, Exception? inner = null) =>
-        new($"The connection broke at byte {at} of {file.Size} of '{file.Name}'", null, TimeSpan.Zero, inner);
-
-    private void CheckSpace(List<RemoteFile> files)
+    private void RequireSpace(List<RemoteFile> files)
     {
-        var needed = files.Where(file => !File.Exists(repository.Blob(file.Etag))).Sum(file =>
-        {
-            var partial = new FileInfo(repository.Blob(file.Etag) + ".incomplete");
-            return Math.Max(0, file.Size - (partial.Exists ? partial.Length : 0));
-        });
+        var needed = files.Where(file => !File.Exists(repository.Blob(file.Etag))).Sum(file => Math.Max(0, file.Size - Length(Partial(file))));
         long free;
         try
         {
@@ -227,8 +158,8 @@ internal sealed class HubDownload(
         if (needed > free)
         {
             throw new IOException(
-                $"The model '{Id}' needs {Show(needed)} more in the cache '{options.CacheFolder}', whose disk has {Show(free)} left. Free space, or set "
-                + "HF_HOME to a folder on another disk.");
+                $"The model '{repository.Id}' needs {Show(needed)} more in the cache '{options.CacheFolder}', whose disk has {Show(free)} left. Free space, "
+                + "or set HF_HOME to a folder on another disk.");
         }
     }
 
@@ -237,16 +168,22 @@ internal sealed class HubDownload(
         if (progress is not null && (force || sinceReport.ElapsedMilliseconds >= 100))
         {
             sinceReport.Restart();
-            progress.Report(new WorkProgress($"downloading {Id}", done, total, "bytes", detail is null ? file.Name : $"{file.Name}: {detail}"));
+            progress.Report(new WorkProgress($"downloading {repository.Id}", done, total, "bytes", detail is null ? file.Name : $"{file.Name}: {detail}"));
         }
     }
 
-    private Uri Address(string name) =>
-        transport.Address($"{Id}/resolve/{commit}/{string.Join('/', name.Split('/').Select(Uri.EscapeDataString))}");
+    private Task<HttpResponseMessage> SendAsync(HttpMethod method, string name, long from) =>
+        requests.SendAsync(method, Address(name), from, new(repository.Id, commit, name), cancellationToken);
 
-    // ENOSPC and EDQUOT; ERROR_HANDLE_DISK_FULL and ERROR_DISK_FULL.
-    private static bool IsDiskFull(IOException error) =>
-        OperatingSystem.IsWindows() ? (error.HResult & 0xFFFF) is 39 or 112 : error.HResult is 28 or 69 or 122;
+    private string Address(string name) => $"{repository.Id}/resolve/{commit}/{string.Join('/', name.Split('/').Select(Uri.EscapeDataString))}";
+
+    private FileInfo Partial(RemoteFile file) => new(repository.Blob(file.Etag) + ".incomplete");
+
+    private static long Length(FileInfo file)
+    {
+        file.Refresh();
+        return file.Exists ? file.Length : 0;
+    }
 
     private static string Show(long bytes) => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1e9:0.###} GB");
 

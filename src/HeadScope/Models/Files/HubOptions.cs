@@ -1,18 +1,20 @@
+using System.Globalization;
+using System.Text;
+
 namespace HeadScope;
 
 /// <summary>Where models are downloaded from and to, and how patiently.</summary>
-public sealed record HubOptions
+internal sealed record HubOptions
 {
-    /// <summary>The hub's address; <c>HF_ENDPOINT</c>.</summary>
     public Uri Endpoint { get; init; } = new("https://huggingface.co");
 
-    /// <summary>The folder that holds <c>models--org--name</c>; <c>HF_HUB_CACHE</c>, else <c>hub</c> in <c>HF_HOME</c>.</summary>
+    /// <summary>The folder that holds <c>models--org--name</c>.</summary>
     public required string CacheFolder { get; init; }
 
-    /// <summary>An access token for private and gated models, sent to <see cref="Endpoint"/> only; <c>HF_TOKEN</c>. Null for none.</summary>
+    /// <summary>An access token for private and gated models, sent to <see cref="Endpoint"/> only; null for none.</summary>
     public string? Token { get; init; }
 
-    /// <summary>Whether only what is in the cache may be used; <c>HF_HUB_OFFLINE</c>.</summary>
+    /// <summary>Whether only what is in the cache may be used.</summary>
     public bool Offline { get; init; }
 
     /// <summary>How many times in a row a request may fail before the download does; progress in between starts the count again.</summary>
@@ -24,15 +26,12 @@ public sealed record HubOptions
     /// <summary>How long a server may be silent before the connection counts as dropped.</summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>The settings of Hugging Face's own tools, read from the environment.</summary>
-    /// <returns>Options that share their cache, endpoint, token and offline switch.</returns>
+    /// <summary>The settings of Hugging Face's own tools: options that share their cache, endpoint, token and offline switch.</summary>
+    /// <param name="variable">Gives a variable of the environment; null where it is not set.</param>
     /// <exception cref="ArgumentException"><c>HF_ENDPOINT</c> is not an address.</exception>
-    public static HubOptions FromEnvironment() => FromEnvironment(Environment.GetEnvironmentVariable);
-
-    /// <summary>The same with variables from elsewhere.</summary>
-    /// <param name="variable">Gives a variable; null where it is not set.</param>
-    internal static HubOptions FromEnvironment(Func<string, string?> variable)
+    public static HubOptions FromEnvironment(Func<string, string?>? variable = null)
     {
+        variable ??= Environment.GetEnvironmentVariable;
         string? Get(params string[] names) => names.Select(variable).FirstOrDefault(value => !string.IsNullOrWhiteSpace(value))?.Trim();
         bool IsOn(string name) => Get(name)?.ToUpperInvariant() is "1" or "ON" or "YES" or "TRUE";
 
@@ -41,14 +40,11 @@ public sealed record HubOptions
 
         var home = Expand(Get("HF_HOME") ?? Path.Combine(Get("XDG_CACHE_HOME") ?? Path.Combine(user, ".cache"), "huggingface"));
         var endpoint = Get("HF_ENDPOINT") ?? "https://huggingface.co";
-        if (!Uri.TryCreate(endpoint, UriKind.Absolute, out var address) || address.Scheme is not ("http" or "https"))
-        {
-            throw new ArgumentException($"HF_ENDPOINT is '{endpoint}'; expected an address such as https://huggingface.co.");
-        }
-
         return new HubOptions
         {
-            Endpoint = address,
+            Endpoint = Uri.TryCreate(endpoint, UriKind.Absolute, out var address) && address.Scheme is "http" or "https"
+                ? address
+                : throw new ArgumentException($"HF_ENDPOINT is '{endpoint}'; expected an address such as https://huggingface.co."),
             CacheFolder = Expand(Get("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE") ?? Path.Combine(home, "hub")),
             Token = Get("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
                 ?? (IsOn("HF_HUB_DISABLE_IMPLICIT_TOKEN") ? null : ReadToken(Expand(Get("HF_TOKEN_PATH") ?? Path.Combine(home, "token")))),
@@ -57,10 +53,11 @@ public sealed record HubOptions
     }
 
     // Keeps the token out of what ToString of the record prints.
-    private bool PrintMembers(System.Text.StringBuilder builder)
+    private bool PrintMembers(StringBuilder builder)
     {
-        builder.Append(System.Globalization.CultureInfo.InvariantCulture, $"Endpoint = {Endpoint}, CacheFolder = {CacheFolder}, ");
-        builder.Append(System.Globalization.CultureInfo.InvariantCulture, $"Token = {(Token is null ? "none" : "set")}, Offline = {Offline}");
+        builder.Append(
+            CultureInfo.InvariantCulture,
+            $"Endpoint = {Endpoint}, CacheFolder = {CacheFolder}, Token = {(Token is null ? "none" : "set")}, Offline = {Offline}");
         return true;
     }
 

@@ -10,32 +10,62 @@ namespace HeadScope;
 /// </summary>
 internal sealed class HubRepository
 {
-    private readonly string cacheFolder;
+    private const string Models = "models--";
 
-    /// <summary>The folder of a model; it need not exist.</summary>
-    /// <param name="cacheFolder">The cache.</param>
-    /// <param name="id">The model, as <c>org/name</c> or <c>name</c>.</param>
-    /// <exception cref="ArgumentException">The id cannot be one of the hub's.</exception>
+    private readonly string cacheFolder;
+    private readonly string name;
+
+    /// <exception cref="ArgumentException">The id cannot be one of the hub's: <c>org/name</c> or <c>name</c>.</exception>
     public HubRepository(string cacheFolder, string id)
     {
-        if (!IsId(id))
+        ArgumentException.ThrowIfNullOrEmpty(id);
+        if (id.Split('/') is not { Length: <= 2 } parts || !parts.All(IsPlainName)
+            || id.Contains("--", StringComparison.Ordinal) || id.Contains("..", StringComparison.Ordinal))
         {
             throw new ArgumentException(
                 $"'{id}' is neither a file nor a folder here, nor can it be the id of a model on the hub: expected name or organisation/name.", nameof(id));
         }
 
-        this.cacheFolder = cacheFolder;
-        Id = id;
-        Folder = Path.Combine(cacheFolder, FolderName);
+        (this.cacheFolder, Id, name) = (cacheFolder, id, Models + id.Replace("/", "--", StringComparison.Ordinal));
     }
 
-    /// <summary>The model's id.</summary>
     public string Id { get; }
 
-    /// <summary>Its folder.</summary>
-    public string Folder { get; }
+    private string Folder => Path.Combine(cacheFolder, name);
 
-    private string FolderName => "models--" + Id.Replace("/", "--", StringComparison.Ordinal);
+    /// <summary>The snapshots in a cache, by name; none when there is no cache.</summary>
+    /// <returns>For each its model, the branches and tags that mean it (else its commit), its commit, the bytes of its files, its folder.</returns>
+    public static IEnumerable<(string Name, string Revision, string Commit, long Size, string Path)> List(string cacheFolder)
+    {
+        foreach (var model in Folders(cacheFolder, $"{Models}*"))
+        {
+            var references = Path.Combine(model, "refs");
+            var revisions = Files(references).ToLookup(
+                file => File.ReadAllText(file).Trim(),
+                file => Path.GetRelativePath(references, file).Replace(Path.DirectorySeparatorChar, '/'),
+                StringComparer.Ordinal);
+            foreach (var snapshot in Folders(Path.Combine(model, "snapshots"), "*"))
+            {
+                var commit = Path.GetFileName(snapshot);
+                var size = Files(snapshot)
+                    .Select(file => new FileInfo(File.ResolveLinkTarget(file, returnFinalTarget: true)?.FullName ?? file))
+                    .Where(file => file.Exists)
+                    .DistinctBy(file => file.FullName, StringComparer.Ordinal)
+                    .Sum(file => file.Length);
+                yield return (
+                    Path.GetFileName(model)[Models.Length..].Replace("--", "/", StringComparison.Ordinal),
+                    string.Join(", ", revisions[commit].DefaultIfEmpty(commit).Order(StringComparer.Ordinal)),
+                    commit,
+                    size,
+                    snapshot);
+            }
+        }
+
+        static IEnumerable<string> Folders(string folder, string pattern) =>
+            Directory.Exists(folder) ? Directory.GetDirectories(folder, pattern).Order(StringComparer.Ordinal) : [];
+
+        static string[] Files(string folder) => Directory.Exists(folder) ? Directory.GetFiles(folder, "*", SearchOption.AllDirectories) : [];
+    }
 
     /// <summary>Whether a revision is a full commit, which never changes its content.</summary>
     public static bool IsCommit(string revision) => revision.Length == 40 && revision.All(char.IsAsciiHexDigitLower);
@@ -46,6 +76,9 @@ internal sealed class HubRepository
         && char.IsAsciiLetterOrDigit(name[0])
         && name.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '.' or '_' or '-');
 
+    /// <summary>A path in a folder of what has '/' between its folders in a repository.</summary>
+    public static string In(string folder, string file) => Path.Combine([folder, .. file.Split('/')]);
+
     /// <summary>The folder of a commit's files.</summary>
     public string Snapshot(string commit) => Path.Combine(Folder, "snapshots", commit);
 
@@ -53,16 +86,10 @@ internal sealed class HubRepository
     public string Blob(string etag) => Path.Combine(Folder, "blobs", etag);
 
     /// <summary>The commit that a revision meant when it was last downloaded; null when it never was.</summary>
-    public string? CommitOf(string revision)
-    {
-        if (IsCommit(revision))
-        {
-            return revision;
-        }
-
-        var file = Reference(revision);
-        return File.Exists(file) && File.ReadAllText(file).Trim() is var commit && IsCommit(commit) ? commit : null;
-    }
+    public string? CommitOf(string revision) =>
+        IsCommit(revision) ? revision
+        : File.Exists(Reference(revision)) && File.ReadAllText(Reference(revision)).Trim() is var commit && IsCommit(commit) ? commit
+        : null;
 
     /// <summary>Notes the commit that a revision means.</summary>
     public void SetCommit(string revision, string commit)
@@ -74,12 +101,9 @@ internal sealed class HubRepository
     }
 
     /// <summary>Puts a blob into a snapshot: as a relative link, or as a file where links are impossible.</summary>
-    /// <param name="commit">The snapshot.</param>
-    /// <param name="file">The file's name in the repository, with '/' between folders.</param>
-    /// <param name="etag">The blob.</param>
     public void Link(string commit, string file, string etag)
     {
-        var path = Path.Combine([Snapshot(commit), .. file.Split('/')]);
+        var path = In(Snapshot(commit), file);
         var folder = Path.GetDirectoryName(path)!;
         Directory.CreateDirectory(folder);
         if (File.Exists(path))
@@ -106,15 +130,12 @@ internal sealed class HubRepository
     }
 
     /// <summary>
-    /// Waits until no other process downloads the same blob. The lock file and its kind are those of the Python tools.
+    /// Waits until no other process downloads the same blob, saying so meanwhile; the result, when disposed, lets others go on. The lock file
+    /// and its kind are those of the Python tools.
     /// </summary>
-    /// <param name="etag">The blob.</param>
-    /// <param name="waiting">Called when another holds the lock.</param>
-    /// <param name="cancellationToken">Gives up waiting.</param>
-    /// <returns>The lock; dispose it to release it.</returns>
     public async Task<FileStream> LockAsync(string etag, Action waiting, CancellationToken cancellationToken)
     {
-        var path = Path.Combine(cacheFolder, ".locks", FolderName, etag + ".lock");
+        var path = Path.Combine(cacheFolder, ".locks", name, etag + ".lock");
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
         while (true)
         {
@@ -158,15 +179,9 @@ internal sealed class HubRepository
         return Convert.ToHexString(hash.GetHashAndReset()).Equals(etag, StringComparison.OrdinalIgnoreCase);
     }
 
-    private string Reference(string revision) => Path.Combine([Folder, "refs", .. revision.Split('/')]);
+    private string Reference(string revision) => In(Path.Combine(Folder, "refs"), revision);
 
     // EWOULDBLOCK of Linux and of BSD; ERROR_SHARING_VIOLATION and ERROR_LOCK_VIOLATION.
     private static bool IsHeldByAnother(IOException error) =>
         OperatingSystem.IsWindows() ? (error.HResult & 0xFFFF) is 32 or 33 : error.HResult is 11 or 35;
-
-    private static bool IsId(string id) =>
-        id.Split('/') is { Length: <= 2 } parts
-        && parts.All(IsPlainName)
-        && !id.Contains("--", StringComparison.Ordinal)
-        && !id.Contains("..", StringComparison.Ordinal);
 }

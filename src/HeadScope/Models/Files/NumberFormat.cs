@@ -1,4 +1,4 @@
-using System.Numerics.Tensors;
+using System.Numerics;
 using System.Runtime.InteropServices;
 using static TorchSharp.torch;
 
@@ -37,9 +37,7 @@ internal sealed record NumberFormat(
         .Concat([new("U64", 1, 8), new("F8_E4M3", 1, 1), new("F8_E5M2", 1, 1)])
         .ToDictionary(format => format.Name, StringComparer.Ordinal);
 
-    /// <summary>Decodes whole blocks.</summary>
-    /// <param name="source">The blocks.</param>
-    /// <param name="destination">Takes their numbers, as bytes of the type they are read as.</param>
+    /// <summary>Decodes whole blocks into the bytes of their numbers.</summary>
     public delegate void Decoder(ReadOnlySpan<byte> source, Span<byte> destination);
 
     /// <summary>The names of what can be read.</summary>
@@ -52,7 +50,14 @@ internal sealed record NumberFormat(
     public static NumberFormat? Of(ScalarType type) => Array.Find(Readable, format => format.Type == type && format.Decode is null);
 
     private static void Widen<TFrom, TTo>(ReadOnlySpan<byte> source, Span<byte> destination)
-        where TFrom : unmanaged, System.Numerics.INumberBase<TFrom>
-        where TTo : unmanaged, System.Numerics.INumberBase<TTo> =>
-        TensorPrimitives.ConvertTruncating(MemoryMarshal.Cast<byte, TFrom>(source), MemoryMarshal.Cast<byte, TTo>(destination));
+        where TFrom : unmanaged, INumberBase<TFrom>
+        where TTo : unmanaged, INumberBase<TTo>
+    {
+        var from = MemoryMarshal.Cast<byte, TFrom>(source);
+        var to = MemoryMarshal.Cast<byte, TTo>(destination);
+        for (var i = 0; i < from.Length; i++)
+        {
+            to[i] = TTo.CreateTruncating(from[i]);
+        }
+    }
 }

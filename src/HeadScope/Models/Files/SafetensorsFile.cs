@@ -1,6 +1,4 @@
 using System.Buffers.Binary;
-using System.Collections.ObjectModel;
-using System.Text.Json;
 
 namespace HeadScope;
 
@@ -12,7 +10,7 @@ namespace HeadScope;
 /// As in the format's own library, tensors must fill the data without gaps or overlaps, and nothing may follow them: what opens here
 /// is whole as far as lengths can tell.
 /// </remarks>
-public sealed class SafetensorsFile : TensorFile
+internal sealed class SafetensorsFile : TensorFile
 {
     /// <summary>The largest header that the format allows.</summary>
     private const long LargestHeader = 100_000_000;
@@ -34,14 +32,12 @@ public sealed class SafetensorsFile : TensorFile
     /// A <c>.safetensors</c> file, a <c>.safetensors.index.json</c>, or a folder that holds <c>model.safetensors</c>, else
     /// <c>model.safetensors.index.json</c>, else exactly one file of either kind.
     /// </param>
-    /// <returns>The open file.</returns>
     /// <exception cref="FileNotFoundException">There is no such file, or the folder holds none.</exception>
     /// <exception cref="InvalidDataException">
     /// A header is damaged or does not fit its file, or a shard lacks a tensor that the index puts there.
     /// </exception>
     public static SafetensorsFile Open(string path)
     {
-        ArgumentException.ThrowIfNullOrEmpty(path);
         var file = new SafetensorsFile(path);
         try
         {
@@ -66,13 +62,7 @@ public sealed class SafetensorsFile : TensorFile
 
     private static string FindInFolder(string folder)
     {
-        string[] usual = ["model.safetensors", "model.safetensors.index.json"];
-        if (usual.Select(name => System.IO.Path.Combine(folder, name)).FirstOrDefault(File.Exists) is { } found)
-        {
-            return found;
-        }
-
-        foreach (var pattern in new[] { "*.safetensors.index.json", "*.safetensors" })
+        foreach (var pattern in new[] { "model.safetensors", "model.safetensors.index.json", "*.safetensors.index.json", "*.safetensors" })
         {
             switch (Directory.GetFiles(folder, pattern))
             {
@@ -94,9 +84,8 @@ public sealed class SafetensorsFile : TensorFile
 
     private void AddShards(string index)
     {
-        var shardOf = ReadIndex(index);
         var folder = System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(index))!;
-        foreach (var shard in shardOf.GroupBy(pair => pair.Value, pair => pair.Key, StringComparer.Ordinal))
+        foreach (var shard in ReadIndex(index).GroupBy(pair => pair.Value, pair => pair.Key, StringComparer.Ordinal))
         {
             var path = System.IO.Path.Combine(folder, shard.Key);
             if (!File.Exists(path))
@@ -116,34 +105,24 @@ public sealed class SafetensorsFile : TensorFile
     }
 
     /// <summary>Reads which shard holds each tensor.</summary>
-    internal static Dictionary<string, string> ReadIndex(string index)
+    public static Dictionary<string, string> ReadIndex(string index)
     {
         var shards = new Dictionary<string, string>(StringComparer.Ordinal);
-        ReadJson(index, RegularFile.ReadAllBytes(index), root =>
+        foreach (var (tensor, shard) in JsonField.Read(index).Required("weight_map").Members())
         {
-            if (root.ValueKind != JsonValueKind.Object
-                || !root.TryGetProperty("weight_map", out var map)
-                || map.ValueKind != JsonValueKind.Object)
+            if (shard.Value.ValueKind != System.Text.Json.JsonValueKind.String || !IsShardName(shard.Text()))
             {
-                throw new InvalidDataException($"'{index}': expected an object 'weight_map' of tensor name → shard file.");
+                throw new InvalidDataException(
+                    $"'{index}', tensor '{tensor}': expected the name of a shard beside the index, found {shard.Value.GetRawText()}. "
+                    + "A shard is a '.safetensors' file; its name has no folder, drive or device in it.");
             }
 
-            foreach (var property in map.EnumerateObject())
+            if (!shards.TryAdd(tensor, shard.Text()))
             {
-                var shard = property.Value.ValueKind == JsonValueKind.String ? property.Value.GetString()! : string.Empty;
-                if (!IsShardName(shard))
-                {
-                    throw new InvalidDataException(
-                        $"'{index}', tensor '{property.Name}': expected the name of a shard beside the index, found {property.Value.GetRawText()}. "
-                        + "A shard is a '.safetensors' file; its name has no folder, drive or device in it.");
-                }
-
-                if (!shards.TryAdd(property.Name, shard))
-                {
-                    throw new InvalidDataException($"'{index}' lists tensor '{property.Name}' twice.");
-                }
+                throw new InvalidDataException($"'{index}' lists tensor '{tensor}' twice.");
             }
-        });
+        }
+
         return shards;
     }
 
@@ -159,29 +138,23 @@ public sealed class SafetensorsFile : TensorFile
     {
         var file = OpenFile(path);
         var header = ReadHeader(file);
-        var dataStart = 8L + header.Length;
-        var entries = new List<Entry>();
-        ReadJson(path, header, root =>
+        var entries = new List<TensorInfo>();
+        foreach (var (name, field) in JsonField.Parse(path, header).Members())
         {
-            if (root.ValueKind != JsonValueKind.Object)
+            if (name != "__metadata__")
             {
-                throw new InvalidDataException($"'{path}': expected a JSON object as header, found {root.ValueKind}.");
+                entries.Add(ReadEntry(file, name, field));
             }
+            else if (field.Value.ValueKind != System.Text.Json.JsonValueKind.Null)
+            {
+                foreach (var (key, text) in field.Members())
+                {
+                    metadata.TryAdd(key, text.Text());
+                }
+            }
+        }
 
-            foreach (var property in root.EnumerateObject())
-            {
-                if (property.NameEquals("__metadata__"))
-                {
-                    AddMetadata(path, property.Value);
-                }
-                else
-                {
-                    entries.Add(ReadEntry(path, property.Name, property.Value));
-                }
-            }
-        });
-        PlaceTensors(file, dataStart, entries, wanted);
-        CheckGaps(file, dataStart, entries);
+        PlaceTensors(file, 8L + header.Length, entries, isDense: true, wanted);
     }
 
     private static byte[] ReadHeader(RegularFile file)
@@ -208,112 +181,22 @@ public sealed class SafetensorsFile : TensorFile
         return header;
     }
 
-    private void AddMetadata(string path, JsonElement element)
+    private static TensorInfo ReadEntry(RegularFile file, string name, JsonField field)
     {
-        if (element.ValueKind == JsonValueKind.Null)
+        var (dtype, shape, offsets) = (field.Required("dtype"), field.Required("shape"), field.Required("data_offsets"));
+        if (NumberFormat.Of(dtype.Text()) is not { BlockLength: 1 } format)
         {
-            return;
+            throw dtype.Malformed("a type of numbers that is known");
         }
 
-        if (element.ValueKind != JsonValueKind.Object)
+        if (offsets.Items().Select(offset => offset.Whole()).ToArray() is not [var begin, var end] || end < begin)
         {
-            throw new InvalidDataException($"'{path}': expected an object of strings as __metadata__, found {element.ValueKind}.");
+            throw offsets.Malformed("[begin, end] with begin ≤ end");
         }
 
-        foreach (var pair in element.EnumerateObject())
-        {
-            if (pair.Value.ValueKind != JsonValueKind.String)
-            {
-                throw new InvalidDataException(
-                    $"'{path}', __metadata__ '{pair.Name}': expected a string, found {pair.Value.ValueKind}.");
-            }
-
-            metadata.TryAdd(pair.Name, pair.Value.GetString()!);
-        }
-    }
-
-    private static Entry ReadEntry(string path, string name, JsonElement element)
-    {
-        if (element.ValueKind != JsonValueKind.Object
-            || !element.TryGetProperty("dtype", out var dtype) || dtype.ValueKind != JsonValueKind.String
-            || !element.TryGetProperty("shape", out var shape) || shape.ValueKind != JsonValueKind.Array
-            || !element.TryGetProperty("data_offsets", out var offsets) || offsets.ValueKind != JsonValueKind.Array)
-        {
-            throw new InvalidDataException(
-                $"'{path}', tensor '{name}': expected an object with a string 'dtype' and arrays 'shape' and 'data_offsets'.");
-        }
-
-        var dataType = dtype.GetString()!;
-        var format = NumberFormat.Of(dataType) is { BlockLength: 1 } known
-            ? known
-            : throw new InvalidDataException($"'{path}', tensor '{name}': dtype '{dataType}' is not known.");
-
-        var lengths = ReadNumbers(path, name, shape);
-        var range = ReadNumbers(path, name, offsets);
-        if (range is not [var begin, var end] || end < begin)
-        {
-            throw new InvalidDataException(
-                $"'{path}', tensor '{name}': expected data_offsets [begin, end] with begin ≤ end, found {offsets.GetRawText()}.");
-        }
-
-        var bytes = ByteCount($"'{path}', tensor '{name}'", lengths, format);
-        if (bytes != end - begin)
-        {
-            throw new InvalidDataException(
-                $"'{path}', tensor '{name}': shape {shape.GetRawText()} of {dataType} takes {bytes} bytes, "
-                + $"but its data_offsets {offsets.GetRawText()} hold {end - begin}.");
-        }
-
-        return new Entry(new TensorInfo(name, new ReadOnlyCollection<long>(lengths), dataType), format, begin, end);
-    }
-
-    private static long[] ReadNumbers(string path, string name, JsonElement array)
-    {
-        var numbers = new long[array.GetArrayLength()];
-        for (var i = 0; i < numbers.Length; i++)
-        {
-            if (array[i].ValueKind != JsonValueKind.Number || !array[i].TryGetInt64(out numbers[i]) || numbers[i] < 0)
-            {
-                throw new InvalidDataException(
-                    $"'{path}', tensor '{name}': expected whole numbers from 0 on, found {array[i].GetRawText()}.");
-            }
-        }
-
-        return numbers;
-    }
-
-    private static void CheckGaps(RegularFile file, long dataStart, List<Entry> entries)
-    {
-        Int128 end = 0;
-        foreach (var entry in entries)
-        {
-            if (entry.Begin != end)
-            {
-                throw new InvalidDataException(
-                    $"'{file.Path}', tensor '{entry.Info.Name}': its data begins at byte {entry.Begin}, expected {end}; there is a gap before it.");
-            }
-
-            end = entry.End;
-        }
-
-        if (end != file.Length - dataStart)
-        {
-            throw new InvalidDataException(
-                $"'{file.Path}': the tensors end at byte {end} after the header, but {file.Length - dataStart} bytes follow it.");
-        }
-    }
-
-    private static void ReadJson(string path, byte[] json, Action<JsonElement> read)
-    {
-        try
-        {
-            using var document = JsonDocument.Parse(json);
-            read(document.RootElement);
-        }
-        catch (Exception error) when (error is JsonException or InvalidOperationException)
-        {
-            // InvalidOperationException: a string that is not UTF-8, or holds half a surrogate pair.
-            throw new InvalidDataException($"'{path}': the header is not valid JSON. {error.Message}", error);
-        }
+        var entry = new TensorInfo(name, [.. shape.Items().Select(length => length.Whole())], format, file, begin).Checked();
+        return entry.Bytes == end - begin ? entry : throw new InvalidDataException(
+            $"{entry.Where}: shape {shape.Value.GetRawText()} of {format.Name} takes {entry.Bytes} bytes, but its data_offsets "
+            + $"{offsets.Value.GetRawText()} hold {end - begin}.");
     }
 }

@@ -10,24 +10,19 @@ namespace HeadScope;
 /// Writes a safetensors file as the format's own library does: tensors by falling size of their numbers, then by name, and a header
 /// padded to 8 bytes, so that all data is aligned. Numbers are taken and encoded while writing; nothing is held twice.
 /// </summary>
-public sealed class SafetensorsWriter
+internal sealed class SafetensorsWriter
 {
     /// <summary>Numbers that are copied at once, from a device, to another type, or from a strided tensor.</summary>
     private const int ChunkLength = 1 << 20;
 
-    private readonly SortedDictionary<string, Source> sources = new(StringComparer.Ordinal);
+    private readonly SortedDictionary<string, (Tensor Tensor, NumberFormat Format)> sources = new(StringComparer.Ordinal);
 
     /// <summary>Free text to be kept with the tensors.</summary>
     public IDictionary<string, string> Metadata { get; } = new SortedDictionary<string, string>(StringComparer.Ordinal);
 
     /// <summary>Writes tensors to a file, each with its own type.</summary>
-    /// <param name="path">The file; replaced when it exists.</param>
-    /// <param name="tensors">The tensors by name.</param>
-    /// <exception cref="ArgumentException">A name or a type cannot be stored.</exception>
-    /// <exception cref="IOException">The file cannot be written.</exception>
     public static void Write(string path, IEnumerable<KeyValuePair<string, Tensor>> tensors)
     {
-        ArgumentNullException.ThrowIfNull(tensors);
         var writer = new SafetensorsWriter();
         foreach (var (name, tensor) in tensors)
         {
@@ -44,23 +39,35 @@ public sealed class SafetensorsWriter
     /// <exception cref="ArgumentException">The name is taken or cannot be stored, or safetensors has no name for the type.</exception>
     public void Add(string name, Tensor tensor, ScalarType? dtype = null)
     {
-        ArgumentNullException.ThrowIfNull(tensor);
+        if (name == "__metadata__" || Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(name)) != name)
+        {
+            throw new ArgumentException($"'{name}' cannot be a tensor's name: the format reserves it, or it holds half a surrogate pair.", nameof(name));
+        }
+
         var type = dtype ?? tensor.dtype;
-        Add(name, tensor.shape, type, stream => Write(stream, tensor, type));
+        var format = NumberFormat.Of(type)
+            ?? throw new ArgumentException($"Tensor '{name}': safetensors has no name for numbers of type {type}.", nameof(dtype));
+        if (!sources.TryAdd(name, (tensor, format)))
+        {
+            throw new ArgumentException($"There is already a tensor '{name}'.", nameof(name));
+        }
     }
 
-    /// <summary>Writes the file, whole or not at all.</summary>
-    /// <param name="path">The file; replaced when it exists.</param>
+    /// <summary>Writes the file, whole or not at all; one that exists is replaced.</summary>
     /// <exception cref="IOException">The file cannot be written.</exception>
     public void Save(string path)
     {
-        var ordered = sources.Values.OrderByDescending(source => source.Format.BlockSize).ThenBy(source => source.Info.Name, StringComparer.Ordinal).ToList();
+        var ordered = sources.OrderByDescending(source => source.Value.Format.BlockSize).ToList(); // which keeps the names in order
         AtomicFile.Write(path, stream =>
         {
-            WriteHeader(stream, ordered);
-            foreach (var source in ordered)
+            var header = Header(ordered.Select(source => (source.Key, source.Value.Tensor, source.Value.Format)));
+            Span<byte> length = stackalloc byte[8];
+            BinaryPrimitives.WriteInt64LittleEndian(length, header.Length);
+            stream.Write(length);
+            header.WriteTo(stream);
+            foreach (var (_, (tensor, format)) in ordered)
             {
-                source.Write(stream);
+                Write(stream, tensor, format.Type!.Value);
             }
         });
     }
@@ -87,38 +94,9 @@ public sealed class SafetensorsWriter
         }
     }
 
-    private void Add(string name, long[] shape, ScalarType type, Action<Stream> write)
+    private MemoryStream Header(IEnumerable<(string Name, Tensor Tensor, NumberFormat Format)> ordered)
     {
-        ArgumentNullException.ThrowIfNull(name);
-        if (string.Equals(name, "__metadata__", StringComparison.Ordinal))
-        {
-            throw new ArgumentException("The format reserves the name __metadata__; use the Metadata property.", nameof(name));
-        }
-
-        RefuseHalfPairs(name);
-        var format = NumberFormat.Of(type)
-            ?? throw new ArgumentException($"Tensor '{name}': safetensors has no name for numbers of type {type}.", nameof(type));
-        if (!sources.TryAdd(name, new Source(new TensorInfo(name, shape, format.Name), format, write)))
-        {
-            throw new ArgumentException($"There is already a tensor '{name}'.", nameof(name));
-        }
-    }
-
-    private static void RefuseHalfPairs(string text)
-    {
-        try
-        {
-            _ = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true).GetByteCount(text);
-        }
-        catch (EncoderFallbackException error)
-        {
-            throw new ArgumentException($"The name '{text}' holds half a surrogate pair and cannot be stored as UTF-8.", nameof(text), error);
-        }
-    }
-
-    private void WriteHeader(Stream stream, List<Source> ordered)
-    {
-        using var header = new MemoryStream();
+        var header = new MemoryStream();
         using (var json = new Utf8JsonWriter(header, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
         {
             json.WriteStartObject();
@@ -134,12 +112,12 @@ public sealed class SafetensorsWriter
             }
 
             var offset = 0L;
-            foreach (var source in ordered)
+            foreach (var (name, tensor, format) in ordered)
             {
-                json.WriteStartObject(source.Info.Name);
-                json.WriteString("dtype", source.Format.Name);
-                WriteNumbers(json, "shape", source.Info.Shape);
-                WriteNumbers(json, "data_offsets", [offset, checked(offset += source.Info.Length * source.Format.BlockSize)]);
+                json.WriteStartObject(name);
+                json.WriteString("dtype", format.Name);
+                WriteNumbers(json, "shape", tensor.shape);
+                WriteNumbers(json, "data_offsets", [offset, offset += tensor.NumberOfElements * format.BlockSize]);
                 json.WriteEndObject();
             }
 
@@ -151,13 +129,10 @@ public sealed class SafetensorsWriter
             header.WriteByte((byte)' ');
         }
 
-        Span<byte> length = stackalloc byte[8];
-        BinaryPrimitives.WriteInt64LittleEndian(length, header.Length);
-        stream.Write(length);
-        header.WriteTo(stream);
+        return header;
     }
 
-    private static void WriteNumbers(Utf8JsonWriter json, string name, IEnumerable<long> numbers)
+    private static void WriteNumbers(Utf8JsonWriter json, string name, ReadOnlySpan<long> numbers)
     {
         json.WriteStartArray(name);
         foreach (var number in numbers)
@@ -167,6 +142,4 @@ public sealed class SafetensorsWriter
 
         json.WriteEndArray();
     }
-
-    private sealed record Source(TensorInfo Info, NumberFormat Format, Action<Stream> Write);
 }

@@ -1,10 +1,10 @@
 using System.Buffers;
+using System.Globalization;
 using System.Text;
 
 namespace HeadScope;
 
 /// <summary>Finds added tokens in text: the leftmost first, of those that start there the longest.</summary>
-/// <param name="tokens">The tokens, each with some content.</param>
 internal sealed class AddedTokenFinder(IReadOnlyCollection<AddedToken> tokens)
 {
     private readonly SearchValues<string> _contents =
@@ -15,9 +15,7 @@ internal sealed class AddedTokenFinder(IReadOnlyCollection<AddedToken> tokens)
     /// <summary>A stretch of text: an added token, or what lies between two of them.</summary>
     internal readonly record struct Part(int Start, int End, AddedToken? Token);
 
-    /// <summary>Cuts the text at the added tokens; empty stretches between them are left out.</summary>
-    /// <param name="text">Any text.</param>
-    /// <param name="ignoreSpecial">Whether special tokens are ordinary text.</param>
+    /// <summary>Cuts the text at the added tokens, special ones only where they are no ordinary text; no stretch is empty.</summary>
     public List<Part> Split(ReadOnlySpan<char> text, bool ignoreSpecial)
     {
         var parts = new List<Part>();
@@ -64,4 +62,19 @@ internal sealed class AddedTokenFinder(IReadOnlyCollection<AddedToken> tokens)
 
     private static bool StartsWithWord(ReadOnlySpan<char> text) =>
         Rune.DecodeFromUtf16(text, out var rune, out _) == OperationStatus.Done && WordCharacters.Contains(rune);
+}
+
+/// <summary>What <c>\w</c> means to the tokenizers library: alphabetic characters, marks, decimal digits and connectors.</summary>
+internal static class WordCharacters
+{
+    /// <summary>The symbols that are alphabetic (Other_Alphabetic outside of the marks): circled and squared Latin letters.</summary>
+    public static readonly (int First, int Last)[] Symbols = [(0x24B6, 0x24E9), (0x1F130, 0x1F149), (0x1F150, 0x1F169), (0x1F170, 0x1F189)];
+
+    /// <summary>Whether <c>\w</c> matches, or the character joins words (the zero-width joiners).</summary>
+    public static bool Contains(Rune rune) =>
+        rune.Value is 0x200C or 0x200D
+
+        // The categories up to LetterNumber are the letters, the marks, Nd and Nl.
+        || Rune.GetUnicodeCategory(rune) is <= UnicodeCategory.LetterNumber or UnicodeCategory.ConnectorPunctuation
+        || Array.Exists(Symbols, range => range.First <= rune.Value && rune.Value <= range.Last);
 }

@@ -8,9 +8,6 @@ internal static class GgufTokenizer
     private const int Control = 3;
     private const int UserDefined = 4;
 
-    /// <summary>Reads the metadata.</summary>
-    /// <param name="metadata">The keys and values of the file.</param>
-    /// <param name="source">What to call the file in messages.</param>
     public static TokenizerDefinition Read(IReadOnlyDictionary<string, object> metadata, string source)
     {
         var model = Required<string>("model");
@@ -44,7 +41,7 @@ internal static class GgufTokenizer
             .Select(token => new AddedToken(token.id, tokens[token.id], Special: token.type != UserDefined))
             .ToArray();
         var merges = Required<string[]>("merges")
-            .Select((merge, rank) => VocabularyFile.Merge(merge, () => $"{source}: tokenizer.ggml.merges[{rank}]"))
+            .Select((merge, rank) => TokenizerJson.Merge(merge, () => $"{source}: tokenizer.ggml.merges[{rank}]"))
             .ToArray();
         var kind = KindOf(Optional<string>("pre") ?? "default", source);
         var beginning = TokenId("bos_token_id");

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.RegularExpressions;
 
@@ -13,20 +14,15 @@ internal sealed class SplitPattern
     /// <summary>How long one match may take, in milliseconds: published patterns need a thousandth of one.</summary>
     public const int LongestMatch = 1000;
 
-    /// <summary>How long all matches of one text may take: published patterns need a hundredth of it.</summary>
-    public static long DeadlineFor(string text) => Environment.TickCount64 + 3000 + (text.Length / 100);
-
     private readonly string _source;
     private readonly Regex _regex;
     private readonly StandIns _standIns;
 
-    /// <summary>Prepares an expression.</summary>
-    /// <param name="pattern">The expression.</param>
-    /// <param name="source">Its file and place, for messages.</param>
+    /// <summary>Prepares an expression; messages name its file and place.</summary>
     /// <exception cref="NotSupportedException">The expression has a part that .NET would understand otherwise, or is built to exhaust a machine.</exception>
     public SplitPattern(string pattern, string? source = null)
     {
-        _source = source is null ? string.Empty : $"{source}: ";
+        _source = source is null ? "" : $"{source}: ";
         if (KnownPatterns.Compiled(pattern) is { } compiled)
         {
             (_regex, _standIns) = (compiled, new());
@@ -44,13 +40,16 @@ internal sealed class SplitPattern
         }
     }
 
+    private string Shown => JsonField.Excerpt(_regex.ToString(), 80);
+
+    /// <summary>When to give up on a text, by <see cref="Environment.TickCount64"/>: published patterns need a hundredth of that time.</summary>
+    public static long DeadlineFor(string text) => Environment.TickCount64 + 3000 + (text.Length / 100);
+
     /// <summary>The expression that matches a literal text.</summary>
     public static SplitPattern Literal(string text) =>
         new(string.Concat(text.Select(unit => char.IsAscii(unit) && !char.IsAsciiLetterOrDigit(unit) ? $"\\{unit}" : $"{unit}")));
 
     /// <summary>The matches in a text, in order, as (start, end); none is empty.</summary>
-    /// <param name="text">The text.</param>
-    /// <param name="deadline">When to give up, by <see cref="Environment.TickCount64"/>.</param>
     /// <exception cref="InvalidDataException">The expression tries too many ways to match this text.</exception>
     public List<(int Start, int End)> Find(ReadOnlySpan<char> text, long deadline)
     {
@@ -78,7 +77,7 @@ internal sealed class SplitPattern
         if (shadow.Length < text.Length)
         {
             var (position, point) = (0, 0);
-            foreach (ref var match in System.Runtime.InteropServices.CollectionsMarshal.AsSpan(matches))
+            foreach (ref var match in CollectionsMarshal.AsSpan(matches))
             {
                 match = (PositionOf(match.Start, text, ref position, ref point), PositionOf(match.End, text, ref position, ref point));
             }
@@ -86,8 +85,6 @@ internal sealed class SplitPattern
 
         return matches;
     }
-
-    private string Shown => JsonField.Excerpt(_regex.ToString(), 80);
 
     private ReadOnlySpan<char> Shadow(ReadOnlySpan<char> text)
     {
@@ -111,5 +108,61 @@ internal sealed class SplitPattern
         }
 
         return position;
+    }
+}
+
+/// <summary>What becomes of the matches of a pattern when text is cut at them; in Contiguous, neighbouring matches are one piece.</summary>
+internal enum SplitBehavior
+{
+    Isolated,
+    Removed,
+    MergedWithPrevious,
+    MergedWithNext,
+    Contiguous,
+}
+
+/// <summary>One step of cutting text into words: a pattern, and what becomes of its matches, or, inverted, of what lies between them.</summary>
+internal sealed record SplitStep(SplitPattern Pattern, SplitBehavior Behavior = SplitBehavior.Isolated, bool Invert = false)
+{
+    /// <summary>The pieces of a text, in order, as (start, end); none is empty.</summary>
+    public List<(int Start, int End)> Split(ReadOnlySpan<char> text, long deadline)
+    {
+        var matches = Pattern.Find(text, deadline);
+        var pieces = new List<(int Start, int End)>(matches.Count + 1);
+        var (done, lastMatched) = (0, false);
+        foreach (var (start, end) in matches)
+        {
+            Add((done, start), matched: Invert);
+            Add((start, end), matched: !Invert);
+            done = end;
+        }
+
+        Add((done, text.Length), matched: Invert);
+        return pieces;
+
+        void Add((int Start, int End) piece, bool matched)
+        {
+            if (piece.Start == piece.End)
+            {
+                return;
+            }
+
+            var joins = pieces.Count > 0 && Behavior switch
+            {
+                SplitBehavior.MergedWithPrevious => matched && !lastMatched,
+                SplitBehavior.MergedWithNext => !matched && lastMatched,
+                SplitBehavior.Contiguous => matched == lastMatched,
+                _ => false,
+            };
+            lastMatched = matched;
+            if (joins)
+            {
+                pieces[^1] = (pieces[^1].Start, piece.End);
+            }
+            else if (!(matched && Behavior == SplitBehavior.Removed))
+            {
+                pieces.Add(piece);
+            }
+        }
     }
 }

@@ -59,7 +59,6 @@ public sealed class Tokenizer
 
     /// <summary>Loads the tokenizer of a model without the model: a folder needs to hold nothing else, and from the hub nothing else is fetched.</summary>
     /// <param name="nameOrPath">What <see cref="Model.Load"/> takes, or the path of a tokenizer.json.</param>
-    /// <param name="hub">Where the hub and the cache are; null for what the environment says.</param>
     /// <param name="progress">Gets the bytes of a download.</param>
     /// <param name="cancellationToken">Stops a download; what has arrived is kept.</param>
     /// <returns>The tokenizer.</returns>
@@ -67,19 +66,15 @@ public sealed class Tokenizer
     /// <exception cref="InvalidDataException">A file is damaged.</exception>
     /// <exception cref="NotSupportedException">The tokenizer is not byte-level BPE.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public static Tokenizer Load(
-        string nameOrPath,
-        HubOptions? hub = null,
-        IProgress<WorkProgress>? progress = null,
-        CancellationToken cancellationToken = default)
+    public static Tokenizer Load(string nameOrPath, IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(nameOrPath);
         if (File.Exists(nameOrPath) && nameOrPath.EndsWith(".json", StringComparison.OrdinalIgnoreCase))
         {
-            return new(TokenizerJson.Read(nameOrPath, TokenizerSettings.OfFolder(Path.GetDirectoryName(Path.GetFullPath(nameOrPath))!)));
+            return FromJson(nameOrPath);
         }
 
-        var files = ModelFiles.ResolveTokenizer(nameOrPath, hub, progress, cancellationToken);
+        var files = ModelFiles.Resolve(nameOrPath, hub: null, progress, tokenizerOnly: true, cancellationToken);
         if (files.GgufPath is null)
         {
             return FromFolder(files.Folder!);
@@ -89,64 +84,29 @@ public sealed class Tokenizer
         return FromGguf(gguf.Metadata, files.GgufPath);
     }
 
-    /// <summary>Reads a tokenizer.json file.</summary>
-    /// <param name="path">The file.</param>
-    /// <exception cref="FileNotFoundException">The file is not there.</exception>
-    /// <exception cref="InvalidDataException">The file is damaged: not JSON, a key missing, a merge of unknown entries.</exception>
-    /// <exception cref="NotSupportedException">The file asks for something other than byte-level BPE, such as SentencePiece.</exception>
-    public static Tokenizer FromJson(string path) => new(TokenizerJson.Read(path, TokenizerSettings.Read(null)));
+    /// <summary>Reads a tokenizer.json file, with the settings beside it.</summary>
+    internal static Tokenizer FromJson(string path) =>
+        new(TokenizerJson.Read(path, TokenizerSettings.OfFolder(Path.GetDirectoryName(Path.GetFullPath(path))!)));
 
-    /// <summary>Reads the older pair of files.</summary>
-    /// <param name="vocabPath">vocab.json: entries and their ids.</param>
-    /// <param name="mergesPath">merges.txt: one merge a line.</param>
-    /// <param name="tokenizerConfigPath">
-    /// tokenizer_config.json: which tokens are special, and whose pattern to use; without it, GPT-2's.
-    /// </param>
-    /// <exception cref="FileNotFoundException">A file is not there.</exception>
-    /// <exception cref="InvalidDataException">A file is damaged, or the two do not belong together.</exception>
-    /// <exception cref="NotSupportedException">The settings name a tokenizer class that is not byte-level BPE.</exception>
-    public static Tokenizer FromVocabularyAndMerges(string vocabPath, string mergesPath, string? tokenizerConfigPath = null) =>
-        new(VocabularyFile.Read(vocabPath, mergesPath, TokenizerSettings.Read(tokenizerConfigPath)));
+    /// <summary>Whether a folder has files that <see cref="FromFolder"/> reads.</summary>
+    internal static bool IsIn(string folder) =>
+        File.Exists(Path.Combine(folder, "tokenizer.json"))
+        || (File.Exists(Path.Combine(folder, "vocab.json")) && File.Exists(Path.Combine(folder, "merges.txt")));
 
-    /// <summary>
-    /// Reads the tokenizer of a model folder: tokenizer.json, else vocab.json and merges.txt; tokenizer_config.json beside them
-    /// says which tokens begin and end a text.
-    /// </summary>
-    /// <param name="folder">The folder.</param>
-    /// <exception cref="FileNotFoundException">The folder has no such files.</exception>
-    /// <exception cref="InvalidDataException">A file is damaged.</exception>
-    /// <exception cref="NotSupportedException">The tokenizer is not byte-level BPE.</exception>
-    public static Tokenizer FromFolder(string folder)
+    /// <summary>Reads tokenizer.json of a folder, else vocab.json and merges.txt, with the settings beside them.</summary>
+    internal static Tokenizer FromFolder(string folder)
     {
         var json = Path.Combine(folder, "tokenizer.json");
-        var vocabulary = Path.Combine(folder, "vocab.json");
-        var merges = Path.Combine(folder, "merges.txt");
-        if (File.Exists(json))
-        {
-            return new(TokenizerJson.Read(json, TokenizerSettings.OfFolder(folder)));
-        }
-
-        if (File.Exists(vocabulary) && File.Exists(merges))
-        {
-            return new(VocabularyFile.Read(vocabulary, merges, TokenizerSettings.OfFolder(folder)));
-        }
-
-        if (File.Exists(Path.Combine(folder, "tokenizer.model")))
-        {
-            throw new NotSupportedException(
-                $"{folder} has a SentencePiece tokenizer (tokenizer.model) only, which is not supported; pass token ids.");
-        }
-
-        throw new FileNotFoundException($"{folder} has neither tokenizer.json nor vocab.json with merges.txt.", json);
+        return File.Exists(json) ? FromJson(json)
+            : IsIn(folder) ? new(TokenizerSettings.OfFolder(folder).ReadPair(Path.Combine(folder, "vocab.json"), Path.Combine(folder, "merges.txt")))
+            : File.Exists(Path.Combine(folder, "tokenizer.model"))
+                ? throw new NotSupportedException(
+                    $"{folder} has a SentencePiece tokenizer (tokenizer.model) only, which is not supported; pass token ids.")
+                : throw new FileNotFoundException($"{folder} has neither tokenizer.json nor vocab.json with merges.txt.", json);
     }
 
-    /// <summary>Reads the tokenizer in the metadata of a GGUF file.</summary>
-    /// <param name="metadata">The file's keys and values; of these, tokenizer.ggml.*.</param>
-    /// <param name="source">What to call the file in messages.</param>
-    /// <exception cref="InvalidDataException">A key is missing or has a value of the wrong kind.</exception>
-    /// <exception cref="NotSupportedException">The tokenizer is not byte-level BPE, or tokenizer.ggml.pre is unknown.</exception>
-    public static Tokenizer FromGguf(IReadOnlyDictionary<string, object> metadata, string source = "GGUF metadata") =>
-        new(GgufTokenizer.Read(metadata, source));
+    /// <summary>Reads the tokenizer in the metadata of a GGUF file (tokenizer.ggml.*).</summary>
+    internal static Tokenizer FromGguf(IReadOnlyDictionary<string, object> metadata, string source) => new(GgufTokenizer.Read(metadata, source));
 
     /// <summary>The token ids of a text. Special tokens written in the text are recognised.</summary>
     /// <param name="text">Any text.</param>

@@ -5,9 +5,7 @@ namespace HeadScope;
 /// <summary>Reads tokenizer.json, the format of the Hugging Face tokenizers library.</summary>
 internal static class TokenizerJson
 {
-    /// <summary>Reads the file; what it asks for beyond byte-level BPE is refused with its key.</summary>
-    /// <param name="path">A tokenizer.json file.</param>
-    /// <param name="settings">What the files beside it say.</param>
+    /// <summary>Reads the file and what those beside it say; what it asks for beyond byte-level BPE is refused with its key.</summary>
     public static TokenizerDefinition Read(string path, TokenizerSettings settings)
     {
         var root = JsonField.Read(path);
@@ -16,26 +14,17 @@ internal static class TokenizerJson
         var added = (root.Optional("added_tokens")?.Items() ?? []).Select(token => AddedToken(token, token.Required("id").TokenId())).ToList();
         var known = added.Select(token => token.Content).ToHashSet(StringComparer.Ordinal);
         var (steps, prefixSpaceBefore) = Steps(root);
-        var compose = false;
-        foreach (var (type, normalizer) in Parts(root.Optional("normalizer"), "normalizers"))
-        {
-            compose = type == "NFC" ? true : throw normalizer.Required("type").Refuse("NFC, Sequence, null");
-        }
+        var (prefix, suffix) = Template(root);
 
         // Without a decoder the entries are written in byte symbols all the same.
-        foreach (var (type, decoder) in Parts(root.Optional("decoder"), "decoders"))
-        {
-            _ = type == "ByteLevel" ? type : throw decoder.Required("type").Refuse("ByteLevel, Sequence, null");
-        }
-
-        var (prefix, suffix) = Template(root);
+        _ = Parts(root.Optional("decoder"), "decoders", "ByteLevel").Count();
         return settings.AddEndsTo(new()
         {
             Source = path,
-            Vocabulary = VocabularyFile.Entries(model.Required("vocab")),
+            Vocabulary = Vocabulary(model.Required("vocab")),
             Merges = [.. model.Required("merges").Items().Select(Merge)],
             AddedTokens = [.. added, .. settings.AddedTokens.Where(token => known.Add(token.Content))],
-            Compose = compose,
+            Compose = Parts(root.Optional("normalizer"), "normalizers", "NFC").Any(),
             Steps = steps,
             PrefixSpaceBefore = prefixSpaceBefore,
             IgnoreMerges = model.Flag("ignore_merges"),
@@ -61,64 +50,87 @@ internal static class TokenizerJson
             SingleWord: token.Flag("single_word"));
     }
 
+    /// <summary>Reads an object of entries and their numbers.</summary>
+    public static Dictionary<string, int> Vocabulary(JsonField vocabulary)
+    {
+        var entries = new Dictionary<string, int>(1 << 16, StringComparer.Ordinal);
+        foreach (var (entry, field) in vocabulary.Members())
+        {
+            if (!entries.TryAdd(entry, field.TokenId()))
+            {
+                throw new InvalidDataException($"{field.Name} is in the vocabulary twice.");
+            }
+        }
+
+        return entries.Count > 0 ? entries : throw new InvalidDataException($"{vocabulary.Name} has no entries.");
+    }
+
+    /// <summary>Splits "left right".</summary>
+    public static (string Left, string Right) Merge(string text, Func<string> where)
+    {
+        var space = text.IndexOf(' ');
+        return space > 0 && space < text.Length - 1 && text.IndexOf(' ', space + 1) < 0
+            ? (text[..space], text[(space + 1)..])
+            : throw new InvalidDataException($"{where()} should be two entries with a space between, but is '{text}'.");
+    }
+
+    private static (string Left, string Right) Merge(JsonField merge) =>
+        merge.Value.ValueKind == JsonValueKind.String ? Merge(merge.Text(), () => merge.Name)
+        : merge.Items().ToArray() is [var left, var right] ? (left.Text(), right.Text())
+        : throw merge.Malformed("two entries");
+
     private static void CheckModel(JsonField model)
     {
         if (model.Optional("type") is { } type && type.Text() != "BPE")
         {
-            throw type.Refuse("BPE (byte-level)");
+            throw type.Refuse("only BPE (byte-level) is");
         }
 
         if (model.Optional("dropout") is { } dropout && !(dropout.Value.ValueKind == JsonValueKind.Number && dropout.Value.GetDouble() == 0))
         {
-            throw dropout.Refuse("null: encoding must not be random");
+            throw dropout.Refuse("encoding must not be random");
         }
 
         foreach (var name in new[] { "continuing_subword_prefix", "end_of_word_suffix" })
         {
             if (model.Optional(name) is { } affix && affix.Text().Length > 0)
             {
-                throw affix.Refuse("null or \"\"");
+                throw affix.Refuse("only null or \"\" is");
             }
         }
     }
 
-    private static (string Left, string Right) Merge(JsonField merge) =>
-        merge.Value.ValueKind == JsonValueKind.String ? VocabularyFile.Merge(merge.Text(), () => merge.Name)
-        : merge.Count == 2 ? (merge.Item(0).Text(), merge.Item(1).Text())
-        : throw new InvalidDataException($"{merge.Name} should have two parts, but has {merge.Count}.");
-
-    /// <summary>A component, or those of a Sequence of them, with their types.</summary>
-    private static IEnumerable<(string Type, JsonField Field)> Parts(JsonField? component, string list) =>
+    /// <summary>A component, or those of a Sequence of them, with their types, each of which must be supported.</summary>
+    private static IEnumerable<(string Type, JsonField Field)> Parts(JsonField? component, string list, params string[] supported) =>
         component is not { } present ? []
-        : present.Required("type").Text() is not "Sequence" and var type ? [(type, present)]
-        : present.Required(list).Items().SelectMany(part => Parts(part, list));
+        : present.Required("type").Text() is var type && type == "Sequence" ? present.Required(list).Items().SelectMany(part => Parts(part, list, supported))
+        : supported.Contains(type, StringComparer.Ordinal) ? [(type, present)]
+        : throw present.Required("type").Refuse($"only {string.Join(", ", supported)}, Sequence and null are");
 
     private static (List<SplitStep> Steps, int? PrefixSpaceBefore) Steps(JsonField root)
     {
         var steps = new List<SplitStep>();
         (bool Found, int? PrefixSpaceBefore) byteLevel = default;
-        foreach (var (type, step) in Parts(root.Optional("pre_tokenizer"), "pretokenizers"))
+        foreach (var (type, step) in Parts(root.Optional("pre_tokenizer"), "pretokenizers", "ByteLevel", "Digits", "Split"))
         {
-            switch (type)
+            if (byteLevel.Found)
             {
-                case var _ when byteLevel.Found:
-                    throw step.Refuse("ByteLevel as the last step");
-                case "ByteLevel":
-                    byteLevel = (true, step.Flag("add_prefix_space", missing: true) ? steps.Count : null);
-                    if (step.Flag("use_regex", missing: true))
-                    {
-                        steps.Add(new(KnownPatterns.Gpt2));
-                    }
+                throw step.Refuse("ByteLevel must be the last step");
+            }
 
-                    break;
-                case "Digits":
-                    steps.Add(new(step.Flag("individual_digits") ? KnownPatterns.Digit : KnownPatterns.Digits));
-                    break;
-                case "Split":
-                    steps.Add(Split(step));
-                    break;
-                default:
-                    throw step.Required("type").Refuse("ByteLevel, Digits, Split, Sequence");
+            if (type == "ByteLevel")
+            {
+                byteLevel = (true, step.Flag("add_prefix_space", missing: true) ? steps.Count : null);
+            }
+
+            if (type != "ByteLevel" || step.Flag("use_regex", missing: true))
+            {
+                steps.Add(type switch
+                {
+                    "ByteLevel" => new(KnownPatterns.Gpt2),
+                    "Digits" => new(step.Flag("individual_digits") ? KnownPatterns.Digit : KnownPatterns.Digits),
+                    _ => Split(step),
+                });
             }
         }
 
@@ -131,13 +143,13 @@ internal static class TokenizerJson
         var behavior = split.Required("behavior");
         if (!Enum.TryParse<SplitBehavior>(behavior.Text(), out var parsed) || !Enum.IsDefined(parsed))
         {
-            throw behavior.Refuse(string.Join(", ", Enum.GetNames<SplitBehavior>()));
+            throw behavior.Refuse($"only {string.Join(", ", Enum.GetNames<SplitBehavior>())} are");
         }
 
         var pattern = split.Required("pattern");
         var literal = pattern.Optional("String");
         var found = literal ?? pattern.Required("Regex");
-        return found.Text().Length == 0 ? throw found.Refuse("a text that is not empty")
+        return found.Text().Length == 0 ? throw found.Refuse("a pattern must not be empty")
             : new(literal is null ? new(found.Text(), found.Name) : SplitPattern.Literal(found.Text()), parsed, split.Flag("invert"));
     }
 
@@ -145,7 +157,7 @@ internal static class TokenizerJson
     {
         List<int> prefix = [];
         List<int> suffix = [];
-        foreach (var (type, processor) in Parts(root.Optional("post_processor"), "processors"))
+        foreach (var (type, processor) in Parts(root.Optional("post_processor"), "processors", "TemplateProcessing", "ByteLevel"))
         {
             // ByteLevel concerns offsets only.
             if (type == "ByteLevel")
@@ -153,14 +165,10 @@ internal static class TokenizerJson
                 continue;
             }
 
-            if (type != "TemplateProcessing")
-            {
-                throw processor.Required("type").Refuse("TemplateProcessing, ByteLevel, Sequence, null");
-            }
-
             List<int> before = [];
             var texts = 0;
-            foreach (var piece in processor.Required("single").Items())
+            var single = processor.Required("single");
+            foreach (var piece in single.Items())
             {
                 if (piece.Optional("SpecialToken") is { } special)
                 {
@@ -169,11 +177,11 @@ internal static class TokenizerJson
                 }
                 else
                 {
-                    texts += piece.Required("Sequence").Required("id").Text() == "A" ? 1 : throw piece.Refuse("the sequence A");
+                    texts += piece.Required("Sequence").Required("id").Text() == "A" ? 1 : throw piece.Refuse("only the sequence A is");
                 }
             }
 
-            prefix.InsertRange(0, texts == 1 ? before : throw processor.Required("single").Refuse("the text (sequence A) exactly once"));
+            prefix.InsertRange(0, texts == 1 ? before : throw single.Refuse("the text (sequence A) must be there exactly once"));
         }
 
         return (prefix, suffix);
