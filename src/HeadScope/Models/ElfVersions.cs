@@ -1,4 +1,4 @@
-using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 using System.Text;
 
 namespace HeadScope;
@@ -26,16 +26,17 @@ internal static class ElfVersions
         ("GLIBCXX_3.4.30", "_ZNSt18condition_variable4waitERSt11unique_lockISt5mutexE", "GLIBCXX_3.4.11"),
     ];
 
-    /// <summary>Takes the needs for both versions out of the way.</summary>
-    /// <param name="elf">A 64-bit little-endian shared library; changed in place, by a bit for a version and a number for a symbol.</param>
-    /// <returns>False when nothing was changed: it has no such need, or other symbols have it too.</returns>
+    /// <summary>
+    /// Takes the needs of a 64-bit little-endian shared library for both versions out of the way, in place, by a bit for a version and a number
+    /// for a symbol. False when nothing was changed: it has no such need, or other symbols have it too.
+    /// </summary>
     public static bool Relax(Span<byte> elf)
     {
         try
         {
             return elf.Length > 64 && U32(elf, 0) == Magic && elf[4] == 2 && elf[5] == 1 && RelaxNeeds(elf);
         }
-        catch (ArgumentException)
+        catch (Exception error) when (error is ArgumentException or OverflowException)
         {
             return false; // an offset that leads out of the file
         }
@@ -72,16 +73,13 @@ internal static class ElfVersions
             var users = new List<long>();
             for (long i = 0; i < symbols.Size / 24; i++)
             {
-                if ((U16(elf, numbers.Offset + (2 * i)) & 0x7fff) == number)
-                {
-                    users.Add(i);
-                }
+                users.AddRange((U16(elf, numbers.Offset + (2 * i)) & 0x7fff) == number ? [i] : []);
             }
 
             if (users is [var user] && Text(elf, symbols.Strings + U32(elf, symbols.Offset + (24 * user))) == symbol)
             {
-                Write(elf, need + 4, (ushort)(U16(elf, need + 4) | Weak));
-                Write(elf, numbers.Offset + (2 * user), older is null ? number : U16(elf, replacement + 6));
+                MemoryMarshal.Write(elf[(int)(need + 4)..], (ushort)(U16(elf, need + 4) | Weak));
+                MemoryMarshal.Write(elf[(int)(numbers.Offset + (2 * user))..], older is null ? number : U16(elf, replacement + 6));
                 changed = true;
             }
         }
@@ -105,20 +103,18 @@ internal static class ElfVersions
         return null;
     }
 
-    private static ushort U16(ReadOnlySpan<byte> elf, long at) => BinaryPrimitives.ReadUInt16LittleEndian(From(elf, at));
+    private static ushort U16(ReadOnlySpan<byte> elf, long at) => Read<ushort>(elf, at);
 
-    private static uint U32(ReadOnlySpan<byte> elf, long at) => BinaryPrimitives.ReadUInt32LittleEndian(From(elf, at));
+    private static uint U32(ReadOnlySpan<byte> elf, long at) => Read<uint>(elf, at);
 
-    private static long I64(ReadOnlySpan<byte> elf, long at) => BinaryPrimitives.ReadInt64LittleEndian(From(elf, at));
+    private static long I64(ReadOnlySpan<byte> elf, long at) => Read<long>(elf, at);
 
-    private static void Write(Span<byte> elf, long at, ushort value) => BinaryPrimitives.WriteUInt16LittleEndian(elf[(int)at..], value);
+    private static T Read<T>(ReadOnlySpan<byte> elf, long at)
+        where T : unmanaged => MemoryMarshal.Read<T>(elf[checked((int)at)..]);
 
     private static string Text(ReadOnlySpan<byte> elf, long at)
     {
-        var text = From(elf, at);
+        var text = elf[checked((int)at)..];
         return Encoding.ASCII.GetString(text[..Math.Max(0, text.IndexOf((byte)0))]);
     }
-
-    private static ReadOnlySpan<byte> From(ReadOnlySpan<byte> elf, long at) =>
-        at >= 0 && at < elf.Length ? elf[(int)at..] : throw new ArgumentOutOfRangeException(nameof(at));
 }

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -21,15 +22,11 @@ internal static partial class LibTorch
     /// <summary>In one sentence what is missing and what brings it; null where tensors can be made.</summary>
     public static string? Fault => Started.Value;
 
+    private static string? Named => Environment.GetEnvironmentVariable(LibTorchPlan.Variable) is { Length: > 0 } named ? named : null;
+
     /// <summary>Makes sure that tensors can be made. Costs nothing from the second call on.</summary>
     /// <exception cref="DllNotFoundException">They cannot; the message says in one sentence what is missing and what brings it.</exception>
-    public static void Require()
-    {
-        if (Fault is { } fault)
-        {
-            throw new DllNotFoundException(fault);
-        }
-    }
+    public static void Require() => _ = Fault is { } fault ? throw new DllNotFoundException(fault) : 0;
 
     /// <summary>
     /// Loads libtorch now, if it can be loaded: for a program whose user may touch tensors before anything of HeadScope. What is missing
@@ -38,7 +35,6 @@ internal static partial class LibTorch
     public static void Prepare() => _ = Fault;
 
     /// <summary>The number of threads of a tensor operation, now or once libtorch is loaded.</summary>
-    /// <param name="count">At least 1.</param>
     public static void SetThreads(int count)
     {
         threads = count;
@@ -49,7 +45,7 @@ internal static partial class LibTorch
     }
 
     [ModuleInitializer]
-    [System.Diagnostics.CodeAnalysis.SuppressMessage("Usage", "CA2255", Justification = "It must come before the first use of TorchSharp.")]
+    [SuppressMessage("Usage", "CA2255", Justification = "It must come before the first use of TorchSharp.")]
     internal static void Hook()
     {
         // OpenMP's threads spin while they wait, which takes the processors of everyone else on the machine. It reads this when it is loaded.
@@ -63,25 +59,17 @@ internal static partial class LibTorch
         }
 
         // TorchSharp is loaded when the first method that names it is about to run, and looks for libtorch when a tensor is about to be made.
-        AppDomain.CurrentDomain.AssemblyLoad += (_, loaded) =>
-        {
-            if (loaded.LoadedAssembly.GetName().Name == "TorchSharp")
-            {
-                _ = Native.Value;
-            }
-        };
+        AppDomain.CurrentDomain.AssemblyLoad += (_, loaded) => _ = loaded.LoadedAssembly.GetName().Name == "TorchSharp" ? Native.Value : default;
 
         // Raised only after the ordinary search has failed, as it does where the dynamic linker does not know libraries by their names.
         AssemblyLoadContext[] contexts = [AssemblyLoadContext.Default, AssemblyLoadContext.GetLoadContext(typeof(LibTorch).Assembly)!];
         foreach (var context in contexts.Distinct())
         {
-            context.ResolvingUnmanagedDll += Resolve;
+            context.ResolvingUnmanagedDll += (_, name) => name is not ("LibTorchSharp" or "torch_cpu") ? 0
+                : Native.Value is { Fault: { } fault } ? throw new DllNotFoundException(fault)
+                : Native.Value.Binding;
         }
     }
-
-    private static nint Resolve(Assembly assembly, string name) => name is not ("LibTorchSharp" or "torch_cpu") ? 0
-        : Native.Value is { Fault: { } fault } ? throw new DllNotFoundException(fault)
-        : Native.Value.Binding;
 
     private static string? Start()
     {
@@ -103,14 +91,18 @@ internal static partial class LibTorch
         }
     }
 
-    private static string? Named => Environment.GetEnvironmentVariable(LibTorchPlan.Variable) is { Length: > 0 } named ? named : null;
-
     private static (nint Binding, string? Fault) LoadNative()
     {
         var platform = TorchPlatform.Current;
         var searched = ((string?)AppContext.GetData("NATIVE_DLL_SEARCH_DIRECTORIES") ?? "")
             .Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries);
-        var plan = LibTorchPlan.Make(platform, Named, Path.GetDirectoryName(typeof(torch).Assembly.Location), searched, File.Exists, Directories);
+        var plan = LibTorchPlan.Make(
+            platform,
+            Named,
+            Path.GetDirectoryName(typeof(torch).Assembly.Location),
+            searched,
+            File.Exists,
+            (folder, pattern) => Directory.Exists(folder) ? Directory.GetDirectories(folder, pattern) : []);
         if (plan.Fault is not null)
         {
             return (0, plan.Fault);
@@ -131,9 +123,6 @@ internal static partial class LibTorch
         }
     }
 
-    private static string[] Directories(string folder, string pattern) =>
-        Directory.Exists(folder) ? Directory.GetDirectories(folder, pattern) : [];
-
     private static nint LoadBinding(string path, TorchPlatform platform)
     {
         try
@@ -143,12 +132,7 @@ internal static partial class LibTorch
         catch (DllNotFoundException) when (platform.System == "linux")
         {
             var library = File.ReadAllBytes(path);
-            if (!ElfVersions.Relax(library))
-            {
-                throw;
-            }
-
-            foreach (var folder in CacheFolders())
+            foreach (var folder in ElfVersions.Relax(library) ? FoldersForCopies() : [])
             {
                 if (WriteCopy(folder, Path.GetFileName(path), library) is { } copy && NativeLibrary.TryLoad(copy, out var handle))
                 {
@@ -156,43 +140,37 @@ internal static partial class LibTorch
                 }
             }
 
-            // A folder that nobody else can write to, for homes that are read-only or where nothing may be executed.
-            var temporary = Directory.CreateTempSubdirectory("headscope-").FullName;
-            try
-            {
-                if (WriteCopy(temporary, Path.GetFileName(path), library) is { } copy && NativeLibrary.TryLoad(copy, out var handle))
-                {
-                    return handle;
-                }
-            }
-            finally
-            {
-                Directory.Delete(temporary, recursive: true); // what is loaded stays
-            }
-
             throw;
         }
     }
 
-    private static IEnumerable<string> CacheFolders()
+    private static IEnumerable<string> FoldersForCopies()
     {
         var cache = Environment.GetEnvironmentVariable("XDG_CACHE_HOME");
         var home = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
-        if (Path.IsPathFullyQualified(cache ?? ""))
+        if (Path.IsPathFullyQualified(cache ?? "") || home.Length > 0)
         {
-            yield return cache!;
+            yield return Path.IsPathFullyQualified(cache ?? "") ? cache! : Path.Combine(home, ".cache");
         }
-        else if (home.Length > 0)
+
+        // A folder that nobody else can write to, for homes that are read-only or where nothing may be executed.
+        var temporary = Directory.CreateTempSubdirectory("headscope-").FullName;
+        try
         {
-            yield return Path.Combine(home, ".cache");
+            yield return temporary;
+        }
+        finally
+        {
+            Directory.Delete(temporary, recursive: true); // what is loaded stays
         }
     }
 
-    /// <summary>Keeps a file under a name that its content gives; programs that start together may all do so.</summary>
-    /// <returns>Its path, or null where the folder takes no files.</returns>
-    internal static string? WriteCopy(string cache, string name, byte[] content)
+    /// <summary>
+    /// Keeps a file under a name that its content gives; programs that start together may all do so. Null where the folder takes no files.
+    /// </summary>
+    internal static string? WriteCopy(string folder, string name, byte[] content)
     {
-        var path = Path.Combine(cache, "headscope", "native", Convert.ToHexStringLower(SHA256.HashData(content))[..16], name);
+        var path = Path.Combine(folder, "headscope", "native", Convert.ToHexStringLower(SHA256.HashData(content))[..16], name);
         try
         {
             if (!File.Exists(path) || !File.ReadAllBytes(path).AsSpan().SequenceEqual(content))

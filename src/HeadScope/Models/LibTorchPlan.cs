@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace HeadScope;
 
 /// <summary>Which native libraries to load, decided from the platform and from what lies where; or why that cannot be.</summary>
@@ -29,8 +31,7 @@ internal sealed record LibTorchPlan(IReadOnlyList<string> Libraries, string Bind
         Func<string, string, string[]> directories)
     {
         var native = Path.Combine("runtimes", platform.Name, "native");
-        var folders = new List<string>(searched.Select(folder => Path.Combine(folder, "libtorch")));
-        folders.AddRange(searched);
+        List<string> folders = [.. searched.Select(folder => Path.Combine(folder, "libtorch")), .. searched];
         if (bindings is not null)
         {
             // The last two are a package folder, as in a notebook: torchsharp/VERSION/lib/net8.0/TorchSharp.dll.
@@ -43,20 +44,19 @@ internal sealed record LibTorchPlan(IReadOnlyList<string> Libraries, string Bind
         string? Find(string library, IEnumerable<string> places) =>
             places.Select(folder => Path.GetFullPath(Path.Combine(folder, platform.FileOf(library)))).FirstOrDefault(exists);
 
-        var own = Find("torch_cpu", searched);
-        if (named is not null && Find("torch_cpu", [named]) is null)
+        var torch = Find("torch_cpu", named is null ? folders : [named]);
+        if (named is not null && torch is null)
         {
             return Failed($"{Variable}={named} holds no {platform.FileOf("torch_cpu")}: expected the folder with the libraries of libtorch {Version}, "
                 + "such as lib of its archive or torch/lib of PyTorch.");
         }
 
-        if (named is not null && own is not null && own != Find("torch_cpu", [named]))
+        if (named is not null && Find("torch_cpu", searched) is { } own && own != torch)
         {
             return Failed($"{Variable} is for the headscope command and its kernel; this program has its own libtorch, {own}, and a process holds "
                 + $"only one: reference another package instead, {Packages}.");
         }
 
-        var torch = Find("torch_cpu", named is null ? folders : [named]);
         var binding = Find("LibTorchSharp", named is null ? folders : folders.Prepend(named));
         return torch is null || binding is null
             ? Failed(Unsupported(platform)
@@ -69,10 +69,7 @@ internal sealed record LibTorchPlan(IReadOnlyList<string> Libraries, string Bind
                 null);
     }
 
-    /// <summary>Says in one sentence why libraries that are there do not load.</summary>
-    /// <param name="platform">The machine.</param>
-    /// <param name="named">The folder that <see cref="Variable"/> names, or null.</param>
-    /// <param name="error">What the system's loader said, in whatever many lines.</param>
+    /// <summary>Says in one sentence why libraries that are there do not load, from what the system's loader said in whatever many lines.</summary>
     public static string Explain(TorchPlatform platform, string? named, string error)
     {
         var said = error.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).LastOrDefault("no reason was given");
@@ -92,11 +89,48 @@ internal sealed record LibTorchPlan(IReadOnlyList<string> Libraries, string Bind
     }
 
     private static string? Unsupported(TorchPlatform platform) =>
-        platform.LacksGlibc
+        platform is { System: "linux", Glibc: null }
             ? "There is no libtorch for Linux without the GNU C library (Alpine's is musl): use a distribution with glibc, such as Debian 12."
-            : platform.HasPackage ? null
+            : platform.Name is "linux-x64" or "win-x64" or "win-arm64" or "osx-arm64" ? null
             : $"There is no package with libtorch for {platform.Name}: HeadScope runs on linux-x64 and osx-arm64; elsewhere {Variable} may name a folder "
                 + $"with a libtorch {Version} and a LibTorchSharp that were built for it.";
 
     private static LibTorchPlan Failed(string fault) => new([], "", fault);
+}
+
+/// <summary>What decides whether a libtorch exists for a machine.</summary>
+/// <param name="System">linux, win or osx.</param>
+/// <param name="Architecture">The process's.</param>
+/// <param name="Glibc">The version of the GNU C library; null elsewhere, and on a Linux with another C library (musl).</param>
+internal sealed partial record TorchPlatform(string System, Architecture Architecture, Version? Glibc)
+{
+    /// <summary>This machine.</summary>
+    public static TorchPlatform Current { get; } = new(
+        OperatingSystem.IsWindows() ? "win" : OperatingSystem.IsMacOS() ? "osx" : "linux", RuntimeInformation.ProcessArchitecture, FindGlibc());
+
+    /// <summary>As packages call it: linux-x64.</summary>
+    public string Name => $"{System}-{Architecture.ToString().ToLowerInvariant()}";
+
+    /// <summary>The file of a library: libtorch_cpu.so for torch_cpu.</summary>
+    public string FileOf(string library) => System switch
+    {
+        "win" => $"{library}.dll",
+        "osx" => $"lib{library}.dylib",
+        _ => $"lib{library}.so",
+    };
+
+    private static Version? FindGlibc()
+    {
+        try
+        {
+            return OperatingSystem.IsLinux() && Version.TryParse(Marshal.PtrToStringUTF8(GlibcVersion()), out var version) ? version : null;
+        }
+        catch (EntryPointNotFoundException)
+        {
+            return null;
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "gnu_get_libc_version")]
+    private static partial nint GlibcVersion();
 }

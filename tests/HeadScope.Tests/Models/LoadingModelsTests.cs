@@ -67,7 +67,7 @@ public class LoadingModelsTests
         using var folder = new TemporaryFolder();
         var path = Path.Combine(folder.Path, "config.json");
         File.WriteAllText(path, json);
-        Assert.Contains("holds a lone surrogate", Assert.Throws<InvalidDataException>(() => HuggingFaceConfig.Read(path)).Message);
+        Assert.Contains("holds half a surrogate pair", Assert.Throws<InvalidDataException>(() => HuggingFaceConfig.Read(path)).Message);
     }
 
     [Fact]

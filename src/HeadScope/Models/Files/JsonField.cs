@@ -158,7 +158,7 @@ internal readonly record struct JsonField(string File, string Parent, string? Ke
         }
         catch (InvalidOperationException error)
         {
-            throw new InvalidDataException($"{Name} holds a lone surrogate, which is no text.", error);
+            throw new InvalidDataException($"{Name} holds half a surrogate pair, which is no text.", error);
         }
     }
 }

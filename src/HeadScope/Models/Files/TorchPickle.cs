@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Globalization;
 using System.IO.Compression;
+using System.Numerics;
 using System.Text;
 using static TorchSharp.torch;
 
@@ -18,12 +19,10 @@ internal static class TorchPickle
     private const int DeepestDictionary = 16;
     private const int MostEntries = 100_000;
 
-    /// <summary>Reads all tensors.</summary>
-    /// <param name="path">The file.</param>
-    /// <returns>
-    /// The tensors by name, in the type that they are stored in; those of a nested dictionary are named <c>outer.inner</c>. Tensors that
-    /// share a storage in the file share memory.
-    /// </returns>
+    /// <summary>
+    /// Reads all tensors by name, in the type that they are stored in; those of a nested dictionary are named <c>outer.inner</c>. Tensors
+    /// that share a storage in the file share memory.
+    /// </summary>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">It is not such a file, is damaged, claims too much, or asks for code that is not known.</exception>
     public static Dictionary<string, Tensor> Read(string path)
@@ -35,16 +34,18 @@ internal static class TorchPickle
             using var zip = ZipFile.OpenRead(path);
             var pickle = zip.Entries.FirstOrDefault(entry => entry.FullName.EndsWith("/data.pkl", StringComparison.Ordinal))
                 ?? throw new DamageException("has no data.pkl; expected a file written by torch.save in zip format");
-            var storages = new Storages(zip, pickle.FullName[..^"data.pkl".Length], file.Length);
-            var tensors = new Dictionary<string, Tensor>(StringComparer.Ordinal);
-            var entries = 0;
-            Collect(new Machine(Bytes(pickle), storages).Run(), "", 1);
-            foreach (var tensor in tensors.Values)
+            if (pickle.Length > LongestPickle)
             {
-                tensor.MoveToOuterDisposeScope();
+                throw new DamageException($"has a data.pkl of {pickle.Length} bytes; expected at most {LongestPickle} for a dictionary of tensors");
             }
 
-            return tensors;
+            var code = new byte[pickle.Length];
+            using var stream = pickle.Open();
+            stream.ReadExactly(code);
+            var tensors = new Dictionary<string, Tensor>(StringComparer.Ordinal);
+            var entries = 0;
+            Collect(new Machine(code, new(zip, pickle.FullName[..^"data.pkl".Length], file.Length)).Run(), "", 1);
+            return tensors.ToDictionary(pair => pair.Key, pair => pair.Value.MoveToOuterDisposeScope(), StringComparer.Ordinal);
 
             void Collect(object? value, string prefix, int depth)
             {
@@ -76,19 +77,6 @@ internal static class TorchPickle
             var what = error is DamageException ? error.Message : $"is not a zip file as torch.save writes it since PyTorch 1.6, or is damaged ({error.Message})";
             throw new InvalidDataException($"'{path}' {what}. Download it again, or save the weights as safetensors.", error);
         }
-    }
-
-    private static byte[] Bytes(ZipArchiveEntry pickle)
-    {
-        if (pickle.Length > LongestPickle)
-        {
-            throw new DamageException($"has a data.pkl of {pickle.Length} bytes; expected at most {LongestPickle} for a dictionary of tensors");
-        }
-
-        var bytes = new byte[pickle.Length];
-        using var stream = pickle.Open();
-        stream.ReadExactly(bytes);
-        return bytes;
     }
 
     /// <summary>What is wrong with the file, without its name.</summary>
@@ -314,22 +302,8 @@ internal static class TorchPickle
             return line;
         }
 
-        private long LongInteger(ReadOnlySpan<byte> bytes)
-        {
-            if (bytes.Length > sizeof(long))
-            {
-                throw Damage();
-            }
-
-            var value = 0L;
-            for (var i = 0; i < bytes.Length; i++)
-            {
-                value |= (long)bytes[i] << (8 * i);
-            }
-
-            // Two's complement: the last byte carries the sign.
-            var unused = 64 - (8 * bytes.Length);
-            return unused is 0 or 64 ? value : value << unused >> unused;
-        }
+        // Little-endian in two's complement, as short as can be.
+        private long LongInteger(ReadOnlySpan<byte> bytes) =>
+            bytes.Length <= sizeof(long) ? (long)new BigInteger(bytes) : throw Damage();
     }
 }
