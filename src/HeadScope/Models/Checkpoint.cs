@@ -44,7 +44,7 @@ internal sealed class Checkpoint
         var unembedding = config.TiedEmbeddings
             ? embedding
             : checkpoint.Matrix($"{names.Unembedding}.weight", config.VocabularySize, config.ModelWidth);
-        var unembeddingBias = checkpoint.Bias(names.Unembedding, config.VocabularySize, config.UnembeddingBias);
+        var unembeddingBias = checkpoint.Bias(names.Unembedding, config.VocabularySize, config.Biases?.Unembedding);
         checkpoint.RefuseUnknownLayerTensors();
         memory.Close();
         return new(embedding, positions, blocks, finalNorm, new(unembedding, InputsByRow: false, unembeddingBias));
@@ -58,14 +58,14 @@ internal sealed class Checkpoint
         var mlpNorm = config.SharedNorm ? attentionNorm : Norm(start + names.MlpNorm);
         var (query, key, value) = names.Fused is not null && file.Tensors.ContainsKey($"{start}{names.Fused}.weight")
             ? Split(start + names.Fused)
-            : (Linear(start + names.Query, d, heads * headWidth, config.QueryKeyValueBias, names.RotaryPairsAreNeighbours),
-               Linear(start + names.Key, d, keyHeads * headWidth, config.QueryKeyValueBias, names.RotaryPairsAreNeighbours),
-               Linear(start + names.Value, d, keyHeads * headWidth, config.QueryKeyValueBias));
-        var output = Linear(start + names.AttentionOutput, heads * headWidth, d, config.AttentionOutputBias);
+            : (Linear(start + names.Query, d, heads * headWidth, config.Biases?.Attention, names.RotaryPairsAreNeighbours),
+               Linear(start + names.Key, d, keyHeads * headWidth, config.Biases?.Attention, names.RotaryPairsAreNeighbours),
+               Linear(start + names.Value, d, keyHeads * headWidth, config.Biases?.Attention));
+        var output = Linear(start + names.AttentionOutput, heads * headWidth, d, config.Biases?.AttentionOutput);
         var mlp = new Mlp(
-            Linear(start + names.MlpIn, d, config.MlpWidth, config.MlpBias),
-            config.GatedMlp ? Linear(start + names.MlpGate, d, config.MlpWidth, config.MlpBias) : null,
-            Linear(start + names.MlpOutput, config.MlpWidth, d, config.MlpBias),
+            Linear(start + names.MlpIn, d, config.MlpWidth, config.Biases?.Mlp),
+            config.GatedMlp ? Linear(start + names.MlpGate, d, config.MlpWidth, config.Biases?.Mlp) : null,
+            Linear(start + names.MlpOutput, config.MlpWidth, d, config.Biases?.Mlp),
             config.Activation);
         return new(attentionNorm, new(query, key, value, output, config), mlpNorm, mlp, config.ParallelResidual);
     }
@@ -104,7 +104,7 @@ internal sealed class Checkpoint
             var weight = names.InputsByRow
                 ? new Parameter(memory, [d, outputs], () => file.Read($"{name}.weight").narrow(1, rows[0], outputs))
                 : Rows($"{name}.weight", [outputs, d], rows);
-            return new(weight, names.InputsByRow, Bias(name, all, config.QueryKeyValueBias, rows));
+            return new(weight, names.InputsByRow, Bias(name, all, config.Biases?.Attention, rows));
         }
     }
 

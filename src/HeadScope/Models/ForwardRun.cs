@@ -10,7 +10,9 @@ namespace HeadScope;
 /// </summary>
 internal sealed class ForwardRun
 {
-    private readonly Dictionary<string, Site> sites = new(StringComparer.Ordinal);
+    // The activations that are kept (true) or only changed, and what changes them.
+    private readonly Dictionary<string, bool> sites = new(StringComparer.Ordinal);
+    private readonly List<(string Name, Func<Tensor, HookPoint, Tensor> Edit)> edits = [];
     private readonly Dictionary<string, Tensor> kept = new(StringComparer.Ordinal);
     private readonly Dictionary<Rotary, Angles> angles = [];
     private readonly DisposeScope owner;
@@ -102,7 +104,7 @@ internal sealed class ForwardRun
         long heads = config.HeadCount, queries = heads * config.HeadWidth;
         var scores = (long)Lengths.Length * heads * Longest * Keys;
         var layer = rows * ((8L * config.ModelWidth) + (4 * queries) + (3L * config.MlpWidth));
-        var asked = sites.Where(site => site.Value.Keep).Sum(site => HookNames.NumbersPerToken(site.Key, config) is { } numbers ? rows * numbers : scores);
+        var asked = sites.Where(site => site.Value).Sum(site => HookNames.NumbersPerToken(site.Key, config) is { } numbers ? rows * numbers : scores);
         asked += sites.Keys.Any(name => name.EndsWith("hook_result", StringComparison.Ordinal)) ? 2 * rows * heads * config.ModelWidth : 0;
 
         // Their softmax is taken in fp32 at least.
@@ -161,17 +163,16 @@ internal sealed class ForwardRun
 
     public Tensor Visit(string name, int layer, Tensor value)
     {
-        if (!sites.TryGetValue(name, out var site))
+        if (!sites.TryGetValue(name, out var keep))
         {
             return value;
         }
 
         // Asked before the edits, which may dispose what they get or turn it in place.
         var (shape, type) = (value.shape, value.dtype);
-        var point = site.Edits.Count == 0 ? null! : new HookPoint(name, layer < 0 ? null : layer, Lengths, IsToken);
-        foreach (var edit in site.Edits)
+        foreach (var (_, edit) in edits.Where(edit => edit.Name == name))
         {
-            var changed = edit(value, point) ?? throw new ArgumentException($"The hook at '{name}' returned null; expected a tensor.");
+            var changed = edit(value, new(name, layer < 0 ? null : layer, Lengths, IsToken)) ?? throw new ArgumentException($"The hook at '{name}' returned null; expected a tensor.");
             if (changed.IsInvalid)
             {
                 throw new ArgumentException($"The hook at '{name}' returned a tensor that is disposed; move it out of the hook's own dispose scopes.");
@@ -188,7 +189,7 @@ internal sealed class ForwardRun
             value = ReferenceEquals(changed, value) ? value : changed.detach().clone();
         }
 
-        if (site.Keep)
+        if (keep)
         {
             kept[name] = Hold(value.is_contiguous() ? value.detach().clone() : value.detach().contiguous());
         }
@@ -230,25 +231,16 @@ internal sealed class ForwardRun
         var names = hooks is { All.Count: > 0 } ? HookNames.All(config).ToArray() : [];
         foreach (var (pattern, edit) in hooks?.All ?? [])
         {
-            var found = HookNames.Matching(pattern, names).ToArray();
-            if (stopAfterLayer is { } end && found.All(match => IsBehind(match, end)))
+            var found = HookNames.Matching(pattern, names);
+            if (Array.TrueForAll(found, match => match.Layer > stopAfterLayer || (stopAfterLayer is not null && IsFinal(match.Name))))
             {
-                throw new ArgumentException($"'{pattern}' lies behind layer {end}, after which the pass is to stop.");
+                throw new ArgumentException($"'{pattern}' lies behind layer {stopAfterLayer}, after which the pass is to stop.");
             }
 
             foreach (var (layer, name) in found)
             {
-                if (!sites.TryGetValue(name, out var site))
-                {
-                    sites.Add(name, site = new());
-                }
-
-                site.Keep |= edit is null;
-                if (edit is not null)
-                {
-                    site.Edits.Add(edit);
-                }
-
+                sites[name] = sites.GetValueOrDefault(name) || edit is null;
+                edits.AddRange(edit is null ? [] : [(name, edit)]);
                 needed = Math.Max(needed, layer ?? -1);
                 finishes |= IsFinal(name);
             }
@@ -257,8 +249,6 @@ internal sealed class ForwardRun
         return stopAfterLayer is { } stop ? (stop, false) : (finishes || Cache is not null ? config.LayerCount - 1 : needed, finishes);
 
         static bool IsFinal(string name) => name.StartsWith("ln_final.", StringComparison.Ordinal);
-
-        static bool IsBehind((int? Layer, string Name) match, int layer) => match.Layer > layer || IsFinal(match.Name);
     }
 
     private Tensor Mask(bool visible)
@@ -276,19 +266,9 @@ internal sealed class ForwardRun
         owner.Attach(tensor.DetachFromDisposeScope());
         return tensor;
     }
-
-    private sealed class Site
-    {
-        public List<Func<Tensor, HookPoint, Tensor>> Edits { get; } = [];
-
-        public bool Keep { get; set; }
-    }
 }
 
-/// <summary>A place in a forward pass: a prefix of the names of activations.</summary>
-/// <param name="Run">The pass.</param>
-/// <param name="Layer">The layer; -1 outside the blocks.</param>
-/// <param name="Prefix">What stands before the names here; empty where there are no hooks.</param>
+/// <summary>A place in a forward pass, in a layer (-1 outside the blocks): what stands before the names of activations here, if there are hooks.</summary>
 internal readonly record struct HookPlace(ForwardRun Run, int Layer, string Prefix)
 {
     // The default place belongs to no pass.

@@ -82,30 +82,27 @@ internal static class HuggingFaceConfig
         }
 
         var attentionBias = file.Flag("attention_bias", missing: name is not ("llama" or "mistral"));
-        return new()
+        return new TransformerConfig(
+            Architecture: name,
+            LayerCount: file.Required("num_hidden_layers", "n_layer").Count(),
+            HeadCount: heads,
+            KeyValueHeadCount: keyHeads,
+            ModelWidth: width,
+            HeadWidth: headWidth,
+            MlpWidth: name == "gpt2" ? file.Optional("n_inner")?.Count() ?? 4 * width : file.Required("intermediate_size").Count(),
+            VocabularySize: file.Required("vocab_size").Count(),
+            ContextLength: window ?? context,
+            SlidingWindow: window,
+            Norm: family.Norm,
+            NormEpsilon: file.Optional(family.EpsilonKey)?.Positive() ?? family.Epsilon,
+            Rotary: family.RotaryShare is { } share ? Rotary(file, headWidth, share) : null,
+            Activation: Activation(file[family.ActivationKey], family.Activation),
+            GatedMlp: family == LlamaLike,
+            ParallelResidual: name == "phi" || (name == "gpt_neox" && file.Flag("use_parallel_residual", missing: true)),
+            SharedNorm: name == "phi",
+            TiedEmbeddings: file.Flag("tie_word_embeddings", missing: name == "gpt2"))
         {
-            Architecture = name,
-            LayerCount = file.Required("num_hidden_layers", "n_layer").Count(),
-            HeadCount = heads,
-            KeyValueHeadCount = keyHeads,
-            ModelWidth = width,
-            HeadWidth = headWidth,
-            MlpWidth = name == "gpt2" ? file.Optional("n_inner")?.Count() ?? 4 * width : file.Required("intermediate_size").Count(),
-            VocabularySize = file.Required("vocab_size").Count(),
-            ContextLength = window ?? context,
-            SlidingWindow = window,
-            Norm = family.Norm,
-            NormEpsilon = file.Optional(family.EpsilonKey)?.Positive() ?? family.Epsilon,
-            Rotary = family.RotaryShare is { } share ? Rotary(file, headWidth, share) : null,
-            Activation = Activation(file[family.ActivationKey], family.Activation),
-            GatedMlp = family == LlamaLike,
-            ParallelResidual = name == "phi" || (name == "gpt_neox" && file.Flag("use_parallel_residual", missing: true)),
-            SharedNorm = name == "phi",
-            TiedEmbeddings = file.Flag("tie_word_embeddings", missing: name == "gpt2"),
-            QueryKeyValueBias = attentionBias,
-            AttentionOutputBias = attentionBias && name != "qwen2",
-            MlpBias = file.Flag("mlp_bias", missing: family != LlamaLike),
-            UnembeddingBias = name == "phi",
+            Biases = (attentionBias, attentionBias && name != "qwen2", file.Flag("mlp_bias", missing: family != LlamaLike), name == "phi"),
         };
     }
 

@@ -175,13 +175,7 @@ public sealed class Model : IDisposable
         return new(run.Lengths, result is null ? null : scope.MoveToOuter(result), run.TakeKept());
     }
 
-    /// <summary>Runs the model on one token sequence; results have a batch dimension of 1.</summary>
-    /// <param name="tokens">The sequence; not empty.</param>
-    /// <param name="hooks">What to keep and what to change; null for nothing.</param>
-    /// <param name="logits">Which logits to return.</param>
-    /// <param name="cache">Keys and values of the tokens before.</param>
-    /// <param name="stopAfterLayer">The last layer to compute, without logits; null for all that are needed.</param>
-    /// <param name="cancellationToken">Stops between layers.</param>
+    /// <summary>Runs the model on one token sequence, which is not empty; results have a batch dimension of 1.</summary>
     /// <inheritdoc cref="Run(IReadOnlyList{int[]}, Hooks?, LogitsOf, KeyValueCache?, int?, CancellationToken)"/>
     public ForwardPass Run(
         int[] tokens,
@@ -191,13 +185,7 @@ public sealed class Model : IDisposable
         int? stopAfterLayer = null,
         CancellationToken cancellationToken = default) => Run([tokens], hooks, logits, cache, stopAfterLayer, cancellationToken);
 
-    /// <summary>Runs the model on a text, with the tokens its tokenizer adds by itself; results have a batch dimension of 1.</summary>
-    /// <param name="text">The text; not empty.</param>
-    /// <param name="hooks">What to keep and what to change; null for nothing.</param>
-    /// <param name="logits">Which logits to return.</param>
-    /// <param name="cache">Keys and values of the tokens before.</param>
-    /// <param name="stopAfterLayer">The last layer to compute, without logits; null for all that are needed.</param>
-    /// <param name="cancellationToken">Stops between layers.</param>
+    /// <summary>Runs the model on a text, which is not empty, with the tokens its tokenizer adds by itself; results have a batch dimension of 1.</summary>
     /// <exception cref="InvalidOperationException">The model came without a tokenizer.</exception>
     /// <inheritdoc cref="Run(IReadOnlyList{int[]}, Hooks?, LogitsOf, KeyValueCache?, int?, CancellationToken)"/>
     public ForwardPass Run(

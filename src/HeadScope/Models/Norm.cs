@@ -59,3 +59,13 @@ public sealed class Norm
         return at.Visit("hook_out", y).MoveToOuterDisposeScope();
     }
 }
+
+/// <summary>How the residual stream is normalised before it is read.</summary>
+public enum NormKind
+{
+    /// <summary>(x - mean) / sqrt(variance + epsilon), then gain and shift.</summary>
+    LayerNorm,
+
+    /// <summary>x / sqrt(mean square + epsilon), then gain.</summary>
+    RmsNorm,
+}

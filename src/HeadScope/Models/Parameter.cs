@@ -18,10 +18,10 @@ internal sealed class Parameter
     private readonly Lock gate = new();
     private Tensor? held;
 
-    /// <param name="memory">Where it lives.</param>
-    /// <param name="shape">Its shape.</param>
-    /// <param name="read">Reads it: on the CPU, as stored or in fp64.</param>
-    /// <param name="readRows">Reads some neighbouring rows of the first dimension; null where only the whole can be read.</param>
+    /// <summary>
+    /// A parameter that is read on the CPU, as stored or in fp64: the whole, or some neighbouring rows of the first dimension unless only the
+    /// whole can be read.
+    /// </summary>
     public Parameter(WeightMemory memory, long[] shape, Func<Tensor> read, Func<long, long, Tensor>? readRows = null)
     {
         this.memory = memory;
@@ -75,8 +75,7 @@ internal sealed class Parameter
             return Value.index_select(0, tensor(rows, device: memory.Device));
         }
 
-        Tensor[] parts = [.. rows.Select(row => readRows(row, 1))];
-        return Convert(cat(parts));
+        return Convert(cat([.. rows.Select(row => readRows(row, 1))]));
     }
 
     /// <summary>The ranges of rows that together are the whole, each small enough to be held in fp64.</summary>
@@ -89,13 +88,11 @@ internal sealed class Parameter
         }
     }
 
-    /// <summary>A parameter computed from this one in fp64, row by row.</summary>
-    /// <param name="change">Gets some rows in fp64 and returns them changed.</param>
+    /// <summary>A parameter computed from this one in fp64, from some rows at a time.</summary>
     public Parameter MapRows(Func<Tensor, Tensor> change) => new(
         memory, Shape, () => change(read().to(float64)), (first, count) => change(StoredRows(first, count).to(float64)));
 
     /// <summary>A parameter computed from this one in fp64 as a whole.</summary>
-    /// <param name="change">Gets this one in fp64.</param>
     public Parameter Map(Func<Tensor, Tensor> change) => new(memory, Shape, () => change(read().to(float64)));
 
     /// <summary>A parameter beside this one, given as numbers.</summary>

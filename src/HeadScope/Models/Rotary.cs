@@ -13,28 +13,15 @@ namespace HeadScope;
 /// </param>
 public sealed record Rotary(int Dimensions, double Base, IReadOnlyList<double>? FrequencyDivisors = null)
 {
-    /// <summary>The angle by which pair <paramref name="pair"/> turns from one position to the next, in radians.</summary>
-    /// <param name="pair">The pair, 0 to Dimensions / 2 - 1.</param>
-    /// <returns>The frequency.</returns>
-    public double Frequency(int pair)
-    {
-        ArgumentOutOfRangeException.ThrowIfNegative(pair);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(pair, Dimensions / 2);
-        return Math.Pow(Base, -2.0 * pair / Dimensions) / (FrequencyDivisors?[pair] ?? 1);
-    }
+    /// <summary>The angle by which a pair, 0 to Dimensions / 2 - 1, turns from one position to the next, in radians.</summary>
+    internal double Frequency(int pair) => Math.Pow(Base, -2.0 * pair / Dimensions) / (FrequencyDivisors?[pair] ?? 1);
 
     /// <summary>
-    /// The divisors of the <c>llama3</c> scaling: long wavelengths are divided by <paramref name="factor"/>, short ones are kept,
-    /// and those between the two bounds are blended.
+    /// The divisors, one for each pair, of the <c>llama3</c> scaling of a context of <paramref name="originalLength"/> tokens: wavelengths above
+    /// that length / <paramref name="lowFrequencyFactor"/> are divided by <paramref name="factor"/>, those below it /
+    /// <paramref name="highFrequencyFactor"/> are kept, and those between the two are blended.
     /// </summary>
-    /// <param name="dimensions">How many channels of a head are rotated.</param>
-    /// <param name="rotaryBase">The base of the frequencies.</param>
-    /// <param name="factor">How far the context was stretched.</param>
-    /// <param name="lowFrequencyFactor">Wavelengths above original length / this are divided.</param>
-    /// <param name="highFrequencyFactor">Wavelengths below original length / this are kept.</param>
-    /// <param name="originalLength">The context length before stretching.</param>
-    /// <returns>One divisor for each pair.</returns>
-    public static IReadOnlyList<double> Llama3Divisors(
+    internal static IReadOnlyList<double> Llama3Divisors(
         int dimensions, double rotaryBase, double factor, double lowFrequencyFactor, double highFrequencyFactor, double originalLength)
     {
         var divisors = new double[dimensions / 2];
@@ -49,11 +36,7 @@ public sealed record Rotary(int Dimensions, double Base, IReadOnlyList<double>? 
         return divisors;
     }
 
-    /// <summary>The cosines and sines of the rotation at some positions.</summary>
-    /// <param name="positions">The positions, [batch × position].</param>
-    /// <param name="batch">The number of sequences that differ in their positions.</param>
-    /// <param name="device">The model's.</param>
-    /// <param name="dtype">The model's.</param>
+    /// <summary>The cosines and sines of the rotation at positions [batch × position].</summary>
     internal Angles At(ReadOnlySpan<long> positions, int batch, Device device, ScalarType dtype)
     {
         var half = Dimensions / 2;
