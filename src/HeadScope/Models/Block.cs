@@ -2,9 +2,7 @@ using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>
-/// One block: x + attention(ln1(x)), then that + mlp(ln2(that)); or, in a parallel block, x + attention(ln1(x)) + mlp(ln2(x)).
-/// </summary>
+/// <summary>One block: x + attention(ln1(x)), then that + mlp(ln2(that)); or, in a parallel block, x + attention(ln1(x)) + mlp(ln2(x)).</summary>
 public sealed class Block
 {
     internal Block(Norm ln1, Attention attention, Norm ln2, Mlp mlp, bool parallel) =>

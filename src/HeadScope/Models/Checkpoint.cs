@@ -3,9 +3,7 @@ using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>
-/// Finds a model's parameters in a file. Shapes are checked here, from the file's directory alone; numbers are read when used.
-/// </summary>
+/// <summary>Finds a model's parameters in a file. Shapes are checked here, from the file's directory alone; numbers are read when used.</summary>
 internal sealed class Checkpoint
 {
     private readonly TensorFile file;
@@ -17,10 +15,7 @@ internal sealed class Checkpoint
 
     private Checkpoint(TensorFile file, TransformerConfig config, CheckpointNames names, WeightMemory memory)
     {
-        this.file = file;
-        this.memory = memory;
-        this.config = config;
-        this.names = names;
+        (this.file, this.config, this.names, this.memory) = (file, config, names, memory);
         prefix = file.Tensors.ContainsKey($"{names.Prefix}{names.TokenEmbedding}.weight") ? names.Prefix : "";
     }
 
@@ -35,15 +30,15 @@ internal sealed class Checkpoint
         }
 
         var checkpoint = new Checkpoint(file, config, names, memory);
-        var embedding = checkpoint.Matrix($"{checkpoint.prefix}{names.TokenEmbedding}.weight", config.VocabularySize, config.ModelWidth);
-        var positions = names.PositionEmbedding is null
+        var embedding = checkpoint.Stored($"{checkpoint.prefix}{names.TokenEmbedding}.weight", [config.VocabularySize, config.ModelWidth]);
+        var positions = names.PositionEmbedding is not { } position
             ? null
-            : checkpoint.Matrix($"{checkpoint.prefix}{names.PositionEmbedding}.weight", config.ContextLength, config.ModelWidth);
+            : checkpoint.Stored($"{checkpoint.prefix}{position}.weight", [config.ContextLength, config.ModelWidth]);
         Block[] blocks = [.. Enumerable.Range(0, config.LayerCount).Select(checkpoint.Block)];
         var finalNorm = checkpoint.Norm(checkpoint.prefix + names.FinalNorm);
         var unembedding = config.TiedEmbeddings
             ? embedding
-            : checkpoint.Matrix($"{names.Unembedding}.weight", config.VocabularySize, config.ModelWidth);
+            : checkpoint.Stored($"{names.Unembedding}.weight", [config.VocabularySize, config.ModelWidth]);
         var unembeddingBias = checkpoint.Bias(names.Unembedding, config.VocabularySize, config.Biases?.Unembedding);
         checkpoint.RefuseUnknownLayerTensors();
         memory.Close();
@@ -74,16 +69,14 @@ internal sealed class Checkpoint
         config.Norm,
         config.NormEpsilon,
         config.ModelWidth,
-        Vector($"{name}.weight", config.ModelWidth),
-        config.Norm == NormKind.LayerNorm ? Vector($"{name}.bias", config.ModelWidth) : null);
+        Stored($"{name}.weight", [config.ModelWidth]),
+        config.Norm == NormKind.LayerNorm ? Stored($"{name}.bias", [config.ModelWidth]) : null);
 
     private Linear Linear(string name, int inputs, int outputs, bool? hasBias, bool neighbouringPairs = false)
     {
         var order = neighbouringPairs ? HalfSplitRows(outputs) : null;
-        var weight = names.InputsByRow
-            ? Matrix($"{name}.weight", inputs, outputs)
-            : Matrix($"{name}.weight", outputs, inputs, order);
-        return new(weight, names.InputsByRow, Bias(name, outputs, hasBias, order));
+        long[] shape = names.InputsByRow ? [inputs, outputs] : [outputs, inputs];
+        return new(Stored($"{name}.weight", shape, names.InputsByRow ? null : order), names.InputsByRow, Bias(name, outputs, hasBias, order));
     }
 
     // Query, key and value of one fused matrix, each as a matrix of its own.
@@ -130,16 +123,10 @@ internal sealed class Checkpoint
         return Rows($"{name}.bias", [order?.Length ?? length], order);
     }
 
-    private Parameter Vector(string name, int length)
+    private Parameter Stored(string name, long[] shape, long[]? order = null)
     {
-        Require(name, [length]);
-        return Rows(name, [length], null);
-    }
-
-    private Parameter Matrix(string name, int rows, int columns, long[]? order = null)
-    {
-        Require(name, [rows, columns]);
-        return Rows(name, [rows, columns], order);
+        Require(name, shape);
+        return Rows(name, shape, order);
     }
 
     // A tensor of the file, or its rows in another order, or some of them.
@@ -149,14 +136,9 @@ internal sealed class Checkpoint
 
     private Tensor Picked(string name, ReadOnlySpan<long> order)
     {
-        var (first, last) = (long.MaxValue, long.MinValue);
-        foreach (var row in order)
-        {
-            (first, last) = (Math.Min(first, row), Math.Max(last, row));
-        }
-
-        var rows = Array.ConvertAll(order.ToArray(), row => row - first);
-        return file.ReadRows(name, first, last - first + 1).index_select(0, tensor(rows));
+        var rows = order.ToArray();
+        var first = rows.Min();
+        return file.ReadRows(name, first, rows.Max() - first + 1).index_select(0, tensor(Array.ConvertAll(rows, row => row - first)));
     }
 
     private void Require(string name, ReadOnlySpan<long> shape)
@@ -181,20 +163,12 @@ internal sealed class Checkpoint
     private void RefuseUnknownLayerTensors()
     {
         var layer = prefix + names.Layer[..names.Layer.IndexOf('{', StringComparison.Ordinal)];
-        foreach (var name in file.Tensors.Keys)
+        if (file.Tensors.Keys.FirstOrDefault(name => name.StartsWith(layer, StringComparison.Ordinal) && !used.Contains(name)
+            && !names.Buffers.Contains(name[(name.IndexOf('.', layer.Length) + 1)..], StringComparer.Ordinal)) is { } unknown)
         {
-            if (used.Contains(name) || !name.StartsWith(layer, StringComparison.Ordinal))
-            {
-                continue;
-            }
-
-            var withoutNumber = name[(name.IndexOf('.', layer.Length) + 1)..];
-            if (!names.Buffers.Contains(withoutNumber, StringComparer.Ordinal))
-            {
-                throw new NotSupportedException(
-                    $"'{file.Path}' has a tensor '{name}' that a {config.Architecture} model of {config.LayerCount} layers "
-                    + "with this configuration does not use; the model computes something that HeadScope does not.");
-            }
+            throw new NotSupportedException(
+                $"'{file.Path}' has a tensor '{unknown}' that a {config.Architecture} model of {config.LayerCount} layers "
+                + "with this configuration does not use; the model computes something that HeadScope does not.");
         }
     }
 }

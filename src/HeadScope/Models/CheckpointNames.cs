@@ -10,14 +10,10 @@ internal enum FusedOrder
     HeadByHead,
 }
 
-/// <summary>
-/// Where a family of checkpoints keeps its tensors: names without <c>.weight</c> and <c>.bias</c>, those of a layer behind
-/// <see cref="Layer"/> with {0} for its number. To add a family, add one entry here and its configuration.
-/// </summary>
-/// <remarks>
-/// The prefix comes before all names but that of the unembedding; some files of a family leave it out. Where one norm serves attention and
-/// MLP, the latter's is null.
-/// </remarks>
+/// <summary>Where a family of checkpoints keeps its tensors: names without <c>.weight</c> and <c>.bias</c>, those of a layer behind
+/// <see cref="Layer"/> with {0} for its number. To add a family, add one entry here and its configuration.</summary>
+/// <remarks>The prefix comes before all names but that of the unembedding; some files of a family leave it out. Where one norm serves attention
+/// and MLP, the latter's is null.</remarks>
 internal sealed record CheckpointNames(
     string Prefix,
     string Layer,

@@ -3,14 +3,10 @@ using System.Text;
 
 namespace HeadScope;
 
-/// <summary>
-/// Lets TorchSharp's Linux library load where the C++ runtime is older than the one it was built with: that of Debian 12 and Ubuntu 22.04
-/// (GCC 12), and of RHEL 9 (GCC 11).
-/// </summary>
-/// <remarks>
-/// Two versions of the runtime are in the way, each for one symbol. A need that is marked weak (VER_FLG_WEAK, one bit in .gnu.version_r) does
-/// not stop the dynamic linker; a symbol is asked for in an older version by its number in .gnu.version.
-/// </remarks>
+/// <summary>Lets TorchSharp's Linux library load where the C++ runtime is older than the one it was built with: that of Debian 12 and Ubuntu
+/// 22.04 (GCC 12), and of RHEL 9 (GCC 11).</summary>
+/// <remarks>Two versions of the runtime are in the way, each for one symbol. A need that is marked weak (VER_FLG_WEAK, one bit in .gnu.version_r)
+/// does not stop the dynamic linker; a symbol is asked for in an older version by its number in .gnu.version.</remarks>
 internal static class ElfVersions
 {
     private const uint Magic = 0x464C457F;
@@ -26,10 +22,8 @@ internal static class ElfVersions
         ("GLIBCXX_3.4.30", "_ZNSt18condition_variable4waitERSt11unique_lockISt5mutexE", "GLIBCXX_3.4.11"),
     ];
 
-    /// <summary>
-    /// Takes the needs of a 64-bit little-endian shared library for both versions out of the way, in place, by a bit for a version and a number
-    /// for a symbol. False when nothing was changed: it has no such need, or other symbols have it too.
-    /// </summary>
+    /// <summary>Takes the needs of a 64-bit little-endian shared library for both versions out of the way, in place, by a bit for a version and a
+    /// number for a symbol. False when nothing was changed: it has no such need, or other symbols have it too.</summary>
     public static bool Relax(Span<byte> elf)
     {
         try

@@ -2,10 +2,8 @@ using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>
-/// Carries out <see cref="WeightProcessing"/> steps. The new weights are computed, in fp64, when they are first used, so that processing a
-/// big model costs nothing for the layers nobody looks at.
-/// </summary>
+/// <summary>Carries out <see cref="WeightProcessing"/> steps. The new weights are computed, in fp64, when they are first used, so that
+/// processing a big model costs nothing for the layers nobody looks at.</summary>
 internal static class Folding
 {
     /// <summary>The network after one step.</summary>

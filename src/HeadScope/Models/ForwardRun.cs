@@ -4,10 +4,8 @@ using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>
-/// What one forward pass goes by: tokens, positions, what each position may see, hooks. Sequences are padded on the right to the
-/// longest: since attention looks back only, padding changes nothing before it.
-/// </summary>
+/// <summary>What one forward pass goes by: tokens, positions, what each position may see, hooks. Sequences are padded on the right to the
+/// longest: since attention looks back only, padding changes nothing before it.</summary>
 internal sealed class ForwardRun
 {
     // The activations that are kept (true) or only changed, and what changes them.

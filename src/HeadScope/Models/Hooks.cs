@@ -2,10 +2,8 @@ using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>
-/// What a forward pass does at its activations: keeps them, or changes them. Activations have the names of TransformerLens
-/// (<c>blocks.3.attn.hook_z</c>); <c>*</c> stands for any text.
-/// </summary>
+/// <summary>What a forward pass does at its activations: keeps them, or changes them. Activations have the names of TransformerLens
+/// (<c>blocks.3.attn.hook_z</c>); <c>*</c> stands for any text.</summary>
 /// <example><c>model.Run(text, new Hooks().Keep("blocks.*.attn.hook_pattern"))</c></example>
 public sealed class Hooks
 {

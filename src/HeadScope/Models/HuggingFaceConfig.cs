@@ -154,6 +154,5 @@ internal static class HuggingFaceConfig
     }
 
     /// <summary>What a family's configurations call things, and what stands for what they leave out.</summary>
-    private sealed record Family(
-        NormKind Norm, string EpsilonKey, double Epsilon, string ActivationKey, string Activation, double? RotaryShare);
+    private sealed record Family(NormKind Norm, string EpsilonKey, double Epsilon, string ActivationKey, string Activation, double? RotaryShare);
 }

@@ -2,10 +2,8 @@ using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>
-/// The keys (after rotation) and values of the tokens a batch has had so far, so that a later pass computes only new tokens. Grows as
-/// needed. Not for use by several passes at once.
-/// </summary>
+/// <summary>The keys (after rotation) and values of the tokens a batch has had so far, so that a later pass computes only new tokens. Grows as
+/// needed. Not for use by several passes at once.</summary>
 public sealed class KeyValueCache : IDisposable
 {
     private readonly Model model;
@@ -102,11 +100,8 @@ public sealed class KeyValueCache : IDisposable
     {
         var old = layers[layer];
         long[] shape = [like.shape[0], like.shape[1], Math.Min(model.Config.ContextLength, Math.Max(needed, 2 * (old?.Keys.shape[2] ?? 0))), like.shape[3]];
-        var grown = (Keys: Larger(old?.Keys), Values: Larger(old?.Values));
-        old?.Keys.Dispose();
-        old?.Values.Dispose();
-        layers[layer] = grown;
-        return grown;
+        layers[layer] = (Larger(old?.Keys), Larger(old?.Values));
+        return layers[layer]!.Value;
 
         Tensor Larger(Tensor? from)
         {
@@ -116,6 +111,7 @@ public sealed class KeyValueCache : IDisposable
             if (from is not null)
             {
                 larger.narrow(2, 0, from.shape[2]).copy_(from);
+                from.Dispose();
             }
 
             return larger;

@@ -9,10 +9,9 @@ using TorchSharp;
 namespace HeadScope;
 
 /// <summary>Loads libtorch and TorchSharp's own native library, before TorchSharp looks for them.</summary>
-/// <remarks>
-/// TorchSharp searches by name, which finds a distribution's older libtorch, and gives up where the C++ runtime is older than the one it was
-/// built with. Here each library is loaded by its full path, in the order in which they need each other; TorchSharp then finds them loaded.
-/// </remarks>
+/// <remarks>TorchSharp searches by name, which finds a distribution's older libtorch, and gives up where the C++ runtime is older than the one it
+/// was built with. Here each library is loaded by its full path, in the order in which they need each other; TorchSharp then finds them
+/// loaded.</remarks>
 internal static partial class LibTorch
 {
     private static readonly Lazy<(nint Binding, string? Fault)> Native = new(LoadNative);
@@ -28,10 +27,8 @@ internal static partial class LibTorch
     /// <exception cref="DllNotFoundException">They cannot; the message says in one sentence what is missing and what brings it.</exception>
     public static void Require() => _ = Fault is { } fault ? throw new DllNotFoundException(fault) : 0;
 
-    /// <summary>
-    /// Loads libtorch now, if it can be loaded: for a program whose user may touch tensors before anything of HeadScope. What is missing
-    /// is said by <see cref="Require"/>.
-    /// </summary>
+    /// <summary>Loads libtorch now, if it can be loaded: for a program whose user may touch tensors before anything of HeadScope. What is missing
+    /// is said by <see cref="Require"/>.</summary>
     public static void Prepare() => _ = Fault;
 
     /// <summary>The number of threads of a tensor operation, now or once libtorch is loaded.</summary>
@@ -165,9 +162,8 @@ internal static partial class LibTorch
         }
     }
 
-    /// <summary>
-    /// Keeps a file under a name that its content gives; programs that start together may all do so. Null where the folder takes no files.
-    /// </summary>
+    /// <summary>Keeps a file under a name that its content gives; programs that start together may all do so. Null where the folder takes no
+    /// files.</summary>
     internal static string? WriteCopy(string folder, string name, byte[] content)
     {
         var path = Path.Combine(folder, "headscope", "native", Convert.ToHexStringLower(SHA256.HashData(content))[..16], name);

@@ -3,11 +3,9 @@ using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>
-/// A decoder-only language model: its parameters under the names and orientation of TransformerLens, and its forward pass. Weights are
-/// read when they are first used, so that loading is quick; they stay in memory while the whole model takes at most half of what is free,
-/// else they are read layer by layer in each pass. Safe to use from several threads.
-/// </summary>
+/// <summary>A decoder-only language model: its parameters under the names and orientation of TransformerLens, and its forward pass. Weights are
+/// read when they are first used, so that loading is quick; they stay in memory while the whole model takes at most half of what is free, else
+/// they are read layer by layer in each pass. Safe to use from several threads.</summary>
 public sealed class Model : IDisposable
 {
     private readonly TensorFile file;
@@ -15,23 +13,11 @@ public sealed class Model : IDisposable
     private readonly Lazy<Tokenizer>? tokenizer;
 
     private Model(
-        string name,
-        TransformerConfig config,
-        TensorFile file,
-        WeightMemory memory,
-        Transformer net,
-        Lazy<Tokenizer>? tokenizer,
-        IReadOnlyList<WeightProcessing> processing)
+        string name, TransformerConfig config, TensorFile file, WeightMemory memory, Transformer net, Lazy<Tokenizer>? tokenizer, IReadOnlyList<WeightProcessing> processing)
     {
-        this.tokenizer = tokenizer;
-        this.memory = memory;
-        this.file = file;
-        Name = name;
-        Config = config;
-        Net = net;
-        Processing = processing;
-        Heads = [.. Enumerable.Range(0, config.LayerCount)
-            .SelectMany(layer => Enumerable.Range(0, config.HeadCount), (layer, head) => new Head(layer, head))];
+        (Name, Config, Net, Processing) = (name, config, net, processing);
+        (this.file, this.memory, this.tokenizer) = (file, memory, tokenizer);
+        Heads = [.. Enumerable.Range(0, config.LayerCount).SelectMany(layer => Enumerable.Range(0, config.HeadCount), (layer, head) => new Head(layer, head))];
     }
 
     /// <summary>A short name: the hub id, the folder's or the file's name, or <c>demo</c>.</summary>
@@ -81,10 +67,8 @@ public sealed class Model : IDisposable
     /// and change, in the order of the forward pass.</summary>
     public IReadOnlyList<string> ActivationNames => [.. HookNames.All(Config).Select(hook => hook.Name)];
 
-    /// <summary>
-    /// Loads a model. Shapes are checked against the configuration; numbers are read when they are first used, so that this takes no
-    /// longer for a big model than for a small one.
-    /// </summary>
+    /// <summary>Loads a model. Shapes are checked against the configuration; numbers are read when they are first used, so that this takes no
+    /// longer for a big model than for a small one.</summary>
     /// <param name="nameOrPath"><c>demo</c>, the small model that comes with HeadScope; a folder with config.json and safetensors files;
     /// a <c>.gguf</c> file; or a model on the Hugging Face hub, such as <c>gpt2</c> or <c>EleutherAI/pythia-160m@main</c>, which is
     /// downloaded unless it is in the cache.</param>
@@ -108,8 +92,7 @@ public sealed class Model : IDisposable
     {
         LibTorch.Require();
         var residence = new WeightMemory(Usable(device ?? CPU), Supported(dtype));
-        var files = ModelFiles.Resolve(nameOrPath, hub: null, progress, tokenizerOnly: false, cancellationToken);
-        return files.GgufPath is { } gguf ? LoadGguf(files.Name, gguf, residence) : LoadFolder(files.Name, files.Folder!, residence);
+        return Open(ModelFiles.Resolve(nameOrPath, hub: null, progress, tokenizerOnly: false, cancellationToken), residence);
     }
 
     /// <summary>The attention layer of a head.</summary>
@@ -250,58 +233,40 @@ public sealed class Model : IDisposable
         $"{Name}: {Config.Architecture}, {Config.LayerCount} layers × {Config.HeadCount} heads, width {Config.ModelWidth}, "
         + $"{Config.VocabularySize} tokens";
 
-    private static Model LoadFolder(string name, string folder, WeightMemory residence)
+    private static Model Open(ModelFiles files, WeightMemory residence)
     {
-        var path = Path.Combine(folder, "config.json");
-        if (!File.Exists(path))
-        {
-            throw new FileNotFoundException(
-                $"'{folder}' has no config.json; a model folder holds config.json, safetensors files and a tokenizer. "
-                + "For a GGUF model name the .gguf file itself.",
-                path);
-        }
-
-        var config = HuggingFaceConfig.Read(path);
-        return Open(
-            name,
-            SafetensorsFile.Open(folder),
-            config,
-            CheckpointNames.Of(config.Architecture),
-            residence,
-            Tokenizer.IsIn(folder) ? new(() => Tokenizer.FromFolder(folder)) : null);
-    }
-
-    private static Model LoadGguf(string name, string path, WeightMemory residence)
-    {
-        var gguf = GgufFile.Open(path);
+        TensorFile? tensors = null;
         try
         {
-            var config = GgufConfig.Read(gguf, gguf.Metadata);
-            return Open(
-                name,
-                gguf,
-                config,
-                CheckpointNames.OfGguf((string)gguf.Metadata["general.architecture"]),
-                residence,
-                gguf.Metadata.ContainsKey("tokenizer.ggml.model") ? new(() => Tokenizer.FromGguf(gguf.Metadata, path)) : null);
+            TransformerConfig config;
+            CheckpointNames names;
+            Lazy<Tokenizer>? words;
+            if (files.GgufPath is { } path)
+            {
+                var gguf = GgufFile.Open(path);
+                tensors = gguf;
+                config = GgufConfig.Read(gguf, gguf.Metadata);
+                names = CheckpointNames.OfGguf((string)gguf.Metadata["general.architecture"]);
+                words = gguf.Metadata.ContainsKey("tokenizer.ggml.model") ? new(() => Tokenizer.FromGguf(gguf.Metadata, path)) : null;
+            }
+            else
+            {
+                var folder = files.Folder!;
+                path = Path.Combine(folder, "config.json");
+                config = File.Exists(path) ? HuggingFaceConfig.Read(path) : throw new FileNotFoundException(
+                    $"'{folder}' has no config.json; a model folder holds config.json, safetensors files and a tokenizer. "
+                    + "For a GGUF model name the .gguf file itself.",
+                    path);
+                tensors = SafetensorsFile.Open(folder);
+                names = CheckpointNames.Of(config.Architecture);
+                words = Tokenizer.IsIn(folder) ? new(() => Tokenizer.FromFolder(folder)) : null;
+            }
+
+            return new(files.Name, config, tensors, residence, Checkpoint.Read(tensors, config, names, residence), words, []);
         }
         catch
         {
-            gguf.Dispose();
-            throw;
-        }
-    }
-
-    private static Model Open(
-        string name, TensorFile tensors, TransformerConfig config, CheckpointNames names, WeightMemory residence, Lazy<Tokenizer>? tokenizer)
-    {
-        try
-        {
-            return new(name, config, tensors, residence, Checkpoint.Read(tensors, config, names, residence), tokenizer, []);
-        }
-        catch
-        {
-            tensors.Dispose();
+            tensors?.Dispose();
             throw;
         }
     }

@@ -3,9 +3,7 @@ using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>
-/// One tensor of a model's parameters, read from its file when it is first used. Safe to use from several threads.
-/// </summary>
+/// <summary>One tensor of a model's parameters, read from its file when it is first used. Safe to use from several threads.</summary>
 /// <remarks>What its members return lives in the caller's dispose scope.</remarks>
 internal sealed class Parameter
 {
@@ -18,10 +16,8 @@ internal sealed class Parameter
     private readonly Lock gate = new();
     private Tensor? held;
 
-    /// <summary>
-    /// A parameter that is read on the CPU, as stored or in fp64: the whole, or some neighbouring rows of the first dimension unless only the
-    /// whole can be read.
-    /// </summary>
+    /// <summary>A parameter that is read on the CPU, as stored or in fp64: the whole, or some neighbouring rows of the first dimension unless
+    /// only the whole can be read.</summary>
     public Parameter(WeightMemory memory, long[] shape, Func<Tensor> read, Func<long, long, Tensor>? readRows = null)
     {
         this.memory = memory;

@@ -2,25 +2,20 @@ using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>
-/// Rotary positions (RoFormer, arXiv 2104.09864) over half-split pairs: of the first <see cref="Dimensions"/> channels of a head,
-/// channels i and i + Dimensions / 2 are rotated by position × frequency i. The other channels stay as they are.
-/// </summary>
+/// <summary>Rotary positions (RoFormer, arXiv 2104.09864) over half-split pairs: of the first <see cref="Dimensions"/> channels of a head,
+/// channels i and i + Dimensions / 2 are rotated by position × frequency i. The other channels stay as they are.</summary>
 /// <param name="Dimensions">How many channels of a head are rotated; even.</param>
 /// <param name="Base">The base θ of the frequencies θ^(-2i / Dimensions).</param>
-/// <param name="FrequencyDivisors">
-/// What each of the Dimensions / 2 frequencies is divided by, for models whose context was stretched after training; null for 1.
-/// </param>
+/// <param name="FrequencyDivisors">What each of the Dimensions / 2 frequencies is divided by, for models whose context was stretched after
+/// training; null for 1.</param>
 public sealed record Rotary(int Dimensions, double Base, IReadOnlyList<double>? FrequencyDivisors = null)
 {
     /// <summary>The angle by which a pair, 0 to Dimensions / 2 - 1, turns from one position to the next, in radians.</summary>
     internal double Frequency(int pair) => Math.Pow(Base, -2.0 * pair / Dimensions) / (FrequencyDivisors?[pair] ?? 1);
 
-    /// <summary>
-    /// The divisors, one for each pair, of the <c>llama3</c> scaling of a context of <paramref name="originalLength"/> tokens: wavelengths above
-    /// that length / <paramref name="lowFrequencyFactor"/> are divided by <paramref name="factor"/>, those below it /
-    /// <paramref name="highFrequencyFactor"/> are kept, and those between the two are blended.
-    /// </summary>
+    /// <summary>The divisors, one for each pair, of the <c>llama3</c> scaling of a context of <paramref name="originalLength"/> tokens:
+    /// wavelengths above that length / <paramref name="lowFrequencyFactor"/> are divided by <paramref name="factor"/>, those below it /
+    /// <paramref name="highFrequencyFactor"/> are kept, and those between the two are blended.</summary>
     internal static IReadOnlyList<double> Llama3Divisors(
         int dimensions, double rotaryBase, double factor, double lowFrequencyFactor, double highFrequencyFactor, double originalLength)
     {

@@ -2,11 +2,9 @@ using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>
-/// The network of a model: its weights under the names of TransformerLens, and its forward pass, one for all families. Each weight is
-/// read from the model's file when it is first used; what a property returns is the caller's to dispose, without effect on the model.
-/// It may share the model's memory: clone it before you write to it. To change what a model computes, edit its activations.
-/// </summary>
+/// <summary>The network of a model: its weights under the names of TransformerLens, and its forward pass, one for all families. Each weight is
+/// read from the model's file when it is first used; what a property returns is the caller's to dispose, without effect on the model. It may
+/// share the model's memory: clone it before you write to it. To change what a model computes, edit its activations.</summary>
 public sealed class Transformer
 {
     internal Transformer(Parameter embedding, Parameter? positions, Block[] blocks, Norm lnFinal, Linear unembedding) =>

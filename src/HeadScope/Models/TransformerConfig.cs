@@ -1,9 +1,7 @@
 namespace HeadScope;
 
-/// <summary>
-/// The shape of a decoder-only transformer: everything the forward pass needs to know besides the weights. One description covers
-/// all supported families; none has code of its own.
-/// </summary>
+/// <summary>The shape of a decoder-only transformer: everything the forward pass needs to know besides the weights. One description covers all
+/// supported families; none has code of its own.</summary>
 /// <param name="Architecture">The family, under its Hugging Face name (<c>model_type</c>): gpt2, gpt_neox, phi, llama, mistral, qwen2.</param>
 /// <param name="LayerCount">The number of blocks.</param>
 /// <param name="HeadCount">The number of query heads in a block.</param>

@@ -4,10 +4,8 @@ using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>
-/// Where and as what a model's parameters live, and whether they stay there: on the CPU they stay while all of them take at most half of
-/// the memory that was free when the first one was used; else each is read anew when it is needed. Elsewhere they always stay.
-/// </summary>
+/// <summary>Where and as what a model's parameters live, and whether they stay there: on the CPU they stay while all of them take at most half of
+/// the memory that was free when the first one was used; else each is read anew when it is needed. Elsewhere they always stay.</summary>
 internal sealed class WeightMemory(Device device, ScalarType dtype) : IDisposable
 {
     private static readonly AsyncLocal<Func<long>?> FreeInTest = new();
@@ -67,26 +65,21 @@ internal sealed class WeightMemory(Device device, ScalarType dtype) : IDisposabl
 
     private static long FreeMemory()
     {
-        // What Linux can give without swapping counts the cache of files, which the collector's figures do not.
-        const string file = "/proc/meminfo";
-        if (File.Exists(file)
-            && File.ReadLines(file).FirstOrDefault(line => line.StartsWith("MemAvailable:", StringComparison.Ordinal)) is { } line
-            && long.TryParse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture, out var kilobytes))
+        // What Linux can give without swapping counts the cache of files, which the collector's figures do not. A container's limit is not seen there.
+        const string file = "/proc/meminfo", container = "/sys/fs/cgroup/memory.";
+        if (Number(file, lines => lines.FirstOrDefault(line => line.StartsWith("MemAvailable:", StringComparison.Ordinal))?.Split(' ')[^2]) is { } kilobytes)
         {
-            return Math.Min(kilobytes << 10, FreeInContainer());
+            return Number(container + "max") is { } limit && Number(container + "current") is { } used
+                ? Math.Min(kilobytes << 10, Math.Max(0, limit - used))
+                : kilobytes << 10;
         }
 
         var memory = GC.GetGCMemoryInfo();
         return memory.TotalAvailableMemoryBytes - memory.MemoryLoadBytes;
-    }
 
-    // A container's limit is not seen in /proc.
-    private static long FreeInContainer()
-    {
-        const string folder = "/sys/fs/cgroup/";
-        return Number("memory.max") is { } limit && Number("memory.current") is { } used ? Math.Max(0, limit - used) : long.MaxValue;
-
-        static long? Number(string name) =>
-            File.Exists(folder + name) && long.TryParse(File.ReadAllText(folder + name), CultureInfo.InvariantCulture, out var number) ? number : null;
+        static long? Number(string path, Func<IEnumerable<string>, string?>? find = null) =>
+            File.Exists(path) && long.TryParse((find ?? Enumerable.FirstOrDefault)(File.ReadLines(path)), CultureInfo.InvariantCulture, out var number)
+                ? number
+                : null;
     }
 }

@@ -7,14 +7,10 @@ using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>
-/// Decodes ggml's blocks of quantised numbers (ggml, <c>ggml-common.h</c> and <c>ggml-quants.c</c>, <c>dequantize_row_*</c>). Products
-/// and sums round separately, never fused, so that results are those of the scalar definition bit for bit on every processor.
-/// </summary>
-/// <remarks>
-/// In the types of 32 numbers the low nibble of byte j is number j, the high nibble number j + 16. In Q4_K and Q5_K 32 bytes hold the
-/// 32 numbers of one sub-block in their low nibbles and the next sub-block's in their high ones.
-/// </remarks>
+/// <summary>Decodes ggml's blocks of quantised numbers (ggml, <c>ggml-common.h</c> and <c>ggml-quants.c</c>, <c>dequantize_row_*</c>). Products
+/// and sums round separately, never fused, so that results are those of the scalar definition bit for bit on every processor.</summary>
+/// <remarks>In the types of 32 numbers the low nibble of byte j is number j, the high nibble number j + 16. In Q4_K and Q5_K 32 bytes hold the 32
+/// numbers of one sub-block in their low nibbles and the next sub-block's in their high ones.</remarks>
 internal static class GgufBlocks
 {
     /// <summary>The kinds of blocks that can be read.</summary>

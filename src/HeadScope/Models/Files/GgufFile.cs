@@ -4,10 +4,8 @@ using System.Numerics;
 namespace HeadScope;
 
 /// <summary>The GGUF format, versions 2 and 3, little-endian: typed metadata, then the tensors. Blocks are decoded when they are read.</summary>
-/// <remarks>
-/// Read are F32, F16, BF16, F64, I8 to I64, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K and Q6_K. Names are those of the file
-/// (<c>blk.0.attn_q.weight</c>); shapes are turned round to row-major order, so that a GGUF tensor of dimensions [512, 3] is [3, 512].
-/// </remarks>
+/// <remarks>Read are F32, F16, BF16, F64, I8 to I64, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K and Q6_K. Names are those of the file
+/// (<c>blk.0.attn_q.weight</c>); shapes are turned round to row-major order, so that a GGUF tensor of dimensions [512, 3] is [3, 512].</remarks>
 internal sealed class GgufFile : TensorFile
 {
     private const uint DefaultAlignment = 32;
@@ -29,19 +27,16 @@ internal sealed class GgufFile : TensorFile
     {
     }
 
-    /// <summary>
-    /// What the file says about the model. A value is a <see cref="bool"/>, an integer of 8 to 64 bits with or without sign, a
-    /// <see cref="float"/>, a <see cref="double"/>, a <see cref="string"/>, or an array of one of these (<c>uint[]</c>, <c>string[]</c>);
-    /// an array of arrays is an <c>object[]</c>.
-    /// </summary>
+    /// <summary>What the file says about the model. A value is a <see cref="bool"/>, an integer of 8 to 64 bits with or without sign, a
+    /// <see cref="float"/>, a <see cref="double"/>, a <see cref="string"/>, or an array of one of these (<c>uint[]</c>, <c>string[]</c>); an
+    /// array of arrays is an <c>object[]</c>.</summary>
     public IReadOnlyDictionary<string, object> Metadata => metadata;
 
     /// <summary>Opens a file and reads its header.</summary>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">It is not GGUF, or cut, or damaged, or no regular file.</exception>
-    /// <exception cref="NotSupportedException">
-    /// It is big-endian, of version 1, one part of several, or a tensor's type is not read here.
-    /// </exception>
+    /// <exception cref="NotSupportedException">It is big-endian, of version 1, one part of several, or a tensor's type is not read
+    /// here.</exception>
     public static GgufFile Open(string path)
     {
         var opened = new GgufFile(path);

@@ -1,16 +1,12 @@
 namespace HeadScope;
 
-/// <summary>
-/// Downloads models from the Hugging Face hub into the cache that the Python tools use: only the files that are needed, each resumed
-/// where it stopped, checked against the size and the hash that the hub states, and downloaded once however many processes ask. When the
-/// hub cannot be reached, what a revision meant at the last download is used, if it is all there.
-/// </summary>
-/// <remarks>
-/// Errors: <see cref="ArgumentException"/> for an id that cannot be one, <see cref="FileNotFoundException"/> for what is not there,
+/// <summary>Downloads models from the Hugging Face hub into the cache that the Python tools use: only the files that are needed, each resumed
+/// where it stopped, checked against the size and the hash that the hub states, and downloaded once however many processes ask. When the hub
+/// cannot be reached, what a revision meant at the last download is used, if it is all there.</summary>
+/// <remarks>Errors: <see cref="ArgumentException"/> for an id that cannot be one, <see cref="FileNotFoundException"/> for what is not there,
 /// <see cref="UnauthorizedAccessException"/> for gated models, <see cref="NotSupportedException"/> for those without safetensors,
-/// <see cref="InvalidDataException"/> for content that is not what the hub promised, <see cref="HttpRequestException"/> where the hub
-/// failed too often, <see cref="IOException"/> where the cache cannot be written. What has been downloaded is kept in each case.
-/// </remarks>
+/// <see cref="InvalidDataException"/> for content that is not what the hub promised, <see cref="HttpRequestException"/> where the hub failed
+/// too often, <see cref="IOException"/> where the cache cannot be written. What has been downloaded is kept in each case.</remarks>
 internal sealed class HubClient(HubOptions? options = null) : IDisposable
 {
     private const string Config = "config.json", Weights = "model.safetensors", Index = "model.safetensors.index.json";

@@ -4,10 +4,9 @@ using System.Text;
 
 namespace HeadScope;
 
-/// <summary>
-/// One model's folder in the Hugging Face cache, laid out as the Python tools lay it out, so that both find each other's files:
-/// <c>blobs/&lt;etag&gt;</c> (the contents), <c>snapshots/&lt;commit&gt;/&lt;file&gt;</c> (links to them), <c>refs/&lt;revision&gt;</c> (a commit).
-/// </summary>
+/// <summary>One model's folder in the Hugging Face cache, laid out as the Python tools lay it out, so that both find each other's files:
+/// <c>blobs/&lt;etag&gt;</c> (the contents), <c>snapshots/&lt;commit&gt;/&lt;file&gt;</c> (links to them), <c>refs/&lt;revision&gt;</c> (a
+/// commit).</summary>
 internal sealed class HubRepository
 {
     private const string Models = "models--";
@@ -129,10 +128,8 @@ internal sealed class HubRepository
         }
     }
 
-    /// <summary>
-    /// Waits until no other process downloads the same blob, saying so meanwhile; the result, when disposed, lets others go on. The lock file
-    /// and its kind are those of the Python tools.
-    /// </summary>
+    /// <summary>Waits until no other process downloads the same blob, saying so meanwhile; the result, when disposed, lets others go on. The lock
+    /// file and its kind are those of the Python tools.</summary>
     public async Task<FileStream> LockAsync(string etag, Action waiting, CancellationToken cancellationToken)
     {
         var path = Path.Combine(cacheFolder, ".locks", name, etag + ".lock");
@@ -152,10 +149,8 @@ internal sealed class HubRepository
         }
     }
 
-    /// <summary>
-    /// Whether a file is what its etag says: the SHA-256 of the content for large files, git's SHA-1 of "blob", length and content for
-    /// small ones. Etags of another form say nothing and pass.
-    /// </summary>
+    /// <summary>Whether a file is what its etag says: the SHA-256 of the content for large files, git's SHA-1 of "blob", length and content for
+    /// small ones. Etags of another form say nothing and pass.</summary>
     public static bool Matches(string path, string etag)
     {
         if (etag.Length is not (40 or 64))

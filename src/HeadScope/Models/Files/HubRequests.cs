@@ -4,10 +4,8 @@ using System.Net.Http.Headers;
 
 namespace HeadScope;
 
-/// <summary>
-/// Requests to the hub: redirects followed by hand, so that the token goes to the hub alone; failures that pass are tried again; the
-/// others become errors that say what to do.
-/// </summary>
+/// <summary>Requests to the hub: redirects followed by hand, so that the token goes to the hub alone; failures that pass are tried again; the
+/// others become errors that say what to do.</summary>
 internal sealed class HubRequests : IDisposable
 {
     private const int MostRedirects = 10;
@@ -63,10 +61,8 @@ internal sealed class HubRequests : IDisposable
         }
     }
 
-    /// <summary>
-    /// Asks for what is at a path below the hub's address, from a byte on, along redirects until an answer that is none or that already
-    /// describes the file. The answer is a success, or says that there is nothing from that byte on.
-    /// </summary>
+    /// <summary>Asks for what is at a path below the hub's address, from a byte on, along redirects until an answer that is none or that already
+    /// describes the file. The answer is a success, or says that there is nothing from that byte on.</summary>
     /// <exception cref="PassingFailureException">Trying again may help.</exception>
     public async Task<HttpResponseMessage> SendAsync(HttpMethod method, string path, long from, Asked asked, CancellationToken cancellationToken)
     {

@@ -10,8 +10,7 @@ namespace HeadScope;
 /// <param name="BlockSize">Bytes of one block.</param>
 /// <param name="Type">The type of a tensor that is read from it; null where it cannot be read.</param>
 /// <param name="Decode">Makes that type of whole blocks; null where the bytes are the numbers already.</param>
-internal sealed record NumberFormat(
-    string Name, int BlockLength, int BlockSize, ScalarType? Type = null, NumberFormat.Decoder? Decode = null)
+internal sealed record NumberFormat(string Name, int BlockLength, int BlockSize, ScalarType? Type = null, NumberFormat.Decoder? Decode = null)
 {
     // Floating point first, then by size: the names that an error lists.
     private static readonly NumberFormat[] Readable =

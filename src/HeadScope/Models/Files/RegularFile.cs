@@ -2,16 +2,12 @@ using Microsoft.Win32.SafeHandles;
 
 namespace HeadScope;
 
-/// <summary>
-/// A file that is opened once and read by position, by several threads at a time. It is never mapped into memory: under a map, a file that
-/// another program cuts short ends the process; here it is an error that says what is missing.
-/// </summary>
+/// <summary>A file that is opened once and read by position, by several threads at a time. It is never mapped into memory: under a map, a file
+/// that another program cuts short ends the process; here it is an error that says what is missing.</summary>
 internal sealed class RegularFile : IDisposable
 {
     private readonly SafeFileHandle handle;
 
-    /// <summary>Opens a file.</summary>
-    /// <param name="path">The file.</param>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">It is empty, or a pipe or a device, which would be waited for or never end.</exception>
     public RegularFile(string path)
@@ -34,7 +30,6 @@ internal sealed class RegularFile : IDisposable
         Length = RandomAccess.GetLength(handle);
     }
 
-    /// <summary>The file.</summary>
     public string Path { get; }
 
     /// <summary>Its length in bytes when it was opened.</summary>
@@ -54,10 +49,7 @@ internal sealed class RegularFile : IDisposable
         return bytes;
     }
 
-    /// <summary>Reads as many bytes as there is room for.</summary>
-    /// <param name="offset">The first byte.</param>
-    /// <param name="destination">Takes them.</param>
-    /// <param name="what">What they are, for the message.</param>
+    /// <summary>Reads as many bytes as there is room for; what they are goes into the message.</summary>
     /// <exception cref="InvalidDataException">The file has become shorter than it was.</exception>
     public void Read(long offset, Span<byte> destination, string what)
     {
@@ -81,6 +73,5 @@ internal sealed class RegularFile : IDisposable
             : start[..Math.Min(count, start.Length)];
     }
 
-    /// <inheritdoc/>
     public void Dispose() => handle.Dispose();
 }

@@ -2,14 +2,10 @@ using System.Buffers.Binary;
 
 namespace HeadScope;
 
-/// <summary>
-/// The safetensors format: 8 bytes with the length of a JSON header, the header (name → dtype, shape, data_offsets), the data. One file,
-/// or shards joined by an index (<c>model.safetensors.index.json</c>). Only what is asked for is read.
-/// </summary>
-/// <remarks>
-/// As in the format's own library, tensors must fill the data without gaps or overlaps, and nothing may follow them: what opens here
-/// is whole as far as lengths can tell.
-/// </remarks>
+/// <summary>The safetensors format: 8 bytes with the length of a JSON header, the header (name → dtype, shape, data_offsets), the data. One file,
+/// or shards joined by an index (<c>model.safetensors.index.json</c>). Only what is asked for is read.</summary>
+/// <remarks>As in the format's own library, tensors must fill the data without gaps or overlaps, and nothing may follow them: what opens here is
+/// whole as far as lengths can tell.</remarks>
 internal sealed class SafetensorsFile : TensorFile
 {
     /// <summary>The largest header that the format allows.</summary>
@@ -28,14 +24,11 @@ internal sealed class SafetensorsFile : TensorFile
     public IReadOnlyDictionary<string, string> Metadata => metadata;
 
     /// <summary>Opens a file, or shards by their index, and checks their headers.</summary>
-    /// <param name="path">
-    /// A <c>.safetensors</c> file, a <c>.safetensors.index.json</c>, or a folder that holds <c>model.safetensors</c>, else
-    /// <c>model.safetensors.index.json</c>, else exactly one file of either kind.
-    /// </param>
+    /// <param name="path">A <c>.safetensors</c> file, a <c>.safetensors.index.json</c>, or a folder that holds <c>model.safetensors</c>, else
+    /// <c>model.safetensors.index.json</c>, else exactly one file of either kind.</param>
     /// <exception cref="FileNotFoundException">There is no such file, or the folder holds none.</exception>
-    /// <exception cref="InvalidDataException">
-    /// A header is damaged or does not fit its file, or a shard lacks a tensor that the index puts there.
-    /// </exception>
+    /// <exception cref="InvalidDataException">A header is damaged or does not fit its file, or a shard lacks a tensor that the index puts
+    /// there.</exception>
     public static SafetensorsFile Open(string path)
     {
         var file = new SafetensorsFile(path);

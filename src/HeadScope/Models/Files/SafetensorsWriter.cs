@@ -6,10 +6,8 @@ using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>
-/// Writes a safetensors file as the format's own library does: tensors by falling size of their numbers, then by name, and a header
-/// padded to 8 bytes, so that all data is aligned. Numbers are taken and encoded while writing; nothing is held twice.
-/// </summary>
+/// <summary>Writes a safetensors file as the format's own library does: tensors by falling size of their numbers, then by name, and a header
+/// padded to 8 bytes, so that all data is aligned. Numbers are taken and encoded while writing; nothing is held twice.</summary>
 internal sealed class SafetensorsWriter
 {
     /// <summary>Numbers that are copied at once, from a device, to another type, or from a strided tensor.</summary>

@@ -5,10 +5,8 @@ using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>
-/// A file, or several that belong together, of named tensors. Opening reads the directory of tensors only; numbers are read when asked
-/// for, by position, straight into a tensor's memory. Safe to read from several threads.
-/// </summary>
+/// <summary>A file, or several that belong together, of named tensors. Opening reads the directory of tensors only; numbers are read when asked
+/// for, by position, straight into a tensor's memory. Safe to read from several threads.</summary>
 internal abstract class TensorFile(string path) : IDisposable
 {
     /// <summary>Numbers that one thread reads or decodes at once: small enough that decoding finds what was read in its cache.</summary>
@@ -24,10 +22,8 @@ internal abstract class TensorFile(string path) : IDisposable
     public IReadOnlyDictionary<string, TensorInfo> Tensors => tensors;
 
     /// <summary>Reads a whole tensor.</summary>
-    /// <returns>
-    /// A new tensor in the shape that the file states, on the CPU, contiguous: fp64, fp32, fp16, bf16, integers and truth values as they are
-    /// stored (unsigned ones of 16 and 32 bits as the next wider signed ones), blocks of quantised numbers decoded to fp32.
-    /// </returns>
+    /// <returns>A new tensor in the shape that the file states, on the CPU, contiguous: fp64, fp32, fp16, bf16, integers and truth values as they
+    /// are stored (unsigned ones of 16 and 32 bits as the next wider signed ones), blocks of quantised numbers decoded to fp32.</returns>
     /// <exception cref="InvalidDataException">There is no such tensor, or the file was cut since it was opened.</exception>
     /// <exception cref="NotSupportedException">The tensor is stored in a way that cannot be read.</exception>
     /// <exception cref="InvalidOperationException">There is no memory for it.</exception>
@@ -62,10 +58,8 @@ internal abstract class TensorFile(string path) : IDisposable
         return files[^1];
     }
 
-    /// <summary>
-    /// Makes the tensors of a file, or the wanted ones, readable once they are known to lie in it, each in its own bytes, which count from
-    /// where the data begins; in dense files they fill the data.
-    /// </summary>
+    /// <summary>Makes the tensors of a file, or the wanted ones, readable once they are known to lie in it, each in its own bytes, which count
+    /// from where the data begins; in dense files they fill the data.</summary>
     /// <exception cref="InvalidDataException">A name is there twice, or tensors overlap or go beyond the file's end.</exception>
     protected void PlaceTensors(RegularFile file, long dataStart, IEnumerable<TensorInfo> entries, bool isDense, HashSet<string>? wanted = null)
     {
@@ -127,10 +121,8 @@ internal abstract class TensorFile(string path) : IDisposable
         using var scope = NewDisposeScope();
         if (start % format.BlockLength != 0 || count % format.BlockLength != 0)
         {
-            // Numbers of a tensor without rows: the blocks that they lie in, and of these a part.
-            var first = start / format.BlockLength * format.BlockLength;
-            var length = (start + count - first + format.BlockLength - 1) / format.BlockLength * format.BlockLength;
-            return Read(info, first, length, [length]).narrow(0, start - first, count).clone().view([.. shape]).MoveToOuterDisposeScope();
+            // Numbers of a tensor without rows, which begin or end inside of a block.
+            return Read(info, 0, info.Length, [info.Length]).narrow(0, start, count).clone().view([.. shape]).MoveToOuterDisposeScope();
         }
 
         var tensor = Empty(info, type, shape);

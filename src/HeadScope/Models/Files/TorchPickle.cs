@@ -7,11 +7,9 @@ using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>
-/// Reads the tensors of a PyTorch file (<c>torch.save</c>, zip format) without running anything: only the instructions that a dictionary of
-/// tensors needs are known, and only the constructors of tensors and dictionaries are accepted. Anything else is refused, and so is
-/// whatever claims more than the file holds.
-/// </summary>
+/// <summary>Reads the tensors of a PyTorch file (<c>torch.save</c>, zip format) without running anything: only the instructions that a dictionary
+/// of tensors needs are known, and only the constructors of tensors and dictionaries are accepted. Anything else is refused, and so is whatever
+/// claims more than the file holds.</summary>
 internal static class TorchPickle
 {
     // A dictionary of a thousand tensors takes a tenth of a megabyte; what is built from the instructions takes a hundred times their size.
@@ -19,10 +17,8 @@ internal static class TorchPickle
     private const int DeepestDictionary = 16;
     private const int MostEntries = 100_000;
 
-    /// <summary>
-    /// Reads all tensors by name, in the type that they are stored in; those of a nested dictionary are named <c>outer.inner</c>. Tensors
-    /// that share a storage in the file share memory.
-    /// </summary>
+    /// <summary>Reads all tensors by name, in the type that they are stored in; those of a nested dictionary are named <c>outer.inner</c>.
+    /// Tensors that share a storage in the file share memory.</summary>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">It is not such a file, is damaged, claims too much, or asks for code that is not known.</exception>
     public static Dictionary<string, Tensor> Read(string path)

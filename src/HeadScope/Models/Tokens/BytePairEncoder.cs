@@ -2,10 +2,8 @@ using System.Text;
 
 namespace HeadScope;
 
-/// <summary>
-/// Byte-pair encoding of one word: its bytes as tokens, then the pair of neighbours with the lowest rank merged, the leftmost
-/// first, until no pair merges (Sennrich et al., arXiv 1508.07909, over bytes as in GPT-2).
-/// </summary>
+/// <summary>Byte-pair encoding of one word: its bytes as tokens, then the pair of neighbours with the lowest rank merged, the leftmost first,
+/// until no pair merges (Sennrich et al., arXiv 1508.07909, over bytes as in GPT-2).</summary>
 internal sealed class BytePairEncoder
 {
     // Up to this length looking through all pairs for the lowest rank is faster than keeping a heap; beyond, it is quadratic.
@@ -147,10 +145,8 @@ internal sealed class BytePairEncoder
     }
 }
 
-/// <summary>
-/// The one-to-one map between bytes and printable characters in which byte-level vocabularies are written (GPT-2): bytes that
-/// are printable in Latin-1 stand for themselves, the other 68 for U+0100 upwards, in order. A space is written Ġ (U+0120).
-/// </summary>
+/// <summary>The one-to-one map between bytes and printable characters in which byte-level vocabularies are written (GPT-2): bytes that are
+/// printable in Latin-1 stand for themselves, the other 68 for U+0100 upwards, in order. A space is written Ġ (U+0120).</summary>
 internal static class ByteSymbols
 {
     private static readonly char[] Symbols = new char[256];

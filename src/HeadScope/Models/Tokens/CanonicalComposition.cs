@@ -3,10 +3,8 @@ using System.Text;
 
 namespace HeadScope;
 
-/// <summary>
-/// Unicode's composed normal form NFC (Unicode Standard, section 3.11). Own code, because .NET's <see cref="string.Normalize()"/>
-/// leaves text unchanged when it runs without ICU, as it does in invariant mode.
-/// </summary>
+/// <summary>Unicode's composed normal form NFC (Unicode Standard, section 3.11). Own code, because .NET's <see cref="string.Normalize()"/>
+/// leaves text unchanged when it runs without ICU, as it does in invariant mode.</summary>
 internal sealed class CanonicalComposition
 {
     // Nothing up to here combines, and what decomposes composes back.

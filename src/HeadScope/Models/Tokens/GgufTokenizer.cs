@@ -31,8 +31,7 @@ internal static class GgufTokenizer
         var types = Optional<int[]>("token_type") ?? new int[tokens.Length];
         if (types.Length != tokens.Length)
         {
-            throw new InvalidDataException(
-                $"{source}: tokenizer.ggml.token_type has {types.Length} values for {tokens.Length} tokens.");
+            throw new InvalidDataException($"{source}: tokenizer.ggml.token_type has {types.Length} values for {tokens.Length} tokens.");
         }
 
         var added = types
@@ -78,10 +77,8 @@ internal static class GgufTokenizer
         };
     }
 
-    /// <summary>
-    /// What the name in tokenizer.ggml.pre stands for. The composition to NFC is not in the file; it is in the tokenizer.json
-    /// of the models that use these names.
-    /// </summary>
+    /// <summary>What the name in tokenizer.ggml.pre stands for. The composition to NFC is not in the file; it is in the tokenizer.json of the
+    /// models that use these names.</summary>
     private static Kind KindOf(string name, string source) => name switch
     {
         "default" => new(KnownPatterns.GgufDefault),

@@ -5,10 +5,8 @@ using System.Text.RegularExpressions;
 namespace HeadScope;
 
 /// <summary>A pattern that cuts text into pieces, written in Oniguruma's syntax as tokenizer files have it and run by .NET's <see cref="Regex"/>.</summary>
-/// <remarks>
-/// Oniguruma sees code points, .NET UTF-16 units, to which a letter beyond U+FFFF is two surrogates and no letter. So such characters
-/// are matched through a shadow of the text, in which each is one stand-in from the basic plane that the pattern cannot tell from it.
-/// </remarks>
+/// <remarks>Oniguruma sees code points, .NET UTF-16 units, to which a letter beyond U+FFFF is two surrogates and no letter. So such characters
+/// are matched through a shadow of the text, in which each is one stand-in from the basic plane that the pattern cannot tell from it.</remarks>
 internal sealed class SplitPattern
 {
     /// <summary>How long one match may take, in milliseconds: published patterns need a thousandth of one.</summary>

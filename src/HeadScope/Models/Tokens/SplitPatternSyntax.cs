@@ -4,11 +4,9 @@ using System.Text.RegularExpressions;
 
 namespace HeadScope;
 
-/// <summary>
-/// Writes the expressions that tokenizer files hold (Oniguruma's) in .NET's syntax: literals, classes, groups, alternatives, quantifiers
-/// (greedy, lazy, possessive), <c>(?i:…)</c>, atomic groups and look-ahead. Anything else is refused, because an expression that is
-/// understood differently would cut the text differently without a word.
-/// </summary>
+/// <summary>Writes the expressions that tokenizer files hold (Oniguruma's) in .NET's syntax: literals, classes, groups, alternatives, quantifiers
+/// (greedy, lazy, possessive), <c>(?i:…)</c>, atomic groups and look-ahead. Anything else is refused, because an expression that is understood
+/// differently would cut the text differently without a word.</summary>
 internal sealed partial class SplitPatternSyntax
 {
     private const int LongestPattern = 20_000;

@@ -2,10 +2,8 @@ using System.Globalization;
 
 namespace HeadScope;
 
-/// <summary>
-/// Characters of the basic plane that stand for those beyond it in a pattern and its text. One stand-in serves all characters that the
-/// pattern cannot tell apart: of one general category, in the same of the ranges that the pattern names.
-/// </summary>
+/// <summary>Characters of the basic plane that stand for those beyond it in a pattern and its text. One stand-in serves all characters that the
+/// pattern cannot tell apart: of one general category, in the same of the ranges that the pattern names.</summary>
 internal sealed class StandIns
 {
     private readonly Dictionary<(int Ranges, UnicodeCategory Category), char> _chosen = [];

@@ -4,14 +4,10 @@ using System.Text;
 
 namespace HeadScope;
 
-/// <summary>
-/// A byte-level BPE tokenizer, as GPT-2, Pythia, Phi-2, Llama 3, Qwen 2 and SmolLM have it: text to token ids and back, equal to
-/// the Hugging Face tokenizers library id for id. An instance can be used by any number of threads.
-/// </summary>
-/// <remarks>
-/// Encoding finds the added tokens, brings the text between them into normal form where the file asks for it, cuts it into words,
-/// writes each word in bytes and merges these by rank. Lone surrogates, which no encoder can express, count as U+FFFD.
-/// </remarks>
+/// <summary>A byte-level BPE tokenizer, as GPT-2, Pythia, Phi-2, Llama 3, Qwen 2 and SmolLM have it: text to token ids and back, equal to the
+/// Hugging Face tokenizers library id for id. An instance can be used by any number of threads.</summary>
+/// <remarks>Encoding finds the added tokens, brings the text between them into normal form where the file asks for it, cuts it into words, writes
+/// each word in bytes and merges these by rank. Lone surrogates, which no encoder can express, count as U+FFFD.</remarks>
 public sealed class Tokenizer
 {
     private readonly TokenizerDefinition _definition;
@@ -118,18 +114,14 @@ public sealed class Tokenizer
         return addSpecialTokens ? [.. _definition.Prefix, .. ids, .. _definition.Suffix] : [.. ids];
     }
 
-    /// <summary>
-    /// The token ids of a text in which special tokens have no meaning: <c>&lt;|endoftext|&gt;</c> written in it is encoded letter by
-    /// letter like any other text. Nothing is added.
-    /// </summary>
+    /// <summary>The token ids of a text in which special tokens have no meaning: <c>&lt;|endoftext|&gt;</c> written in it is encoded letter by
+    /// letter like any other text. Nothing is added.</summary>
     /// <param name="text">Any text, for instance one that a stranger wrote.</param>
     /// <exception cref="InvalidDataException">A pattern of the tokenizer's file takes too long on this text, or cannot match it.</exception>
     public int[] EncodeOrdinary(string text) => [.. new Run(this, specialIsText: true).Encode(text)];
 
-    /// <summary>
-    /// The text of token ids. Bytes that are not whole characters become U+FFFD, one for each maximal subpart, as the WHATWG
-    /// Encoding Standard has it.
-    /// </summary>
+    /// <summary>The text of token ids. Bytes that are not whole characters become U+FFFD, one for each maximal subpart, as the WHATWG Encoding
+    /// Standard has it.</summary>
     /// <param name="ids">Token ids.</param>
     /// <param name="skipSpecialTokens">Whether to leave out <see cref="SpecialTokens"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException">An id is not in the vocabulary.</exception>
@@ -149,10 +141,8 @@ public sealed class Tokenizer
         return Encoding.UTF8.GetString(bytes.GetBuffer(), 0, (int)bytes.Length);
     }
 
-    /// <summary>
-    /// One token as text, for labels: with U+FFFD where its bytes are no whole character. A model's embedding may have more rows than
-    /// the tokenizer has tokens; those are named by their number, in brackets.
-    /// </summary>
+    /// <summary>One token as text, for labels: with U+FFFD where its bytes are no whole character. A model's embedding may have more rows than
+    /// the tokenizer has tokens; those are named by their number, in brackets.</summary>
     /// <param name="id">A token id, 0 or more.</param>
     /// <exception cref="ArgumentOutOfRangeException">The id is negative.</exception>
     public string TokenText(int id)

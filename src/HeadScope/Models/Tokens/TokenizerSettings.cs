@@ -4,10 +4,9 @@ using System.Text.Json;
 
 namespace HeadScope;
 
-/// <summary>
-/// What tokenizer_config.json, or the older special_tokens_map.json, adds to a tokenizer: which tokens begin and end a text, added tokens
-/// that the tokenizer's own file may lack, and the kind of an older tokenizer, whose files (vocab.json and merges.txt) do not say it.
-/// </summary>
+/// <summary>What tokenizer_config.json, or the older special_tokens_map.json, adds to a tokenizer: which tokens begin and end a text, added
+/// tokens that the tokenizer's own file may lack, and the kind of an older tokenizer, whose files (vocab.json and merges.txt) do not say
+/// it.</summary>
 /// <param name="File">The file's content; null when there is none.</param>
 internal sealed record TokenizerSettings(JsonField? File)
 {
@@ -23,10 +22,8 @@ internal sealed record TokenizerSettings(JsonField? File)
             .Select(name => Path.Combine(folder, name))
             .FirstOrDefault(System.IO.File.Exists) is { } path ? JsonField.Read(path) : null);
 
-    /// <summary>
-    /// Fills in which tokens begin and end a text: those the file names, be it "none"; else those of the template; else those of
-    /// the customary names.
-    /// </summary>
+    /// <summary>Fills in which tokens begin and end a text: those the file names, be it "none"; else those of the template; else those of the
+    /// customary names.</summary>
     public TokenizerDefinition AddEndsTo(TokenizerDefinition definition)
     {
         var added = definition.AddedTokens.ToLookup(token => token.Content, StringComparer.Ordinal);
