@@ -19,16 +19,11 @@ internal sealed class Checkpoint
         prefix = file.Tensors.ContainsKey($"{names.Prefix}{names.TokenEmbedding}.weight") ? names.Prefix : "";
     }
 
-    /// <summary>Finds all parameters.</summary>
     /// <exception cref="InvalidDataException">A tensor is missing, too many, or of another shape than the configuration says.</exception>
     public static Transformer Read(TensorFile file, TransformerConfig config, CheckpointNames names, WeightMemory memory)
     {
-        if (config.LayerCount > file.Tensors.Count)
-        {
-            throw new InvalidDataException(
-                $"The configuration says {config.LayerCount} layers; '{file.Path}' has {file.Tensors.Count} tensors, fewer than one for each.");
-        }
-
+        Fault.InvalidDataIf(config.LayerCount > file.Tensors.Count,
+            $"The configuration says {config.LayerCount} layers; '{file.Path}' has {file.Tensors.Count} tensors, fewer than one for each.");
         var checkpoint = new Checkpoint(file, config, names, memory);
         var embedding = checkpoint.Stored($"{checkpoint.prefix}{names.TokenEmbedding}.weight", [config.VocabularySize, config.ModelWidth]);
         var positions = names.PositionEmbedding is not { } position
@@ -143,19 +138,11 @@ internal sealed class Checkpoint
 
     private void Require(string name, ReadOnlySpan<long> shape)
     {
-        if (!file.Tensors.TryGetValue(name, out var tensor))
-        {
-            throw new InvalidDataException(
-                $"'{file.Path}' has no tensor '{name}'; a {config.Architecture} model with this configuration needs it.");
-        }
-
-        if (!tensor.Shape.ToArray().AsSpan().SequenceEqual(shape))
-        {
-            throw new InvalidDataException(
-                $"Tensor '{name}' of '{file.Path}' has the shape [{string.Join(", ", tensor.Shape)}]; "
-                + $"the configuration says [{string.Join(", ", shape.ToArray())}].");
-        }
-
+        Fault.InvalidDataIf(!file.Tensors.TryGetValue(name, out var tensor),
+            $"'{file.Path}' has no tensor '{name}'; a {config.Architecture} model with this configuration needs it.");
+        Fault.InvalidDataIf(!tensor.Shape.ToArray().AsSpan().SequenceEqual(shape),
+            $"Tensor '{name}' of '{file.Path}' has the shape [{string.Join(", ", tensor.Shape)}]; "
+            + $"the configuration says [{string.Join(", ", shape.ToArray())}].");
         used.Add(name);
     }
 

@@ -6,7 +6,6 @@ namespace HeadScope;
 /// processing a big model costs nothing for the layers nobody looks at.</summary>
 internal static class Folding
 {
-    /// <summary>The network after one step.</summary>
     /// <exception cref="NotSupportedException">The step would change what this model computes.</exception>
     public static Transformer Apply(WeightProcessing step, Transformer net, TransformerConfig config) => step switch
     {

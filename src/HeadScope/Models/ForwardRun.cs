@@ -34,13 +34,9 @@ internal sealed class ForwardRun
 
         past = cache?.RequireFit(model, batch.Count) ?? new int[batch.Count];
         Keys = Lengths.Zip(past, (length, before) => length + before).Max();
-        if (Keys > config.ContextLength)
-        {
-            throw new ArgumentException(
-                $"A sequence has {Keys} tokens; the model takes at most {config.ContextLength}"
-                + $"{(config.SlidingWindow is null ? "" : ", the length of its 'sliding_window'")}. Shorten the text.");
-        }
-
+        Fault.ArgumentIf(Keys > config.ContextLength,
+            $"A sequence has {Keys} tokens; the model takes at most {config.ContextLength}"
+            + $"{(config.SlidingWindow is null ? "" : ", the length of its 'sliding_window'")}. Shorten the text.");
         Tokens = [.. batch.SelectMany(tokens => Enumerable.Range(0, Longest).Select(t => t < tokens.Length ? (long)tokens[t] : 0))];
         Places = [.. past.SelectMany(before => Enumerable.Range(before, Longest).Select(t => Math.Min(t, (long)config.ContextLength - 1)))];
         (LastLayer, Finishes) = FindSites(config, hooks, stopAfterLayer);
@@ -50,12 +46,10 @@ internal sealed class ForwardRun
     /// <summary>Token ids, [batch × position], 0 where there is padding.</summary>
     public long[] Tokens { get; }
 
-    /// <summary>Positions, [batch × position].</summary>
     public long[] Places { get; }
 
     public int[] Lengths { get; }
 
-    /// <summary>The number of positions, padding included.</summary>
     public int Longest { get; }
 
     /// <summary>The number of keys, those of the cache included.</summary>
@@ -171,17 +165,11 @@ internal sealed class ForwardRun
         foreach (var (_, edit) in edits.Where(edit => edit.Name == name))
         {
             var changed = edit(value, new(name, layer < 0 ? null : layer, Lengths, IsToken)) ?? throw new ArgumentException($"The hook at '{name}' returned null; expected a tensor.");
-            if (changed.IsInvalid)
-            {
-                throw new ArgumentException($"The hook at '{name}' returned a tensor that is disposed; move it out of the hook's own dispose scopes.");
-            }
-
-            if (!changed.shape.AsSpan().SequenceEqual(shape) || changed.dtype != type || changed.device_type != device.type)
-            {
-                throw new ArgumentException(
-                    $"The hook at '{name}' returned {changed.dtype} [{string.Join(", ", changed.shape)}] on {changed.device}; "
-                    + $"expected {type} [{string.Join(", ", shape)}] on {device}.");
-            }
+            Fault.ArgumentIf(changed.IsInvalid,
+                $"The hook at '{name}' returned a tensor that is disposed; move it out of the hook's own dispose scopes.");
+            Fault.ArgumentIf(!changed.shape.AsSpan().SequenceEqual(shape) || changed.dtype != type || changed.device_type != device.type,
+                $"The hook at '{name}' returned {changed.dtype} [{string.Join(", ", changed.shape)}] on {changed.device}; "
+                + $"expected {type} [{string.Join(", ", shape)}] on {device}.");
 
             // What comes from outside may be used again there, so the pass must not write to it.
             value = ReferenceEquals(changed, value) ? value : changed.detach().clone();
@@ -209,11 +197,9 @@ internal sealed class ForwardRun
                 throw new ArgumentException($"Sequence {b} of the batch has no tokens.", nameof(batch));
             }
 
-            if (Array.FindIndex(tokens, token => token < 0 || token >= config.VocabularySize) is >= 0 and var wrong)
-            {
-                throw new ArgumentException(
-                    $"Sequence {b} has the token {tokens[wrong]}; the model's tokens are 0 to {config.VocabularySize - 1}.", nameof(batch));
-            }
+            var wrong = Array.FindIndex(tokens, token => token < 0 || token >= config.VocabularySize);
+            Fault.ArgumentIf(wrong >= 0,
+                $"Sequence {b} has the token {tokens[wrong]}; the model's tokens are 0 to {config.VocabularySize - 1}.");
         }
     }
 
@@ -230,11 +216,9 @@ internal sealed class ForwardRun
         foreach (var (pattern, edit) in hooks?.All ?? [])
         {
             var found = HookNames.Matching(pattern, names);
-            if (Array.TrueForAll(found, match => match.Layer > stopAfterLayer || (stopAfterLayer is not null && IsFinal(match.Name))))
-            {
-                throw new ArgumentException($"'{pattern}' lies behind layer {stopAfterLayer}, after which the pass is to stop.");
-            }
-
+            Fault.ArgumentIf(
+                Array.TrueForAll(found, match => match.Layer > stopAfterLayer || (stopAfterLayer is not null && IsFinal(match.Name))),
+                $"'{pattern}' lies behind layer {stopAfterLayer}, after which the pass is to stop.");
             foreach (var (layer, name) in found)
             {
                 sites[name] = sites.GetValueOrDefault(name) || edit is null;

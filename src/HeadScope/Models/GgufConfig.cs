@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using static TorchSharp.torch;
 
@@ -14,48 +15,22 @@ internal static class GgufConfig
     {
         var named = Keys(file.Path, metadata, "general").Required("architecture");
         var architecture = named.Text();
-        if (architecture is not ("llama" or "qwen2" or "gpt2" or "phi2"))
-        {
-            throw named.Refuse("the architectures of GGUF files are llama, qwen2, gpt2 and phi2");
-        }
-
+        named.RefuseIf(architecture is not ("llama" or "qwen2" or "gpt2" or "phi2"), "the architectures of GGUF files are llama, qwen2, gpt2 and phi2");
         var keys = Keys(file.Path, metadata, architecture);
         RefuseFeatures(keys);
         var rms = architecture is "llama" or "qwen2";
         var width = keys.Required("embedding_length").Count();
-        var headCount = keys.Required("attention.head_count");
-        var heads = headCount.Count();
-        var keyHeads = keys.Optional("attention.head_count_kv")?.Count() ?? heads;
-        if (heads % keyHeads != 0)
-        {
-            throw keys.Required("attention.head_count_kv").Malformed($"a number that divides the {heads} query heads");
-        }
-
-        var headWidth = keys.Optional("attention.key_length")?.Count()
-            ?? (width % heads == 0 ? width / heads : throw headCount.Malformed($"a number that divides the width {width}"));
-        if ((long)heads * headWidth > int.MaxValue / 3)
-        {
-            throw (keys.Optional("attention.key_length") ?? headCount).Malformed($"a width of which {heads} heads and their keys and values fit into a tensor");
-        }
-
-        if (keys.Optional("attention.value_length") is { } valueWidth && valueWidth.Count() != headWidth)
-        {
-            throw valueWidth.Refuse("values are as wide as keys");
-        }
-
+        var (heads, keyHeads, headWidth) = HuggingFaceConfig.Heads(
+            width, keys.Required("attention.head_count"), keys.Optional("attention.head_count_kv"), keys.Optional("attention.key_length"));
+        keys["attention.value_length"].RefuseIf((keys.Optional("attention.value_length")?.Count() ?? headWidth) != headWidth, "values are as wide as keys");
         var context = keys.Required("context_length").Count();
-        if (!file.Tensors.TryGetValue("token_embd.weight", out var embedding) || embedding.Shape is not [> 0 and <= int.MaxValue, _])
-        {
-            throw new InvalidDataException($"'{file.Path}' has no tensor 'token_embd.weight' of rank 2 with a row for each token.");
-        }
+        Fault.InvalidDataIf(
+            !file.Tensors.TryGetValue("token_embd.weight", out var embedding) || embedding.Shape is not [> 0 and <= int.MaxValue, _],
+            $"'{file.Path}' has no tensor 'token_embd.weight' of rank 2 with a row for each token.");
 
         // Each layer has tensors of its own; what is made for each layer is made after this.
         var layers = keys.Required("block_count");
-        if (layers.Count() > file.Tensors.Count)
-        {
-            throw layers.Malformed($"at most {file.Tensors.Count}, the number of tensors in the file");
-        }
-
+        _ = layers.Count() <= file.Tensors.Count ? 0 : throw layers.Malformed($"at most {file.Tensors.Count}, the number of tensors in the file");
         var window = Stated(keys, "attention.sliding_window") is { } length && length.Count() < context ? length.Count() : (int?)null;
         return new TransformerConfig(
             Architecture: architecture == "phi2" ? "phi" : architecture,
@@ -80,31 +55,17 @@ internal static class GgufConfig
 
     private static void RefuseFeatures(JsonField keys)
     {
-        if (Stated(keys, "expert_count") is { } experts)
-        {
-            throw experts.Refuse("mixtures of experts are not");
-        }
-
         const string Unscaled = "rotary positions are unscaled, or scaled by a tensor 'rope_freqs.weight' (llama3)";
-        if (keys.Optional("rope.scaling.type") is { } scaling && scaling.Text() != "none")
-        {
-            throw scaling.Refuse(Unscaled);
-        }
-
+        keys["expert_count"].RefuseIf(Stated(keys, "expert_count") is not null, "mixtures of experts are not");
+        keys["rope.scaling.type"].RefuseIf((keys.Optional("rope.scaling.type")?.Text() ?? "none") != "none", Unscaled);
         foreach (var key in new[] { "rope.scaling.factor", "rope.scale_linear" })
         {
-            if (Stated(keys, key) is { } factor && factor.Positive() != 1)
-            {
-                throw factor.Refuse(Unscaled);
-            }
+            keys[key].RefuseIf((Stated(keys, key)?.Positive() ?? 1) != 1, Unscaled);
         }
 
         foreach (var key in new[] { "attention.head_count", "attention.head_count_kv", "feed_forward_length" })
         {
-            if (keys.Optional(key) is { Value.ValueKind: System.Text.Json.JsonValueKind.Array } numbers)
-            {
-                throw numbers.Refuse("all layers have the same number");
-            }
+            keys[key].RefuseIf(keys[key].Value.ValueKind == JsonValueKind.Array, "all layers have the same number");
         }
     }
 
@@ -113,21 +74,12 @@ internal static class GgufConfig
 
     private static Rotary Rotary(TensorFile file, JsonField keys, int headWidth)
     {
-        var stated = keys.Optional("rope.dimension_count");
-        var dimensions = stated?.Count() ?? headWidth;
-        if (dimensions % 2 != 0 || dimensions > headWidth)
-        {
-            throw (stated ?? keys).Refuse($"an even number up to the head width, {headWidth}, is");
-        }
-
+        var dimensions = keys.Optional("rope.dimension_count")?.Count() ?? headWidth;
+        keys["rope.dimension_count"].RefuseIf(dimensions % 2 != 0 || dimensions > headWidth, $"an even number up to the head width, {headWidth}, is");
         double[]? divisors = null;
         if (file.Tensors.TryGetValue("rope_freqs.weight", out var tensor))
         {
-            if (tensor.Length != dimensions / 2)
-            {
-                throw new InvalidDataException($"{tensor.Where} has {tensor.Length} numbers; expected {dimensions / 2}.");
-            }
-
+            Fault.InvalidDataIf(tensor.Length != dimensions / 2, $"{tensor.Where} has {tensor.Length} numbers; expected {dimensions / 2}.");
             using var scope = NewDisposeScope();
             divisors = file.Read(tensor.Name).to(float64).data<double>().ToArray();
         }

@@ -5,7 +5,6 @@ namespace HeadScope;
 /// <summary>The names under which a model's activations are known: those of TransformerLens.</summary>
 internal static class HookNames
 {
-    /// <summary>The name of a layer's activation.</summary>
     public static string Of(int? layer, string name) => layer is { } l ? $"blocks.{l}.{name}" : name;
 
     /// <summary>All names of a model, in the order of the forward pass.</summary>

@@ -1,3 +1,5 @@
+using System.Text.Json;
+
 namespace HeadScope;
 
 /// <summary>Reads the <c>config.json</c> of a Hugging Face model; refuses what the forward pass would not compute.</summary>
@@ -40,44 +42,30 @@ internal static class HuggingFaceConfig
     public static TransformerConfig Read(string path)
     {
         var file = JsonField.Read(path);
-        if (Array.Find(ForeignFeatures, key => file.Optional(key) is not null) is { } foreign)
+        foreach (var key in ForeignFeatures)
         {
-            throw file[foreign].Refuse("models of the supported families do not have it");
+            file[key].RefuseIf(file.Optional(key) is not null, "models of the supported families do not have it");
         }
 
         foreach (var (key, required, supported) in Switches)
         {
-            RequireSwitch(file, key, required, supported);
+            file[key].RefuseIf(file.Flag(key, missing: required) != required, supported);
         }
 
         var name = file.Optional("model_type")?.Text() ?? "";
-        if (!Families.TryGetValue(name, out var family))
-        {
-            throw file["model_type"].Refuse($"the families are {string.Join(", ", Families.Keys)}");
-        }
+        var family = Families.GetValueOrDefault(name) ?? throw file["model_type"].Refuse($"the families are {string.Join(", ", Families.Keys)}");
 
         var width = file.Required("hidden_size", "n_embd").Count();
-        var heads = file.Required("num_attention_heads", "n_head").Count();
-        var keyHeads = file.Optional("num_key_value_heads")?.Count() ?? heads;
-        var headWidth = file.Optional("head_dim")?.Count() ?? (width % heads == 0 ? width / heads : throw new InvalidDataException(
-            $"'{path}' has a width of {width} that {heads} heads do not divide, and no 'head_dim'."));
-        if (heads % keyHeads != 0)
-        {
-            throw new InvalidDataException($"'{path}' has {heads} query heads, which {keyHeads} key/value heads do not divide.");
-        }
-
-        if ((long)heads * headWidth > int.MaxValue / 3)
-        {
-            throw new InvalidDataException(
-                $"'{path}' has {heads} heads of width {headWidth}, more than fits into a tensor with their keys and values.");
-        }
+        var (heads, keyHeads, headWidth) = Heads(
+            width, file.Required("num_attention_heads", "n_head"), file.Optional("num_key_value_heads"), file.Optional("head_dim"));
 
         // Within its window a Mistral attends as any other model: there the window bounds the context. Qwen2 slides it in some layers only.
         var context = file.Required("max_position_embeddings", "n_positions", "n_ctx").Count();
         var window = file.Optional("sliding_window")?.Count() is { } length && length < context ? length : (int?)null;
         if (window is not null && name != "mistral")
         {
-            RequireSwitch(file, "use_sliding_window", false, "every token attends to all earlier ones; only a Mistral may be cut to its window");
+            file["use_sliding_window"].RefuseIf(
+                file.Flag("use_sliding_window"), "every token attends to all earlier ones; only a Mistral may be cut to its window");
             window = null;
         }
 
@@ -106,16 +94,20 @@ internal static class HuggingFaceConfig
         };
     }
 
-    private static void RequireSwitch(JsonField file, string key, bool required, string supported)
+    /// <summary>How many heads there are, how many for keys and values, and how wide they are, once all that fits together.</summary>
+    public static (int Heads, int KeyHeads, int HeadWidth) Heads(int width, JsonField heads, JsonField? keyHeads, JsonField? headWidth)
     {
-        if (file.Flag(key, missing: required) != required)
-        {
-            throw file[key].Refuse(supported);
-        }
+        var count = heads.Count();
+        var keyCount = keyHeads?.Count() ?? count;
+        var each = headWidth?.Count() ?? (width % count == 0 ? width / count : throw heads.Malformed($"a number that divides the width {width}"));
+        return count % keyCount != 0 ? throw keyHeads!.Value.Malformed($"a number that divides the {count} query heads")
+            : (long)count * each > int.MaxValue / 3 ? throw (headWidth ?? heads).Malformed(
+                $"{count} heads of a width that with their keys and values fits into a tensor")
+            : (count, keyCount, each);
     }
 
     private static ActivationFunction Activation(JsonField field, string missing) =>
-        (field.Value.ValueKind == System.Text.Json.JsonValueKind.Undefined ? missing : field.Text()) switch
+        (field.Value.ValueKind == JsonValueKind.Undefined ? missing : field.Text()) switch
         {
             "gelu" => ActivationFunction.Gelu,
             "gelu_new" or "gelu_pytorch_tanh" or "gelu_fast" => ActivationFunction.GeluTanh,
@@ -130,19 +122,15 @@ internal static class HuggingFaceConfig
         double? Stated(params string[] keys) => keys.Select(key => (parameters?.Optional(key) ?? file.Optional(key))?.Positive()).FirstOrDefault(n => n is not null);
         var theta = Stated("rope_theta", "rotary_emb_base") ?? 10000;
         var dimensions = (int)(headWidth * (Stated("partial_rotary_factor", "rotary_pct") ?? share));
-        if (dimensions % 2 != 0 || dimensions < 2 || dimensions > headWidth)
-        {
-            throw new InvalidDataException(
-                $"'{file.File}' rotates {dimensions} of {headWidth} channels of a head; expected an even number of them.");
-        }
-
+        Fault.InvalidDataIf(dimensions % 2 != 0 || dimensions < 2 || dimensions > headWidth,
+            $"'{file.File}' rotates {dimensions} of {headWidth} channels of a head; expected an even number of them.");
         if ((parameters ?? file.Optional("rope_scaling")) is not { } scaling)
         {
             return new(dimensions, theta);
         }
 
         var type = scaling.Optional("rope_type") ?? scaling["type"];
-        return type.Value.ValueKind == System.Text.Json.JsonValueKind.Undefined || type.Text() == "default" ? new(dimensions, theta)
+        return type.Value.ValueKind == JsonValueKind.Undefined || type.Text() == "default" ? new(dimensions, theta)
             : type.Text() == "llama3" ? new(dimensions, theta, HeadScope.Rotary.Llama3Divisors(
                 dimensions,
                 theta,

@@ -15,13 +15,8 @@ internal sealed record LibTorchPlan(IReadOnlyList<string> Libraries, string Bind
     private const string Packages = "TorchSharp-cpu (or TorchSharp-cuda-linux, TorchSharp-cuda-windows)";
     private static readonly Version OldestGlibc = new(2, 34);
 
-    /// <summary>Decides.</summary>
-    /// <param name="platform">The machine.</param>
-    /// <param name="named">The folder that <see cref="Variable"/> names, or null.</param>
-    /// <param name="bindings">The folder of TorchSharp.dll, or null when it lies in none.</param>
-    /// <param name="searched">The folders in which the runtime looks for native libraries by name.</param>
-    /// <param name="exists">Whether there is such a file.</param>
-    /// <param name="directories">A folder's folders that fit a pattern; none when it is missing.</param>
+    /// <summary>Decides from the folder that <see cref="Variable"/> names, that of TorchSharp.dll, and those in which the runtime looks for native
+    /// libraries by name.</summary>
     public static LibTorchPlan Make(
         TorchPlatform platform,
         string? named,
@@ -99,12 +94,9 @@ internal sealed record LibTorchPlan(IReadOnlyList<string> Libraries, string Bind
 }
 
 /// <summary>What decides whether a libtorch exists for a machine.</summary>
-/// <param name="System">linux, win or osx.</param>
-/// <param name="Architecture">The process's.</param>
-/// <param name="Glibc">The version of the GNU C library; null elsewhere, and on a Linux with another C library (musl).</param>
+/// <remarks>The system is linux, win or osx; glibc is null elsewhere than on Linux, and with another C library (musl).</remarks>
 internal sealed partial record TorchPlatform(string System, Architecture Architecture, Version? Glibc)
 {
-    /// <summary>This machine.</summary>
     public static TorchPlatform Current { get; } = new(
         OperatingSystem.IsWindows() ? "win" : OperatingSystem.IsMacOS() ? "osx" : "linux", RuntimeInformation.ProcessArchitecture, FindGlibc());
 

@@ -13,7 +13,6 @@ internal sealed record Linear(Parameter Weight, bool InputsByRow, Parameter? Bia
 
     public long Outputs => Weight.Shape[InputsByRow ? 1 : 0];
 
-    /// <summary>x W + b, [..., out].</summary>
     public Tensor Forward(Tensor x) => nn.functional.linear(x, OutputsByRow(Weight.Value), Bias?.Value);
 
     /// <summary>x W + b, W read some outputs at a time where it does not stay in memory and may be too much for it.</summary>

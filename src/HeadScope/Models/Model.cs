@@ -114,11 +114,7 @@ public sealed class Model : IDisposable
         var (done, net) = (Processing.ToList(), Net);
         foreach (var step in steps)
         {
-            if (done.Contains(step))
-            {
-                throw new ArgumentException($"'{Name}' has been through {step} already; each step is done once.", nameof(steps));
-            }
-
+            Fault.ArgumentIf(done.Contains(step), $"'{Name}' has been through {step} already; each step is done once.");
             net = Folding.Apply(step, net, Config);
             done.Add(step);
         }
@@ -193,13 +189,9 @@ public sealed class Model : IDisposable
     {
         ArgumentNullException.ThrowIfNull(prompt);
         ArgumentOutOfRangeException.ThrowIfNegative(newTokens);
-        if (prompt.Length == 0 || prompt.Length + (long)newTokens - 1 > Config.ContextLength)
-        {
-            throw new ArgumentException(
-                $"{newTokens} tokens after {prompt.Length}: expected at least one token to begin with, and at most {Config.ContextLength}, the model's "
-                + "context, to be read.");
-        }
-
+        Fault.ArgumentIf(prompt.Length == 0 || prompt.Length + (long)newTokens - 1 > Config.ContextLength,
+            $"{newTokens} tokens after {prompt.Length}: expected at least one token to begin with, and at most {Config.ContextLength}, the model's "
+            + $"context, to be read.");
         using var cache = new KeyValueCache(this);
         var generated = new List<int>();
         var next = prompt;
@@ -208,11 +200,8 @@ public sealed class Model : IDisposable
             using var scope = NewDisposeScope();
             var logits = Run(next, logits: LogitsOf.LastPosition, cache: cache, cancellationToken: cancellationToken).Logits!;
             var (largest, token) = logits.flatten().max(0);
-            if (float.IsNaN(largest.to(float32).cpu().item<float>()))
-            {
-                throw new InvalidDataException($"The logits of '{Name}' hold NaN, so a weight is NaN or infinite; '{file.Path}' is damaged.");
-            }
-
+            Fault.InvalidDataIf(float.IsNaN(largest.to(float32).cpu().item<float>()),
+                $"The logits of '{Name}' hold NaN, so a weight is NaN or infinite; '{file.Path}' is damaged.");
             generated.Add((int)token.cpu().item<long>());
             next = [generated[^1]];
         }

@@ -94,7 +94,6 @@ internal sealed class Parameter
     /// <summary>A parameter beside this one, given as numbers.</summary>
     public Parameter Beside(long[] shape, Func<double[]> numbers) => new(memory, shape, () => tensor(numbers(), shape));
 
-    /// <summary>Its numbers, row-major.</summary>
     public double[] ToArray()
     {
         using var scope = NewDisposeScope();

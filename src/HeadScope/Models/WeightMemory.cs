@@ -25,7 +25,6 @@ internal sealed class WeightMemory(Device device, ScalarType dtype) : IDisposabl
 
     public ScalarType Dtype { get; } = dtype;
 
-    /// <summary>Bytes of all parameters of the model.</summary>
     public long Bytes { get; private set; }
 
     public bool IsDisposed { get; private set; }
@@ -33,7 +32,6 @@ internal sealed class WeightMemory(Device device, ScalarType dtype) : IDisposabl
     /// <summary>Whether parameters stay in memory once they are read.</summary>
     public bool Stays => stays ??= Device.type != DeviceType.CPU || Bytes <= Free() / 2;
 
-    /// <summary>Registers a parameter, to be released with the model.</summary>
     public void Add(Parameter parameter)
     {
         lock (parameters)
@@ -45,7 +43,6 @@ internal sealed class WeightMemory(Device device, ScalarType dtype) : IDisposabl
     /// <summary>Ends reading: what was added until now is the model; what is added later replaces parts of it.</summary>
     public void Close() => Bytes = BytesOf(Alive());
 
-    /// <summary>Bytes of some parameters in the model's dtype.</summary>
     public long BytesOf(IEnumerable<Parameter> some) => some.Sum(parameter => parameter.Length) * Dtype.ElementSize();
 
     public void Dispose()

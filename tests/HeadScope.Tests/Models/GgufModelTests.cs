@@ -56,7 +56,7 @@ public class GgufModelTests
     [InlineData("llama.attention.head_count", 0, "expected a positive whole number")]
     [InlineData("llama.attention.head_count", 3, "expected a number that divides the width 32")]
     [InlineData("llama.attention.head_count_kv", 3, "expected a number that divides the 4 query heads")]
-    [InlineData("llama.attention.key_length", 1_000_000_000, "'llama.attention.key_length' = 1000000000; expected a width")]
+    [InlineData("llama.attention.key_length", 1_000_000_000, "'llama.attention.key_length' = 1000000000; expected 4 heads of a width")]
     [InlineData("llama.attention.layer_norm_rms_epsilon", 0f, "expected a positive number")]
     [InlineData("llama.rope.freq_base", float.NaN, "expected a positive number")]
     [InlineData("general.architecture", 3, "expected a text")]

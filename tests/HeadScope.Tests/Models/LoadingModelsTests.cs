@@ -49,8 +49,8 @@ public class LoadingModelsTests
     [InlineData("hidden_size", "\"24\"", "expected a positive whole number")]
     [InlineData("rms_norm_eps", "0", "expected a positive number")]
     [InlineData("tie_word_embeddings", "1", "expected true or false")]
-    [InlineData("num_key_value_heads", "3", "which 3 key/value heads do not divide")]
-    [InlineData("num_attention_heads", "536870916", "has 536870916 heads of width 8, more than fits")]
+    [InlineData("num_key_value_heads", "3", "'num_key_value_heads' = 3; expected a number that divides the 4 query heads")]
+    [InlineData("num_attention_heads", "536870916", "'head_dim' = 8; expected 536870916 heads of a width that with their keys and values fits")]
     [InlineData("head_dim", "7", "an even number")]
     [InlineData("rope_scaling", "{\"rope_type\":\"llama3\",\"factor\":2.0}", "no 'rope_scaling.low_freq_factor'")]
     public void Malformed_configurations_are_named(string key, string value, string reason)

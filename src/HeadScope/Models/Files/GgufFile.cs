@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Numerics;
 
 namespace HeadScope;
@@ -54,12 +53,8 @@ internal sealed class GgufFile : TensorFile
 
     private void ReadHeader(RegularFile file)
     {
-        if (file.ReadStart(4) is var start && !start.AsSpan().SequenceEqual("GGUF"u8))
-        {
-            throw new InvalidDataException(
-                $"'{Path}' is not a GGUF file: expected the bytes 'GGUF' at its start, found {Convert.ToHexString(start)}.");
-        }
-
+        Fault.InvalidDataIf(file.ReadStart(4) is var start && !start.AsSpan().SequenceEqual("GGUF"u8),
+            $"'{Path}' is not a GGUF file: expected the bytes 'GGUF' at its start, found {Convert.ToHexString(start)}.");
         var reader = new GgufReader(file);
         reader.Read<uint>("the magic number");
         var version = reader.Read<uint>("the version");
@@ -79,24 +74,18 @@ internal sealed class GgufFile : TensorFile
         for (var i = 0; i < entryCount; i++)
         {
             var key = reader.ReadString("a key of metadata");
-            if (!metadata.TryAdd(key, reader.ReadValue(reader.Read<uint>(key), key)))
-            {
-                throw new InvalidDataException($"'{Path}' has the metadata key '{key}' twice.");
-            }
+            Fault.InvalidDataIf(!metadata.TryAdd(key, reader.ReadValue(reader.Read<uint>(key), key)),
+                $"'{Path}' has the metadata key '{key}' twice.");
         }
 
-        if (metadata.TryGetValue("split.count", out var parts) && parts is ushort and > 1)
+        if (metadata.TryGetValue("split.count", out var parts) && parts is ushort and > 1 and var count)
         {
-            throw new NotSupportedException(
-                $"'{Path}' is one of {Shown(parts)} parts of a model; join them with llama.cpp's 'llama-gguf-split --merge'.");
+            throw new NotSupportedException($"'{Path}' is one of {count} parts of a model; join them with llama.cpp's 'llama-gguf-split --merge'.");
         }
 
         var stated = metadata.GetValueOrDefault("general.alignment", DefaultAlignment);
-        if (stated is not uint alignment || !BitOperations.IsPow2(alignment))
-        {
-            throw new InvalidDataException($"'{Path}': expected a power of two (UINT32) as general.alignment, found {Shown(stated)}.");
-        }
-
+        var alignment = stated is uint number && BitOperations.IsPow2(number) ? number : 0;
+        Fault.InvalidDataIf(alignment == 0, $"'{Path}': expected a power of two (UINT32) as general.alignment, found {stated}.");
         var entries = new List<TensorInfo>(tensorCount);
         for (var i = 0; i < tensorCount; i++)
         {
@@ -111,11 +100,7 @@ internal sealed class GgufFile : TensorFile
         var name = reader.ReadString("a tensor's name");
         var where = $"'{Path}', tensor '{name}'";
         var dimensions = reader.Read<uint>(where);
-        if (dimensions > MostDimensions)
-        {
-            throw new InvalidDataException($"{where} has {dimensions} dimensions; expected at most {MostDimensions}.");
-        }
-
+        Fault.InvalidDataIf(dimensions > MostDimensions, $"{where} has {dimensions} dimensions; expected at most {MostDimensions}.");
         var shape = new long[dimensions];
         for (var i = (int)dimensions - 1; i >= 0; i--)
         {
@@ -128,17 +113,10 @@ internal sealed class GgufFile : TensorFile
         var format = NumberFormat.Of(type) ?? throw new NotSupportedException(
             $"{where} is stored as {type}; what can be read is {NumberFormat.Names}. Use another quantisation of the model.");
         var row = shape is [.., var last] ? last : 1;
-        if (row % format.BlockLength != 0)
-        {
-            throw new InvalidDataException(
-                $"{where}: rows of {row} numbers; expected a multiple of {format.BlockLength}, the block length of {format.Name}.");
-        }
-
+        Fault.InvalidDataIf(row % format.BlockLength != 0,
+            $"{where}: rows of {row} numbers; expected a multiple of {format.BlockLength}, the block length of {format.Name}.");
         var offset = reader.Read<ulong>(where);
-        return offset % alignment == 0
-            ? new TensorInfo(name, shape, format, file, (long)Math.Min(offset, long.MaxValue)).Checked()
-            : throw new InvalidDataException($"{where} begins at byte {offset} of the data; expected a multiple of {alignment}.");
+        Fault.InvalidDataIf(offset % alignment != 0, $"{where} begins at byte {offset} of the data; expected a multiple of {alignment}.");
+        return new TensorInfo(name, shape, format, file, (long)Math.Min(offset, long.MaxValue)).Checked();
     }
-
-    private static string Shown(object value) => string.Create(CultureInfo.InvariantCulture, $"{value}");
 }

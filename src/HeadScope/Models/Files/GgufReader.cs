@@ -16,7 +16,6 @@ internal sealed class GgufReader(RegularFile file)
     private byte[] buffer = [];
     private int used;
 
-    /// <summary>The next byte, counted from the start of the file.</summary>
     public long Position { get; private set; }
 
     public T Read<T>(string what)
@@ -98,11 +97,8 @@ internal sealed class GgufReader(RegularFile file)
 
     private ReadOnlySpan<byte> Take(int count, string what)
     {
-        if (count > file.Length - Position)
-        {
-            throw new InvalidDataException($"'{file.Path}' ends at byte {file.Length}, within {what}. The file is cut; download it again.");
-        }
-
+        Fault.InvalidDataIf(count > file.Length - Position,
+            $"'{file.Path}' ends at byte {file.Length}, within {what}. The file is cut; download it again.");
         if (count > buffer.Length - used)
         {
             var length = Math.Min(Math.Max(count, BufferLength), file.Length - Position);

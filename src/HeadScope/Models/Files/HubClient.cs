@@ -48,7 +48,6 @@ internal sealed class HubClient(HubOptions? options = null) : IDisposable
         return HubRepository.In(folder, file);
     }
 
-    /// <inheritdoc/>
     public void Dispose() => requests.Dispose();
 
     // Downloads what is selected of a revision unless it is there; gives its folder.

@@ -17,7 +17,6 @@ internal sealed class HubDownload(
     private long done;
     private long total;
 
-    /// <summary>Downloads files that are not there yet.</summary>
     public async Task RunAsync(IReadOnlyList<string> names)
     {
         var files = new List<RemoteFile>();
@@ -44,11 +43,8 @@ internal sealed class HubDownload(
         using var response = await SendAsync(HttpMethod.Head, name, 0).ConfigureAwait(false);
         string? Header(string header) => response.Headers.TryGetValues(header, out var values) ? values.First() : null;
         var etag = (Header("X-Linked-Etag") ?? Header("ETag"))?.Replace("W/", "", StringComparison.Ordinal).Trim('"');
-        if (etag is null || !HubRepository.IsPlainName(etag))
-        {
-            throw new InvalidDataException($"{Address(name)}: expected an ETag of letters and digits, found '{etag}'. Check HF_ENDPOINT.");
-        }
-
+        Fault.InvalidDataIf(etag is null || !HubRepository.IsPlainName(etag),
+            $"{Address(name)}: expected an ETag of letters and digits, found '{etag}'. Check HF_ENDPOINT.");
         var stated = Header("X-Linked-Size") ?? response.Content.Headers.ContentLength?.ToString(CultureInfo.InvariantCulture);
         return long.TryParse(stated, NumberStyles.None, CultureInfo.InvariantCulture, out var size)
             ? new RemoteFile(name, etag, size)
@@ -79,13 +75,9 @@ internal sealed class HubDownload(
             }
 
             partial.Delete();
-            if (!resumed)
-            {
-                throw new InvalidDataException(
-                    $"'{file.Name}' of '{repository.Id}' is not what the hub promised: expected {file.Size} bytes with the hash {file.Etag}, "
-                    + $"found {length} bytes{(length == file.Size ? " with another hash" : "")}. It was deleted; try again, and if it stays wrong check HF_ENDPOINT.");
-            }
-
+            Fault.InvalidDataIf(!resumed,
+                $"'{file.Name}' of '{repository.Id}' is not what the hub promised: expected {file.Size} bytes with the hash {file.Etag}, "
+                + $"found {length} bytes{(length == file.Size ? " with another hash" : "")}. It was deleted; try again, and if it stays wrong check HF_ENDPOINT.");
             bool CameFurther() => furthest < (furthest = Math.Max(furthest, Length(partial)));
         }
     }

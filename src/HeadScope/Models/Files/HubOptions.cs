@@ -8,13 +8,11 @@ internal sealed record HubOptions
 {
     public Uri Endpoint { get; init; } = new("https://huggingface.co");
 
-    /// <summary>The folder that holds <c>models--org--name</c>.</summary>
     public required string CacheFolder { get; init; }
 
     /// <summary>An access token for private and gated models, sent to <see cref="Endpoint"/> only; null for none.</summary>
     public string? Token { get; init; }
 
-    /// <summary>Whether only what is in the cache may be used.</summary>
     public bool Offline { get; init; }
 
     /// <summary>How many times in a row a request may fail before the download does; progress in between starts the count again.</summary>
@@ -26,8 +24,7 @@ internal sealed record HubOptions
     /// <summary>How long a server may be silent before the connection counts as dropped.</summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>The settings of Hugging Face's own tools: options that share their cache, endpoint, token and offline switch.</summary>
-    /// <param name="variable">Gives a variable of the environment; null where it is not set.</param>
+    /// <summary>The settings of Hugging Face's own tools, whose cache, endpoint, token and offline switch these options share.</summary>
     /// <exception cref="ArgumentException"><c>HF_ENDPOINT</c> is not an address.</exception>
     public static HubOptions FromEnvironment(Func<string, string?>? variable = null)
     {

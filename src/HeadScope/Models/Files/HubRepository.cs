@@ -75,13 +75,10 @@ internal sealed class HubRepository
         && char.IsAsciiLetterOrDigit(name[0])
         && name.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '.' or '_' or '-');
 
-    /// <summary>A path in a folder of what has '/' between its folders in a repository.</summary>
     public static string In(string folder, string file) => Path.Combine([folder, .. file.Split('/')]);
 
-    /// <summary>The folder of a commit's files.</summary>
     public string Snapshot(string commit) => Path.Combine(Folder, "snapshots", commit);
 
-    /// <summary>Where the content with an etag is.</summary>
     public string Blob(string etag) => Path.Combine(Folder, "blobs", etag);
 
     /// <summary>The commit that a revision meant when it was last downloaded; null when it never was.</summary>
@@ -90,7 +87,6 @@ internal sealed class HubRepository
         : File.Exists(Reference(revision)) && File.ReadAllText(Reference(revision)).Trim() is var commit && IsCommit(commit) ? commit
         : null;
 
-    /// <summary>Notes the commit that a revision means.</summary>
     public void SetCommit(string revision, string commit)
     {
         if (!IsCommit(revision) && CommitOf(revision) != commit)

@@ -33,7 +33,6 @@ internal sealed class HubRequests : IDisposable
         client.DefaultRequestHeaders.Add("Accept-Encoding", "identity"); // lengths are those of the file
     }
 
-    /// <summary>What is asked for, to name it in errors.</summary>
     public sealed record Asked(string Id, string Revision, string? File = null);
 
     /// <summary>Asks the hub, once or until it answers, which commit a revision is, and which files that has.</summary>
@@ -123,7 +122,6 @@ internal sealed class HubRequests : IDisposable
         }
     }
 
-    /// <inheritdoc/>
     public void Dispose() => client.Dispose();
 
     private Uri Address(string path) => new($"{options.Endpoint.AbsoluteUri.TrimEnd('/')}/{path}");

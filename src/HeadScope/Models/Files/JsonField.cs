@@ -5,18 +5,11 @@ using System.Text.Unicode;
 namespace HeadScope;
 
 /// <summary>A value in a JSON file that knows where it stands, so that what is wrong with it can be said with file and key.</summary>
-/// <param name="File">The file.</param>
-/// <param name="Parent">The path of the object or array that holds it.</param>
-/// <param name="Key">Its name in an object; null in an array.</param>
-/// <param name="Index">Its place in an array.</param>
-/// <param name="Value">The value.</param>
+/// <remarks>The parent is the path of the object or array that holds it; the key is null in an array.</remarks>
 internal readonly record struct JsonField(string File, string Parent, string? Key, int Index, JsonElement Value)
 {
     /// <summary>What the value is called in messages.</summary>
     public string Name => Path.Length == 0 ? File : $"{File}: {Path}";
-
-    /// <summary>How many items an array has.</summary>
-    public int Length => Expect(JsonValueKind.Array, "an array").Value.GetArrayLength();
 
     // Put together when asked for: a vocabulary has many values and rarely a wrong one.
     private string Path =>
@@ -88,21 +81,18 @@ internal readonly record struct JsonField(string File, string Parent, string? Ke
         { } other => throw other.Malformed("true or false"),
     };
 
-    /// <summary>The items of an array.</summary>
     public IEnumerable<JsonField> Items()
     {
         var (file, path) = (File, Expect(JsonValueKind.Array, "an array").Path);
         return Value.EnumerateArray().Select((item, index) => new JsonField(file, path, null, index, item));
     }
 
-    /// <summary>The members of an object.</summary>
     public IEnumerable<(string Key, JsonField Field)> Members()
     {
         var (file, path) = (File, Expect(JsonValueKind.Object, "an object").Path);
         return Value.EnumerateObject().Select(member => (member.Name, new JsonField(file, path, member.Name, 0, member.Value)));
     }
 
-    /// <summary>The value as text.</summary>
     public string Text() => Expect(JsonValueKind.String, "a text").Value.GetString()!;
 
     /// <summary>The value as a whole number from 1 on.</summary>
@@ -115,7 +105,6 @@ internal readonly record struct JsonField(string File, string Parent, string? Ke
         ? number
         : throw Malformed("a whole number from 0 on");
 
-    /// <summary>The value as the number of a token.</summary>
     public int TokenId() => Value.ValueKind == JsonValueKind.Number && Value.TryGetInt32(out var id) && id >= 0
         ? id
         : throw Malformed("a token number (a whole number, 0 or more)");
@@ -129,7 +118,8 @@ internal readonly record struct JsonField(string File, string Parent, string? Ke
     public NotSupportedException Refuse(string supported) =>
         new($"'{File}' asks for '{Path}' = {Shown()}, which HeadScope does not support; {supported}.");
 
-    /// <summary>The error for a value that cannot be.</summary>
+    public void RefuseIf(bool isSo, string supported) => _ = isSo ? throw Refuse(supported) : 0;
+
     public InvalidDataException Malformed(string expected) => new($"'{File}' has '{Path}' = {Shown()}; expected {expected}.");
 
     /// <summary>The beginning of a text, for messages; no character is cut in half.</summary>

@@ -36,10 +36,8 @@ internal sealed record NumberFormat(string Name, int BlockLength, int BlockSize,
         .Concat([new("U64", 1, 8), new("F8_E4M3", 1, 1), new("F8_E5M2", 1, 1)])
         .ToDictionary(format => format.Name, StringComparer.Ordinal);
 
-    /// <summary>Decodes whole blocks into the bytes of their numbers.</summary>
     public delegate void Decoder(ReadOnlySpan<byte> source, Span<byte> destination);
 
-    /// <summary>The names of what can be read.</summary>
     public static string Names => string.Join(", ", Readable.Select(format => format.Name));
 
     /// <summary>The format of a name; null for one that is not known.</summary>

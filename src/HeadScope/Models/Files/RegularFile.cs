@@ -20,11 +20,7 @@ internal sealed class RegularFile : IDisposable
             throw new FileNotFoundException($"There is no file '{path}'.", path);
         }
 
-        if (file.Length == 0)
-        {
-            throw new InvalidDataException($"'{path}': expected a regular file with something in it, found an empty one, a pipe or a device.");
-        }
-
+        Fault.InvalidDataIf(file.Length == 0, $"'{path}': expected a regular file with something in it, found an empty one, a pipe or a device.");
         Path = path;
         handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete);
         Length = RandomAccess.GetLength(handle);
@@ -39,11 +35,7 @@ internal sealed class RegularFile : IDisposable
     public static byte[] ReadAllBytes(string path)
     {
         using var file = new RegularFile(path);
-        if (file.Length > Array.MaxLength)
-        {
-            throw new InvalidDataException($"'{path}' has {file.Length} bytes; expected at most {Array.MaxLength}.");
-        }
-
+        Fault.InvalidDataIf(file.Length > Array.MaxLength, $"'{path}' has {file.Length} bytes; expected at most {Array.MaxLength}.");
         var bytes = new byte[file.Length];
         file.Read(0, bytes, "its content");
         return bytes;

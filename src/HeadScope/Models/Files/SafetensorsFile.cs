@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Text.Json;
 
 namespace HeadScope;
 
@@ -81,13 +82,9 @@ internal sealed class SafetensorsFile : TensorFile
         foreach (var shard in ReadIndex(index).GroupBy(pair => pair.Value, pair => pair.Key, StringComparer.Ordinal))
         {
             var path = System.IO.Path.Combine(folder, shard.Key);
-            if (!File.Exists(path))
-            {
-                throw new InvalidDataException(
-                    $"'{index}' puts tensor '{shard.First()}' and {shard.Count() - 1} more in '{shard.Key}', which is not in its folder; "
-                    + "download the missing shard.");
-            }
-
+            Fault.InvalidDataIf(!File.Exists(path),
+                $"'{index}' puts tensor '{shard.First()}' and {shard.Count() - 1} more in '{shard.Key}', which is not in its folder; "
+                + $"download the missing shard.");
             var wanted = shard.ToHashSet(StringComparer.Ordinal);
             AddFile(path, wanted);
             if (wanted.FirstOrDefault(name => !Tensors.ContainsKey(name)) is { } missing)
@@ -103,17 +100,10 @@ internal sealed class SafetensorsFile : TensorFile
         var shards = new Dictionary<string, string>(StringComparer.Ordinal);
         foreach (var (tensor, shard) in JsonField.Read(index).Required("weight_map").Members())
         {
-            if (shard.Value.ValueKind != System.Text.Json.JsonValueKind.String || !IsShardName(shard.Text()))
-            {
-                throw new InvalidDataException(
-                    $"'{index}', tensor '{tensor}': expected the name of a shard beside the index, found {shard.Value.GetRawText()}. "
-                    + "A shard is a '.safetensors' file; its name has no folder, drive or device in it.");
-            }
-
-            if (!shards.TryAdd(tensor, shard.Text()))
-            {
-                throw new InvalidDataException($"'{index}' lists tensor '{tensor}' twice.");
-            }
+            Fault.InvalidDataIf(shard.Value.ValueKind != JsonValueKind.String || !IsShardName(shard.Text()),
+                $"'{index}', tensor '{tensor}': expected the name of a shard beside the index, found {shard.Value.GetRawText()}. "
+                + $"A shard is a '.safetensors' file; its name has no folder, drive or device in it.");
+            Fault.InvalidDataIf(!shards.TryAdd(tensor, shard.Text()), $"'{index}' lists tensor '{tensor}' twice.");
         }
 
         return shards;
@@ -138,7 +128,7 @@ internal sealed class SafetensorsFile : TensorFile
             {
                 entries.Add(ReadEntry(file, name, field));
             }
-            else if (field.Value.ValueKind != System.Text.Json.JsonValueKind.Null)
+            else if (field.Value.ValueKind != JsonValueKind.Null)
             {
                 foreach (var (key, text) in field.Members())
                 {
@@ -157,18 +147,10 @@ internal sealed class SafetensorsFile : TensorFile
             ? throw new InvalidDataException(
                 $"'{file.Path}' has {file.Length} bytes; expected at least the 8 of a safetensors header's length. The file is cut.")
             : BinaryPrimitives.ReadUInt64LittleEndian(start);
-        if (length > LargestHeader)
-        {
-            throw new InvalidDataException(
-                $"'{file.Path}': a header of {length} bytes is more than the format allows ({LargestHeader}). This is not a safetensors file, or it is damaged.");
-        }
-
-        if ((long)length > file.Length - 8)
-        {
-            throw new InvalidDataException(
-                $"'{file.Path}': a header of {length} bytes does not fit into the file's {file.Length}. The file is cut; download it again.");
-        }
-
+        Fault.InvalidDataIf(length > LargestHeader,
+            $"'{file.Path}': a header of {length} bytes is more than the format allows ({LargestHeader}). This is not a safetensors file, or it is damaged.");
+        Fault.InvalidDataIf((long)length > file.Length - 8,
+            $"'{file.Path}': a header of {length} bytes does not fit into the file's {file.Length}. The file is cut; download it again.");
         var header = new byte[length];
         file.Read(8, header, "its header");
         return header;

@@ -37,18 +37,12 @@ internal sealed class SafetensorsWriter
     /// <exception cref="ArgumentException">The name is taken or cannot be stored, or safetensors has no name for the type.</exception>
     public void Add(string name, Tensor tensor, ScalarType? dtype = null)
     {
-        if (name == "__metadata__" || Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(name)) != name)
-        {
-            throw new ArgumentException($"'{name}' cannot be a tensor's name: the format reserves it, or it holds half a surrogate pair.", nameof(name));
-        }
-
+        Fault.ArgumentIf(name == "__metadata__" || Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(name)) != name,
+            $"'{name}' cannot be a tensor's name: the format reserves it, or it holds half a surrogate pair.");
         var type = dtype ?? tensor.dtype;
         var format = NumberFormat.Of(type)
             ?? throw new ArgumentException($"Tensor '{name}': safetensors has no name for numbers of type {type}.", nameof(dtype));
-        if (!sources.TryAdd(name, (tensor, format)))
-        {
-            throw new ArgumentException($"There is already a tensor '{name}'.", nameof(name));
-        }
+        Fault.ArgumentIf(!sources.TryAdd(name, (tensor, format)), $"There is already a tensor '{name}'.");
     }
 
     /// <summary>Writes the file, whole or not at all; one that exists is replaced.</summary>

@@ -18,7 +18,6 @@ internal abstract class TensorFile(string path) : IDisposable
     /// <summary>The file, or the folder where there are several; for error messages.</summary>
     public string Path => path;
 
-    /// <summary>The tensors by name.</summary>
     public IReadOnlyDictionary<string, TensorInfo> Tensors => tensors;
 
     /// <summary>Reads a whole tensor.</summary>
@@ -69,28 +68,14 @@ internal abstract class TensorFile(string path) : IDisposable
         foreach (var entry in entries.OrderBy(entry => entry.Offset).ThenBy(entry => entry.Bytes))
         {
             var (name, begin) = (entry.Name, entry.Offset);
-            if (begin > available || entry.Bytes > available - begin)
-            {
-                throw new InvalidDataException(
-                    $"{entry.Where} takes the bytes {begin} to {(Int128)begin + entry.Bytes} of the data, which has {available}. The file is cut; "
-                    + "download it again.");
-            }
-
-            if (begin < end)
-            {
-                throw new InvalidDataException($"{entry.Where} begins at byte {begin} of the data and overlaps tensor '{previous}', which ends at {end}.");
-            }
-
-            if (isDense && begin != end)
-            {
-                throw new InvalidDataException($"{entry.Where}: its data begins at byte {begin}, expected {end}; there is a gap before it.");
-            }
-
-            if (!names.Add(name))
-            {
-                throw new InvalidDataException($"'{file.Path}' has two tensors named '{name}'.");
-            }
-
+            Fault.InvalidDataIf(begin > available || entry.Bytes > available - begin,
+                $"{entry.Where} takes the bytes {begin} to {(Int128)begin + entry.Bytes} of the data, which has {available}. The file is cut; "
+                + $"download it again.");
+            Fault.InvalidDataIf(begin < end,
+                $"{entry.Where} begins at byte {begin} of the data and overlaps tensor '{previous}', which ends at {end}.");
+            Fault.InvalidDataIf(isDense && begin != end,
+                $"{entry.Where}: its data begins at byte {begin}, expected {end}; there is a gap before it.");
+            Fault.InvalidDataIf(!names.Add(name), $"'{file.Path}' has two tensors named '{name}'.");
             if (wanted?.Contains(name) != false)
             {
                 tensors.Add(name, entry with { Offset = dataStart + begin });
@@ -99,10 +84,8 @@ internal abstract class TensorFile(string path) : IDisposable
             (end, previous) = (begin + entry.Bytes, name);
         }
 
-        if (isDense && end != available)
-        {
-            throw new InvalidDataException($"'{file.Path}': the tensors end at byte {end} after the header, but {available} bytes follow it.");
-        }
+        Fault.InvalidDataIf(isDense && end != available,
+            $"'{file.Path}': the tensors end at byte {end} after the header, but {available} bytes follow it.");
     }
 
     private TensorInfo Find(string name) => tensors.TryGetValue(name, out var info)
@@ -188,7 +171,6 @@ internal sealed record TensorInfo(string Name, IReadOnlyList<long> Shape, Number
     /// <summary>The number of numbers: the product of the shape, 1 for a scalar (shape <c>[]</c>).</summary>
     public long Length => Shape.Aggregate(1L, (product, length) => product * length);
 
-    /// <summary>The bytes that it takes.</summary>
     public long Bytes => Length / Format.BlockLength * Format.BlockSize;
 
     /// <summary>What errors call it.</summary>
@@ -201,11 +183,8 @@ internal sealed record TensorInfo(string Name, IReadOnlyList<long> Shape, Number
         foreach (var length in Shape)
         {
             bytes *= Math.Max(1, length);
-            if (length < 0 || bytes > long.MaxValue)
-            {
-                throw new InvalidDataException(
-                    $"{Where}: the lengths [{string.Join(", ", Shape)}] are negative, or take more than 2^63 bytes. The file is damaged.");
-            }
+            Fault.InvalidDataIf(length < 0 || bytes > long.MaxValue,
+                $"{Where}: the lengths [{string.Join(", ", Shape)}] are negative, or take more than 2^63 bytes. The file is damaged.");
         }
 
         return this;

@@ -75,7 +75,6 @@ internal static class TorchPickle
         }
     }
 
-    /// <summary>What is wrong with the file, without its name.</summary>
     private sealed class DamageException(string message) : Exception(message);
 
     private sealed record Name(string Text);

@@ -27,22 +27,17 @@ internal sealed class BytePairEncoder
         for (var rank = 0; rank < definition.Merges.Count; rank++)
         {
             var (left, right) = definition.Merges[rank];
-            if (!_vocabulary.TryGetValue(left, out var leftId)
-                || !_vocabulary.TryGetValue(right, out var rightId)
-                || !_vocabulary.TryGetValue(left + right, out var resultId))
-            {
-                throw new InvalidDataException(
-                    $"{definition.Source}: merge {rank} joins '{left}' and '{right}', but the vocabulary lacks one of them or "
-                    + $"'{left}{right}'. Vocabulary and merges must come from the same tokenizer.");
-            }
-
+            var isKnown = _vocabulary.TryGetValue(left, out var leftId) & _vocabulary.TryGetValue(right, out var rightId)
+                & _vocabulary.TryGetValue(left + right, out var resultId);
+            Fault.InvalidDataIf(!isKnown,
+                $"{definition.Source}: merge {rank} joins '{left}' and '{right}', but the vocabulary lacks one of them or "
+                + $"'{left}{right}'. Vocabulary and merges must come from the same tokenizer.");
             _merges[Pair(leftId, rightId)] = (rank, resultId);
         }
 
         _byteTokens = [.. Enumerable.Range(0, 256).Select(value => TokensOfByte((byte)value))];
     }
 
-    /// <summary>The tokens of a word.</summary>
     public int[] Encode(ReadOnlySpan<char> word)
     {
         var bytes = new byte[Encoding.UTF8.GetByteCount(word)];

@@ -22,18 +22,13 @@ internal static class GgufTokenizer
         var vocabulary = new Dictionary<string, int>(tokens.Length, StringComparer.Ordinal);
         for (var id = 0; id < tokens.Length; id++)
         {
-            if (!vocabulary.TryAdd(tokens[id], id))
-            {
-                throw new InvalidDataException($"{source}: tokenizer.ggml.tokens[{id}] is '{tokens[id]}' for the second time.");
-            }
+            Fault.InvalidDataIf(!vocabulary.TryAdd(tokens[id], id),
+                $"{source}: tokenizer.ggml.tokens[{id}] is '{tokens[id]}' for the second time.");
         }
 
         var types = Optional<int[]>("token_type") ?? new int[tokens.Length];
-        if (types.Length != tokens.Length)
-        {
-            throw new InvalidDataException($"{source}: tokenizer.ggml.token_type has {types.Length} values for {tokens.Length} tokens.");
-        }
-
+        Fault.InvalidDataIf(types.Length != tokens.Length,
+            $"{source}: tokenizer.ggml.token_type has {types.Length} values for {tokens.Length} tokens.");
         var added = types
             .Select((type, id) => (type, id))
             .Where(token => token.type is Unknown or Control or UserDefined && tokens[token.id].Length > 0)

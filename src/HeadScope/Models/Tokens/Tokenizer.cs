@@ -29,10 +29,7 @@ public sealed class Tokenizer
             var other = _addedIds.TryAdd(token.Content, token.Id)
                 ? definition.Vocabulary.GetValueOrDefault(token.Content, token.Id)
                 : _addedIds[token.Content];
-            if (other != token.Id)
-            {
-                throw new InvalidDataException($"{definition.Source}: '{token.Content}' has two token ids, {other} and {token.Id}.");
-            }
+            Fault.InvalidDataIf(other != token.Id, $"{definition.Source}: '{token.Content}' has two token ids, {other} and {token.Id}.");
         }
 
         _entries = Entries();
@@ -169,11 +166,8 @@ public sealed class Tokenizer
         var largest = Math.Max(vocabulary.Values.Max(), _addedIds.Values.DefaultIfEmpty().Max());
 
         // Vocabularies have few gaps, if any: a damaged number must not take all memory.
-        if (largest > (2 * vocabulary.Count) + 100_000)
-        {
-            throw new InvalidDataException($"{source}: the token id {largest} is larger than any in a vocabulary of {vocabulary.Count} entries.");
-        }
-
+        Fault.InvalidDataIf(largest > (2 * vocabulary.Count) + 100_000,
+            $"{source}: the token id {largest} is larger than any in a vocabulary of {vocabulary.Count} entries.");
         var entries = new string?[largest + 1];
         foreach (var (entry, id) in vocabulary.Concat(_addedIds))
         {

@@ -36,7 +36,6 @@ internal static class TokenizerJson
         });
     }
 
-    /// <summary>Reads one added token.</summary>
     public static AddedToken AddedToken(JsonField token, int id)
     {
         var special = token.Flag("special");
@@ -50,22 +49,17 @@ internal static class TokenizerJson
             SingleWord: token.Flag("single_word"));
     }
 
-    /// <summary>Reads an object of entries and their numbers.</summary>
     public static Dictionary<string, int> Vocabulary(JsonField vocabulary)
     {
         var entries = new Dictionary<string, int>(1 << 16, StringComparer.Ordinal);
         foreach (var (entry, field) in vocabulary.Members())
         {
-            if (!entries.TryAdd(entry, field.TokenId()))
-            {
-                throw new InvalidDataException($"{field.Name} is in the vocabulary twice.");
-            }
+            Fault.InvalidDataIf(!entries.TryAdd(entry, field.TokenId()), $"{field.Name} is in the vocabulary twice.");
         }
 
         return entries.Count > 0 ? entries : throw new InvalidDataException($"{vocabulary.Name} has no entries.");
     }
 
-    /// <summary>Splits "left right".</summary>
     public static (string Left, string Right) Merge(string text, Func<string> where)
     {
         var space = text.IndexOf(' ');
@@ -81,22 +75,13 @@ internal static class TokenizerJson
 
     private static void CheckModel(JsonField model)
     {
-        if (model.Optional("type") is { } type && type.Text() != "BPE")
-        {
-            throw type.Refuse("only BPE (byte-level) is");
-        }
-
-        if (model.Optional("dropout") is { } dropout && !(dropout.Value.ValueKind == JsonValueKind.Number && dropout.Value.GetDouble() == 0))
-        {
-            throw dropout.Refuse("encoding must not be random");
-        }
-
+        model["type"].RefuseIf((model.Optional("type")?.Text() ?? "BPE") != "BPE", "only BPE (byte-level) is");
+        model["dropout"].RefuseIf(
+            model.Optional("dropout")?.Value is { } dropout && !(dropout.ValueKind == JsonValueKind.Number && dropout.GetDouble() == 0),
+            "encoding must not be random");
         foreach (var name in new[] { "continuing_subword_prefix", "end_of_word_suffix" })
         {
-            if (model.Optional(name) is { } affix && affix.Text().Length > 0)
-            {
-                throw affix.Refuse("only null or \"\" is");
-            }
+            model[name].RefuseIf(model.Optional(name)?.Text() is { Length: > 0 }, "only null or \"\" is");
         }
     }
 
@@ -113,11 +98,7 @@ internal static class TokenizerJson
         (bool Found, int? PrefixSpaceBefore) byteLevel = default;
         foreach (var (type, step) in Parts(root.Optional("pre_tokenizer"), "pretokenizers", "ByteLevel", "Digits", "Split"))
         {
-            if (byteLevel.Found)
-            {
-                throw step.Refuse("ByteLevel must be the last step");
-            }
-
+            step.RefuseIf(byteLevel.Found, "ByteLevel must be the last step");
             if (type == "ByteLevel")
             {
                 byteLevel = (true, step.Flag("add_prefix_space", missing: true) ? steps.Count : null);
@@ -141,11 +122,9 @@ internal static class TokenizerJson
     private static SplitStep Split(JsonField split)
     {
         var behavior = split.Required("behavior");
-        if (!Enum.TryParse<SplitBehavior>(behavior.Text(), out var parsed) || !Enum.IsDefined(parsed))
-        {
-            throw behavior.Refuse($"only {string.Join(", ", Enum.GetNames<SplitBehavior>())} are");
-        }
-
+        behavior.RefuseIf(
+            !Enum.TryParse<SplitBehavior>(behavior.Text(), out var parsed) || !Enum.IsDefined(parsed),
+            $"only {string.Join(", ", Enum.GetNames<SplitBehavior>())} are");
         var pattern = split.Required("pattern");
         var literal = pattern.Optional("String");
         var found = literal ?? pattern.Required("Regex");

@@ -10,13 +10,11 @@ namespace HeadScope;
 /// <param name="File">The file's content; null when there is none.</param>
 internal sealed record TokenizerSettings(JsonField? File)
 {
-    /// <summary>added_tokens_decoder.</summary>
     public IEnumerable<AddedToken> AddedTokens => (File?.Optional("added_tokens_decoder")?.Members() ?? []).Select(member =>
         int.TryParse(member.Key, NumberStyles.None, CultureInfo.InvariantCulture, out var id)
             ? TokenizerJson.AddedToken(member.Field, id)
             : throw new InvalidDataException($"{member.Field.Name} is not named by a token number."));
 
-    /// <summary>Reads the settings of a folder, if it has any.</summary>
     public static TokenizerSettings OfFolder(string folder) => new(
         new[] { "tokenizer_config.json", "special_tokens_map.json" }
             .Select(name => Path.Combine(folder, name))

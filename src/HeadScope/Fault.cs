@@ -1,0 +1,45 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
+using System.Runtime.CompilerServices;
+
+namespace HeadScope;
+
+/// <summary>Checks whose message is put together only where they fail.</summary>
+internal static class Fault
+{
+    /// <exception cref="InvalidDataException">It is so: a file is damaged or unfit.</exception>
+    public static void InvalidDataIf([DoesNotReturnIf(true)] bool isSo, [InterpolatedStringHandlerArgument(nameof(isSo))] ref Message message)
+    {
+        if (isSo)
+        {
+            throw new InvalidDataException(message.Text());
+        }
+    }
+
+    /// <exception cref="ArgumentException">It is so: an argument is bad.</exception>
+    public static void ArgumentIf([DoesNotReturnIf(true)] bool isSo, [InterpolatedStringHandlerArgument(nameof(isSo))] ref Message message)
+    {
+        if (isSo)
+        {
+            throw new ArgumentException(message.Text());
+        }
+    }
+
+    [InterpolatedStringHandler]
+    public ref struct Message
+    {
+        private DefaultInterpolatedStringHandler text;
+
+        public Message(int literalLength, int formattedCount, bool isSo, out bool isWanted)
+        {
+            isWanted = isSo;
+            text = isSo ? new(literalLength, formattedCount, CultureInfo.InvariantCulture) : default;
+        }
+
+        public void AppendLiteral(string value) => text.AppendLiteral(value);
+
+        public void AppendFormatted<T>(T value, string? format = null) => text.AppendFormatted(value, format);
+
+        public string Text() => text.ToStringAndClear();
+    }
+}
