@@ -16,6 +16,15 @@ internal static class Fault
         }
     }
 
+    /// <exception cref="NotSupportedException">It is so: something is refused.</exception>
+    public static void NotSupportedIf([DoesNotReturnIf(true)] bool isSo, [InterpolatedStringHandlerArgument(nameof(isSo))] ref Message message)
+    {
+        if (isSo)
+        {
+            throw new NotSupportedException(message.Text());
+        }
+    }
+
     /// <exception cref="ArgumentException">It is so: an argument is bad.</exception>
     public static void ArgumentIf([DoesNotReturnIf(true)] bool isSo, [InterpolatedStringHandlerArgument(nameof(isSo))] ref Message message)
     {

@@ -86,7 +86,7 @@ internal sealed class Checkpoint
 
         Linear Part(int part, int outputs)
         {
-            long[] rows = [.. Enumerable.Range(0, outputs).Select(i => names.FusedOrder == FusedOrder.HeadByHead
+            long[] rows = [.. Enumerable.Range(0, outputs).Select(i => names.FusedHeadByHead
                 ? ((((i / headWidth) * 3L) + part) * headWidth) + (i % headWidth)
                 : (part == 0 ? 0 : queryWidth + ((part - 1) * keyWidth)) + i)];
             var weight = names.InputsByRow
@@ -150,12 +150,10 @@ internal sealed class Checkpoint
     private void RefuseUnknownLayerTensors()
     {
         var layer = prefix + names.Layer[..names.Layer.IndexOf('{', StringComparison.Ordinal)];
-        if (file.Tensors.Keys.FirstOrDefault(name => name.StartsWith(layer, StringComparison.Ordinal) && !used.Contains(name)
-            && !names.Buffers.Contains(name[(name.IndexOf('.', layer.Length) + 1)..], StringComparer.Ordinal)) is { } unknown)
-        {
-            throw new NotSupportedException(
-                $"'{file.Path}' has a tensor '{unknown}' that a {config.Architecture} model of {config.LayerCount} layers "
-                + "with this configuration does not use; the model computes something that HeadScope does not.");
-        }
+        var unknown = file.Tensors.Keys.FirstOrDefault(name => name.StartsWith(layer, StringComparison.Ordinal) && !used.Contains(name)
+            && !names.Buffers.Contains(name[(name.IndexOf('.', layer.Length) + 1)..], StringComparer.Ordinal));
+        Fault.NotSupportedIf(unknown is not null,
+            $"'{file.Path}' has a tensor '{unknown}' that a {config.Architecture} model of {config.LayerCount} layers "
+            + $"with this configuration does not use; the model computes something that HeadScope does not.");
     }
 }

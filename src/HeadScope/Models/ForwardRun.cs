@@ -27,11 +27,7 @@ internal sealed class ForwardRun
         RequireTokens(batch, config);
         Lengths = [.. batch.Select(tokens => tokens.Length)];
         Longest = Lengths.Max();
-        if (cache is not null && stopAfterLayer is not null)
-        {
-            throw new ArgumentException("A pass that stops early would leave the cache without the later layers; run all layers.");
-        }
-
+        Fault.ArgumentIf(cache is not null && stopAfterLayer is not null, $"A pass that stops early would leave the cache without the later layers; run all layers.");
         past = cache?.RequireFit(model, batch.Count) ?? new int[batch.Count];
         Keys = Lengths.Zip(past, (length, before) => length + before).Max();
         Fault.ArgumentIf(Keys > config.ContextLength,
@@ -185,21 +181,13 @@ internal sealed class ForwardRun
 
     private static void RequireTokens(IReadOnlyList<int[]> batch, TransformerConfig config)
     {
-        if (batch.Count == 0)
-        {
-            throw new ArgumentException("The batch has no sequences.", nameof(batch));
-        }
-
+        Fault.ArgumentIf(batch.Count == 0, $"The batch has no sequences.");
         for (var b = 0; b < batch.Count; b++)
         {
-            if (batch[b] is not { Length: > 0 } tokens)
-            {
-                throw new ArgumentException($"Sequence {b} of the batch has no tokens.", nameof(batch));
-            }
-
-            var wrong = Array.FindIndex(tokens, token => token < 0 || token >= config.VocabularySize);
+            Fault.ArgumentIf(batch[b] is not { Length: > 0 }, $"Sequence {b} of the batch has no tokens.");
+            var wrong = Array.FindIndex(batch[b], token => token < 0 || token >= config.VocabularySize);
             Fault.ArgumentIf(wrong >= 0,
-                $"Sequence {b} has the token {tokens[wrong]}; the model's tokens are 0 to {config.VocabularySize - 1}.");
+                $"Sequence {b} has the token {batch[b][wrong]}; the model's tokens are 0 to {config.VocabularySize - 1}.");
         }
     }
 
@@ -207,11 +195,8 @@ internal sealed class ForwardRun
     private (int LastLayer, bool Finishes) FindSites(TransformerConfig config, Hooks? hooks, int? stopAfterLayer)
     {
         var (needed, finishes) = (-1, Logits != LogitsOf.None);
-        if (stopAfterLayer is { } last && (last < 0 || last >= config.LayerCount))
-        {
-            throw new ArgumentException($"The pass is to stop after layer {last}; the model's layers are 0 to {config.LayerCount - 1}.");
-        }
-
+        Fault.ArgumentIf(stopAfterLayer < 0 || stopAfterLayer >= config.LayerCount,
+            $"The pass is to stop after layer {stopAfterLayer}; the model's layers are 0 to {config.LayerCount - 1}.");
         var names = hooks is { All.Count: > 0 } ? HookNames.All(config).ToArray() : [];
         foreach (var (pattern, edit) in hooks?.All ?? [])
         {

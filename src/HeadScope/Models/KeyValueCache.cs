@@ -56,14 +56,9 @@ public sealed class KeyValueCache : IDisposable
     internal int[] RequireFit(Model user, int sequences)
     {
         ObjectDisposedException.ThrowIf(isDisposed, this);
-        if (!ReferenceEquals(model, user))
-        {
-            throw new ArgumentException("The cache was made for another model; one that was loaded again or made by With is another.");
-        }
-
-        return lengths.Length == sequences
-            ? [.. lengths]
-            : throw new ArgumentException($"The cache is for {lengths.Length} sequences; the batch has {sequences}.");
+        Fault.ArgumentIf(!ReferenceEquals(model, user), $"The cache was made for another model; one that was loaded again or made by With is another.");
+        Fault.ArgumentIf(lengths.Length != sequences, $"The cache is for {lengths.Length} sequences; the batch has {sequences}.");
+        return [.. lengths];
     }
 
     /// <summary>The keys and values of a layer with those of a pass behind them, [batch, key head, key, d_head]. They count only

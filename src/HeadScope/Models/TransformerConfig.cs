@@ -24,23 +24,10 @@ namespace HeadScope;
 /// <param name="TiedEmbeddings">Whether the unembedding is the token embedding, transposed.</param>
 public sealed record TransformerConfig(
     string Architecture,
-    int LayerCount,
-    int HeadCount,
-    int KeyValueHeadCount,
-    int ModelWidth,
-    int HeadWidth,
-    int MlpWidth,
-    int VocabularySize,
-    int ContextLength,
-    int? SlidingWindow,
-    NormKind Norm,
-    double NormEpsilon,
-    Rotary? Rotary,
-    ActivationFunction Activation,
-    bool GatedMlp,
-    bool ParallelResidual,
-    bool SharedNorm,
-    bool TiedEmbeddings)
+    int LayerCount, int HeadCount, int KeyValueHeadCount, int ModelWidth, int HeadWidth, int MlpWidth,
+    int VocabularySize, int ContextLength, int? SlidingWindow,
+    NormKind Norm, double NormEpsilon, Rotary? Rotary, ActivationFunction Activation,
+    bool GatedMlp, bool ParallelResidual, bool SharedNorm, bool TiedEmbeddings)
 {
     /// <summary>Whether positions are learned vectors added to the token embedding.</summary>
     public bool LearnedPositions => Rotary is null;

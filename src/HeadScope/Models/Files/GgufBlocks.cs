@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
@@ -17,12 +16,12 @@ internal static class GgufBlocks
     public static NumberFormat[] Formats =>
     [
         Format<Q8With0>("Q8_0", 32, 34),
-        Format<Q4With0>("Q4_0", 32, 18),
-        Format<Q4With1>("Q4_1", 32, 20),
-        Format<Q5With0>("Q5_0", 32, 22),
-        Format<Q5With1>("Q5_1", 32, 24),
-        Format<Q4K>("Q4_K", 256, 144),
-        Format<Q5K>("Q5_K", 256, 176),
+        Format<Small<No, No>>("Q4_0", 32, 18),
+        Format<Small<Yes, No>>("Q4_1", 32, 20),
+        Format<Small<No, Yes>>("Q5_0", 32, 22),
+        Format<Small<Yes, Yes>>("Q5_1", 32, 24),
+        Format<Large<No>>("Q4_K", 256, 144),
+        Format<Large<Yes>>("Q5_K", 256, 176),
         Format<Q6K>("Q6_K", 256, 210),
     ];
 
@@ -30,6 +29,22 @@ internal static class GgufBlocks
     private interface IBlock
     {
         static abstract void Decode(ReadOnlySpan<byte> block, Span<float> destination);
+    }
+
+    /// <summary>What differs between kinds of blocks; a type parameter too.</summary>
+    private interface IFlag
+    {
+        static abstract bool IsSet { get; }
+    }
+
+    private readonly struct Yes : IFlag
+    {
+        public static bool IsSet => true;
+    }
+
+    private readonly struct No : IFlag
+    {
+        public static bool IsSet => false;
     }
 
     private static NumberFormat Format<T>(string name, int length, int size)
@@ -98,68 +113,67 @@ internal static class GgufBlocks
         }
     }
 
-    // Half d; 16 bytes of nibbles q: (q - 8)·d.
-    private readonly struct Q4With0 : IBlock
+    // Half d, with an offset half m; where q has five bits, 32 with the fifth of each; 16 bytes of nibbles: (q - 8)·d, (q - 16)·d, or q·d + m.
+    private readonly struct Small<TOffset, TFive> : IBlock
+        where TOffset : IFlag
+        where TFive : IFlag
     {
         public static void Decode(ReadOnlySpan<byte> block, Span<float> destination)
         {
             var d = Scale(block, 0);
-            var nibbles = Vector128.Create(block[2..]);
-            var middle = Vector128.Create((sbyte)8);
-            Store(Low(nibbles).AsSByte() - middle, d, destination);
-            Store(High(nibbles).AsSByte() - middle, d, destination[16..]);
+            var start = TOffset.IsSet ? 4 : 2;
+            var nibbles = Vector128.Create(block[(start + (TFive.IsSet ? 4 : 0))..]);
+            var (low, high) = (Low(nibbles), High(nibbles));
+            if (TFive.IsSet)
+            {
+                var bits = BinaryPrimitives.ReadInt32LittleEndian(block[start..]);
+                (low, high) = (low | FifthBits(bits), high | FifthBits(bits >> 16));
+            }
+
+            if (TOffset.IsSet)
+            {
+                var m = Scale(block, 2);
+                Store(low, d, m, destination);
+                Store(high, d, m, destination[16..]);
+            }
+            else
+            {
+                var middle = Vector128.Create((sbyte)(TFive.IsSet ? 16 : 8));
+                Store(low.AsSByte() - middle, d, destination);
+                Store(high.AsSByte() - middle, d, destination[16..]);
+            }
         }
     }
 
-    // Halves d, m; 16 bytes of nibbles q: q·d + m.
-    private readonly struct Q4With1 : IBlock
+    // Halves d, dmin; 12 bytes with 8 scales and 8 minima of 6 bits; where q has five bits, 32 bytes of which bit s of byte j is the fifth of number
+    // j of sub-block s; 128 bytes of nibbles: (d·scale)·q - dmin·minimum.
+    private readonly struct Large<TFive> : IBlock
+        where TFive : IFlag
     {
         public static void Decode(ReadOnlySpan<byte> block, Span<float> destination)
         {
-            var (d, m) = (Scale(block, 0), Scale(block, 2));
-            var nibbles = Vector128.Create(block[4..]);
-            Store(Low(nibbles), d, m, destination);
-            Store(High(nibbles), d, m, destination[16..]);
+            var (d, minimum) = (Scale(block, 0), Scale(block, 2));
+            var scales = block.Slice(4, 12);
+            for (var pair = 0; pair < 4; pair++)
+            {
+                var (lowScale, lowOffset) = ScaleAndOffset(scales, 2 * pair, d, minimum);
+                var (highScale, highOffset) = ScaleAndOffset(scales, (2 * pair) + 1, d, minimum);
+                for (var half = 0; half < 32; half += 16)
+                {
+                    var nibbles = Vector128.Create(block[((TFive.IsSet ? 48 : 16) + (32 * pair) + half)..]);
+                    var (low, high) = (Low(nibbles), High(nibbles));
+                    if (TFive.IsSet)
+                    {
+                        var bits = Vector128.ShiftRightLogical(Vector128.Create(block[(16 + half)..]), 2 * pair);
+                        low |= (bits & Vector128<byte>.One) << 4;
+                        high |= (bits & Vector128.Create((byte)2)) << 3;
+                    }
+
+                    Store(low, lowScale, lowOffset, destination[((64 * pair) + half)..]);
+                    Store(high, highScale, highOffset, destination[((64 * pair) + 32 + half)..]);
+                }
+            }
         }
-    }
-
-    // Half d; 32 bits, the fifth of each q; 16 bytes of nibbles: (q - 16)·d.
-    private readonly struct Q5With0 : IBlock
-    {
-        public static void Decode(ReadOnlySpan<byte> block, Span<float> destination)
-        {
-            var d = Scale(block, 0);
-            var bits = BinaryPrimitives.ReadInt32LittleEndian(block[2..]);
-            var nibbles = Vector128.Create(block[6..]);
-            var middle = Vector128.Create((sbyte)16);
-            Store((Low(nibbles) | FifthBits(bits)).AsSByte() - middle, d, destination);
-            Store((High(nibbles) | FifthBits(bits >> 16)).AsSByte() - middle, d, destination[16..]);
-        }
-    }
-
-    // Halves d, m; 32 bits, the fifth of each q; 16 bytes of nibbles: q·d + m.
-    private readonly struct Q5With1 : IBlock
-    {
-        public static void Decode(ReadOnlySpan<byte> block, Span<float> destination)
-        {
-            var (d, m) = (Scale(block, 0), Scale(block, 2));
-            var bits = BinaryPrimitives.ReadInt32LittleEndian(block[4..]);
-            var nibbles = Vector128.Create(block[8..]);
-            Store(Low(nibbles) | FifthBits(bits), d, m, destination);
-            Store(High(nibbles) | FifthBits(bits >> 16), d, m, destination[16..]);
-        }
-    }
-
-    // Halves d, dmin; 12 bytes with 8 scales and 8 minima of 6 bits; 128 bytes of nibbles q: (d·scale)·q - dmin·minimum.
-    private readonly struct Q4K : IBlock
-    {
-        public static void Decode(ReadOnlySpan<byte> block, Span<float> destination) => DecodeK(block, destination, fifthBits: false);
-    }
-
-    // As Q4_K, with 32 bytes between scales and nibbles: bit s of byte j is the fifth bit of number j of sub-block s.
-    private readonly struct Q5K : IBlock
-    {
-        public static void Decode(ReadOnlySpan<byte> block, Span<float> destination) => DecodeK(block, destination, fifthBits: true);
     }
 
     // 128 bytes with the low nibbles, 64 with the two high bits, 16 signed scales, half d: (d·scale)·(q - 32), a scale for 16 numbers.
@@ -185,32 +199,6 @@ internal static class GgufBlocks
                     Store((High(firstNibbles) | (bits & mask)).AsSByte() - middle, d * (sbyte)scales[4], to[64..]);
                     Store((High(secondNibbles) | (Vector128.ShiftRightLogical(bits, 2) & mask)).AsSByte() - middle, d * (sbyte)scales[6], to[96..]);
                 }
-            }
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void DecodeK(ReadOnlySpan<byte> block, Span<float> destination, [ConstantExpected] bool fifthBits)
-    {
-        var (d, minimum) = (Scale(block, 0), Scale(block, 2));
-        var scales = block.Slice(4, 12);
-        for (var pair = 0; pair < 4; pair++)
-        {
-            var (lowScale, lowOffset) = ScaleAndOffset(scales, 2 * pair, d, minimum);
-            var (highScale, highOffset) = ScaleAndOffset(scales, (2 * pair) + 1, d, minimum);
-            for (var half = 0; half < 32; half += 16)
-            {
-                var nibbles = Vector128.Create(block[((fifthBits ? 48 : 16) + (32 * pair) + half)..]);
-                var (low, high) = (Low(nibbles), High(nibbles));
-                if (fifthBits)
-                {
-                    var bits = Vector128.ShiftRightLogical(Vector128.Create(block[(16 + half)..]), 2 * pair);
-                    low |= (bits & Vector128<byte>.One) << 4;
-                    high |= (bits & Vector128.Create((byte)2)) << 3;
-                }
-
-                Store(low, lowScale, lowOffset, destination[((64 * pair) + half)..]);
-                Store(high, highScale, highOffset, destination[((64 * pair) + 32 + half)..]);
             }
         }
     }

@@ -78,11 +78,9 @@ internal sealed class GgufFile : TensorFile
                 $"'{Path}' has the metadata key '{key}' twice.");
         }
 
-        if (metadata.TryGetValue("split.count", out var parts) && parts is ushort and > 1 and var count)
-        {
-            throw new NotSupportedException($"'{Path}' is one of {count} parts of a model; join them with llama.cpp's 'llama-gguf-split --merge'.");
-        }
-
+        var parts = metadata.GetValueOrDefault("split.count");
+        Fault.NotSupportedIf(parts is ushort and > 1,
+            $"'{Path}' is one of {parts} parts of a model; join them with llama.cpp's 'llama-gguf-split --merge'.");
         var stated = metadata.GetValueOrDefault("general.alignment", DefaultAlignment);
         var alignment = stated is uint number && BitOperations.IsPow2(number) ? number : 0;
         Fault.InvalidDataIf(alignment == 0, $"'{Path}': expected a power of two (UINT32) as general.alignment, found {stated}.");

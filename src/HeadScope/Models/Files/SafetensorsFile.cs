@@ -87,10 +87,8 @@ internal sealed class SafetensorsFile : TensorFile
                 + $"download the missing shard.");
             var wanted = shard.ToHashSet(StringComparer.Ordinal);
             AddFile(path, wanted);
-            if (wanted.FirstOrDefault(name => !Tensors.ContainsKey(name)) is { } missing)
-            {
-                throw new InvalidDataException($"'{index}' puts tensor '{missing}' in '{shard.Key}', which has no such tensor.");
-            }
+            var missing = wanted.FirstOrDefault(name => !Tensors.ContainsKey(name));
+            Fault.InvalidDataIf(missing is not null, $"'{index}' puts tensor '{missing}' in '{shard.Key}', which has no such tensor.");
         }
     }
 
@@ -159,19 +157,16 @@ internal sealed class SafetensorsFile : TensorFile
     private static TensorInfo ReadEntry(RegularFile file, string name, JsonField field)
     {
         var (dtype, shape, offsets) = (field.Required("dtype"), field.Required("shape"), field.Required("data_offsets"));
-        if (NumberFormat.Of(dtype.Text()) is not { BlockLength: 1 } format)
-        {
-            throw dtype.Malformed("a type of numbers that is known");
-        }
-
+        var format = NumberFormat.Of(dtype.Text()) is { BlockLength: 1 } known ? known : throw dtype.Malformed("a type of numbers that is known");
         if (offsets.Items().Select(offset => offset.Whole()).ToArray() is not [var begin, var end] || end < begin)
         {
             throw offsets.Malformed("[begin, end] with begin ≤ end");
         }
 
         var entry = new TensorInfo(name, [.. shape.Items().Select(length => length.Whole())], format, file, begin).Checked();
-        return entry.Bytes == end - begin ? entry : throw new InvalidDataException(
+        Fault.InvalidDataIf(entry.Bytes != end - begin,
             $"{entry.Where}: shape {shape.Value.GetRawText()} of {format.Name} takes {entry.Bytes} bytes, but its data_offsets "
             + $"{offsets.Value.GetRawText()} hold {end - begin}.");
+        return entry;
     }
 }

@@ -95,12 +95,8 @@ internal abstract class TensorFile(string path) : IDisposable
     private static unsafe Tensor Read(TensorInfo info, long start, long count, IReadOnlyList<long> shape)
     {
         var format = info.Format;
-        if (format.Type is not { } type)
-        {
-            throw new NotSupportedException(
-                $"{info.Where} is stored as {format.Name}, for which TorchSharp has no type; what can be read is {NumberFormat.Names}.");
-        }
-
+        var type = format.Type ?? throw new NotSupportedException(
+            $"{info.Where} is stored as {format.Name}, for which TorchSharp has no type; what can be read is {NumberFormat.Names}.");
         using var scope = NewDisposeScope();
         if (start % format.BlockLength != 0 || count % format.BlockLength != 0)
         {

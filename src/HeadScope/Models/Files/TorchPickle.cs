@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Globalization;
 using System.IO.Compression;
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Text;
 using static TorchSharp.torch;
 
@@ -30,11 +31,8 @@ internal static class TorchPickle
             using var zip = ZipFile.OpenRead(path);
             var pickle = zip.Entries.FirstOrDefault(entry => entry.FullName.EndsWith("/data.pkl", StringComparison.Ordinal))
                 ?? throw new DamageException("has no data.pkl; expected a file written by torch.save in zip format");
-            if (pickle.Length > LongestPickle)
-            {
-                throw new DamageException($"has a data.pkl of {pickle.Length} bytes; expected at most {LongestPickle} for a dictionary of tensors");
-            }
-
+            DamageException.If(pickle.Length > LongestPickle,
+                $"has a data.pkl of {pickle.Length} bytes; expected at most {LongestPickle} for a dictionary of tensors");
             var code = new byte[pickle.Length];
             using var stream = pickle.Open();
             stream.ReadExactly(code);
@@ -47,12 +45,8 @@ internal static class TorchPickle
             {
                 var dictionary = value as Dictionary<string, object?>
                     ?? throw new DamageException("holds something other than a dictionary of tensors");
-                if (depth > DeepestDictionary || (entries += dictionary.Count) > MostEntries)
-                {
-                    throw new DamageException(
-                        $"nests dictionaries in one another or in themselves; expected at most {DeepestDictionary} deep and {MostEntries} entries");
-                }
-
+                DamageException.If(depth > DeepestDictionary || (entries += dictionary.Count) > MostEntries,
+                    $"nests dictionaries in one another or in themselves; expected at most {DeepestDictionary} deep and {MostEntries} entries");
                 foreach (var (key, item) in dictionary)
                 {
                     if (item is Tensor tensor)
@@ -75,7 +69,11 @@ internal static class TorchPickle
         }
     }
 
-    private sealed class DamageException(string message) : Exception(message);
+    private sealed class DamageException(string message) : Exception(message)
+    {
+        public static void If(bool isSo, [InterpolatedStringHandlerArgument(nameof(isSo))] ref Fault.Message message) =>
+            _ = isSo ? throw new DamageException(message.Text()) : 0;
+    }
 
     private sealed record Name(string Text);
 
@@ -108,22 +106,14 @@ internal static class TorchPickle
             var size = NumberFormat.Of(dtype)!.BlockSize;
             if (read.TryGetValue(key, out var known))
             {
-                return known.dtype == dtype && known.NumberOfElements == count
-                    ? known
-                    : throw new DamageException($"describes the storage '{key}' in two ways");
+                DamageException.If(known.dtype != dtype || known.NumberOfElements != count, $"describes the storage '{key}' in two ways");
+                return known;
             }
 
             var entry = zip.GetEntry($"{folder}data/{key}") ?? throw new DamageException($"lacks the storage '{key}'");
-            if (count < 0 || count > entry.Length / size || entry.Length != count * size)
-            {
-                throw new DamageException($"says that the storage '{key}' holds {count} numbers of {size} bytes, but it has {entry.Length} bytes");
-            }
-
-            left -= entry.Length;
-            if (left < 0)
-            {
-                throw new DamageException("claims to store more bytes than it has; torch.save does not compress them");
-            }
+            DamageException.If(count < 0 || count > entry.Length / size || entry.Length != count * size,
+                $"says that the storage '{key}' holds {count} numbers of {size} bytes, but it has {entry.Length} bytes");
+            DamageException.If((left -= entry.Length) < 0, $"claims to store more bytes than it has; torch.save does not compress them");
 
             var storage = read[key] = empty(count, dtype, CPU);
             using var stream = entry.Open();

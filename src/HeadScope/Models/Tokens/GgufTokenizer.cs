@@ -11,13 +11,9 @@ internal static class GgufTokenizer
     public static TokenizerDefinition Read(IReadOnlyDictionary<string, object> metadata, string source)
     {
         var model = Required<string>("model");
-        if (model != "gpt2")
-        {
-            throw new NotSupportedException(
-                $"{source}: tokenizer.ggml.model is '{model}', which is not supported; supported: 'gpt2' (byte-level BPE). "
-                + "For models with another tokenizer, pass token ids.");
-        }
-
+        Fault.NotSupportedIf(model != "gpt2",
+            $"{source}: tokenizer.ggml.model is '{model}', which is not supported; supported: 'gpt2' (byte-level BPE). "
+            + $"For models with another tokenizer, pass token ids.");
         var tokens = Required<string[]>("tokens");
         var vocabulary = new Dictionary<string, int>(tokens.Length, StringComparer.Ordinal);
         for (var id = 0; id < tokens.Length; id++)

@@ -48,21 +48,9 @@ internal sealed partial class SplitPatternSyntax
     public static (string Pattern, StandIns StandIns) Translate(string pattern)
     {
         var syntax = new SplitPatternSyntax(pattern);
-        if (pattern.Length > LongestPattern)
-        {
-            throw syntax.Refuse($"more than {LongestPattern} characters");
-        }
-
-        if (syntax.Alternatives(ignoreCase: false))
-        {
-            throw syntax.Refuse("a way to match the empty text");
-        }
-
-        if (syntax._position < pattern.Length)
-        {
-            throw syntax.Refuse("an unmatched ')'");
-        }
-
+        syntax.RefuseIf(pattern.Length > LongestPattern, $"more than {LongestPattern} characters");
+        syntax.RefuseIf(syntax.Alternatives(ignoreCase: false), "a way to match the empty text");
+        syntax.RefuseIf(syntax._position < pattern.Length, "an unmatched ')'");
         for (var range = 0; range < syntax._ranges; range++)
         {
             var named = syntax._standIns.Of(range);
@@ -133,11 +121,7 @@ internal sealed partial class SplitPatternSyntax
         }
 
         // The former costs time and memory without getting on in the text; of the latter .NET makes a plain repetition.
-        if (empty || _written.ToString(start, _written.Length - start).Contains("(?>", StringComparison.Ordinal))
-        {
-            throw Refuse("a repetition of what can be empty, or of an atomic group,");
-        }
-
+        RefuseIf(empty || _written.ToString(start, _written.Length - start).Contains("(?>", StringComparison.Ordinal), "a repetition of what can be empty, or of an atomic group,");
         _position += quantifier.Length;
         var possessive = quantifier is "*+" or "++" or "?+";
         _written.Insert(start, possessive ? "(?>" : "").Append(possessive ? quantifier[..1] + ")" : quantifier);
@@ -148,11 +132,7 @@ internal sealed partial class SplitPatternSyntax
     private void Class(bool ignoreCase)
     {
         Enter();
-        if (_position < _pattern.Length && _pattern[_position] == ']')
-        {
-            throw Refuse("an empty class");
-        }
-
+        RefuseIf(_position < _pattern.Length && _pattern[_position] == ']', "an empty class");
         while (Next(ClassItems) is { Value: not "]" and var text, Groups: var groups })
         {
             if (text == "[")
@@ -174,11 +154,7 @@ internal sealed partial class SplitPatternSyntax
 
     private void NamedClass(string text, bool inClass, bool ignoreCase)
     {
-        if ((text == @"\W" && inClass) || (ignoreCase && text.TrimEnd('}') is [.., 'L', 'u' or 'l' or 't']))
-        {
-            throw Refuse($"{text} in a class, or in (?i:…)");
-        }
-
+        RefuseIf((text == @"\W" && inClass) || (ignoreCase && text.TrimEnd('}') is [.., 'L', 'u' or 'l' or 't']), $"{text} in a class, or in (?i:…)");
         if (text is not (@"\w" or @"\W"))
         {
             _written.Append(text.Contains('^') ? $"\\{(text[1] == 'p' ? 'P' : 'p')}{{{text[4..]}" : text);
@@ -198,11 +174,7 @@ internal sealed partial class SplitPatternSyntax
     {
         // ß is "ss" to (?i:…), but one character here.
         var pair = _position >= 2 ? _pattern[(_position - 2).._position].ToLowerInvariant() : "";
-        if (ignoreCase && (character >= 128 || pair is "ss" or "st" or "ff" or "fi" or "fl"))
-        {
-            throw Refuse("letters in (?i:…) that fold with several others");
-        }
-
+        RefuseIf(ignoreCase && (character >= 128 || pair is "ss" or "st" or "ff" or "fi" or "fl"), "letters in (?i:…) that fold with several others");
         var asClass = character > char.MaxValue || (ignoreCase && character is 's' or 'S');
         _written.Append(asClass ? "[" : "");
         Range(character, character, ignoreCase);
@@ -211,11 +183,7 @@ internal sealed partial class SplitPatternSyntax
 
     private void Range(int first, int last, bool ignoreCase)
     {
-        if (last < first)
-        {
-            throw Refuse("a range whose end is before its start");
-        }
-
+        RefuseIf(last < first, "a range whose end is before its start");
         if (first <= char.MaxValue)
         {
             var end = Math.Min(last, char.MaxValue);
@@ -272,11 +240,10 @@ internal sealed partial class SplitPatternSyntax
 
     private void Enter()
     {
-        if (++_depth > DeepestGroup)
-        {
-            throw Refuse($"more than {DeepestGroup} groups in each other");
-        }
+        RefuseIf(++_depth > DeepestGroup, $"more than {DeepestGroup} groups in each other");
     }
+
+    private void RefuseIf(bool isSo, string what) => _ = isSo ? throw Refuse(what) : 0;
 
     private NotSupportedException Refuse(string what) => new(string.Create(
         CultureInfo.InvariantCulture, $"The pattern {JsonField.Excerpt(_pattern, 80)} has {what} at position {_position}, which is not supported."));
