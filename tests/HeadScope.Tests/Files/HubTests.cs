@@ -129,7 +129,7 @@ public sealed partial class HubTests : IDisposable
     {
         using (var client = new HubClient(Options))
         {
-            var tokenizer = await client.DownloadTokenizerAsync(Id, cancellationToken: TestContext.Current.CancellationToken);
+            var tokenizer = await client.DownloadAsync(Id, tokenizerOnly: true, cancellationToken: TestContext.Current.CancellationToken);
             Assert.Equal(["tokenizer.json"], Directory.GetFiles(tokenizer).Select(Path.GetFileName));
             Assert.Empty(store.Requests);
             Assert.Equal(tokenizer, await Download(Options));
@@ -139,7 +139,7 @@ public sealed partial class HubTests : IDisposable
         files.Remove("tokenizer.json", out _);
         Directory.Delete(Model, recursive: true);
         using var other = new HubClient(Options);
-        await Assert.ThrowsAsync<NotSupportedException>(() => other.DownloadTokenizerAsync(Id));
+        await Assert.ThrowsAsync<NotSupportedException>(() => other.DownloadAsync(Id, tokenizerOnly: true));
     }
 
     [Fact]
@@ -339,7 +339,7 @@ public sealed partial class HubTests : IDisposable
         HubOptions options, string revision = "main", IProgress<WorkProgress>? progress = null, CancellationToken? cancellationToken = null)
     {
         using var client = new HubClient(options);
-        return await client.DownloadAsync(Id, revision, progress, cancellationToken ?? TestContext.Current.CancellationToken);
+        return await client.DownloadAsync(Id, revision, progress: progress, cancellationToken: cancellationToken ?? TestContext.Current.CancellationToken);
     }
 
     private Answer AnswerAsHub(Request request)

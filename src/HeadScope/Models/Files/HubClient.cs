@@ -14,93 +14,60 @@ internal sealed class HubClient(HubOptions? options = null) : IDisposable
     private readonly HubOptions options = options ?? HubOptions.FromEnvironment();
     private readonly HubRequests requests = new(options ?? HubOptions.FromEnvironment());
 
-    /// <summary>The folder with a model's configuration, tokenizer and weights, once they are there.</summary>
+    /// <summary>The path of one file of a model, whose name has '/' between folders; else the folder with its tokenizer, and with its configuration
+    /// and weights unless the tokenizer alone is asked for: once they are there.</summary>
     public async Task<string> DownloadAsync(
-        string id, string revision = "main", IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default) =>
-        await FetchAsync(id, revision, HasModel, names => ModelFiles(id, names), progress, cancellationToken).ConfigureAwait(false);
-
-    /// <summary>The folder with a model's tokenizer, once it is there; the weights are not asked for.</summary>
-    public async Task<string> DownloadTokenizerAsync(
-        string id, string revision = "main", IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default) =>
-        await FetchAsync(
-            id,
-            revision,
-            folder => HasTokenizer(name => File.Exists(Path.Combine(folder, name))),
-            names => HasTokenizer(names.Contains) ? TokenizerFiles(names) : throw new NotSupportedException(
-                $"The model '{id}' has neither tokenizer.json nor vocab.json with merges.txt at revision '{revision}'."),
-            progress,
-            cancellationToken).ConfigureAwait(false);
-
-    /// <summary>The path of one file of a model, such as a GGUF file, once it is there; its name has '/' between folders.</summary>
-    public async Task<string> DownloadFileAsync(
-        string id, string file, string revision = "main", IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
-    {
-        RequireInside(file, "a file in a repository", nameof(file));
-        var folder = await FetchAsync(
-            id,
-            revision,
-            folder => File.Exists(HubRepository.In(folder, file)),
-            names => names.Contains(file)
-                ? [file]
-                : throw new FileNotFoundException($"The model '{id}' has no file '{file}' at revision '{revision}'."),
-            progress,
-            cancellationToken).ConfigureAwait(false);
-        return HubRepository.In(folder, file);
-    }
-
-    public void Dispose() => requests.Dispose();
-
-    // Downloads what is selected of a revision unless it is there; gives its folder.
-    private async Task<string> FetchAsync(
         string id,
-        string revision,
-        Func<string, bool> isComplete,
-        Func<IReadOnlySet<string>, IReadOnlyList<string>> select,
-        IProgress<WorkProgress>? progress,
-        CancellationToken cancellationToken)
+        string revision = "main",
+        string? file = null,
+        bool tokenizerOnly = false,
+        IProgress<WorkProgress>? progress = null,
+        CancellationToken cancellationToken = default)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
-        RequireInside(revision, "a revision", nameof(revision));
+        RequireInside(revision, "a revision");
+        RequireInside(file ?? "any", "a file in a repository");
+        bool IsComplete(string folder) =>
+            file is not null ? File.Exists(HubRepository.In(folder, file))
+            : tokenizerOnly ? HasTokenizer(name => File.Exists(Path.Combine(folder, name)))
+            : HasModel(folder);
+
         var repository = new HubRepository(options.CacheFolder, id);
-        var cached = repository.CommitOf(revision) is { } known && isComplete(repository.Snapshot(known)) ? known : null;
+        var cached = repository.CommitOf(revision) is { } known && IsComplete(repository.Snapshot(known)) ? known : null;
         if (options.Offline)
         {
-            return repository.Snapshot(cached ?? throw new FileNotFoundException(
+            return Found(cached ?? throw new FileNotFoundException(
                 $"The model '{id}' at revision '{revision}' is not in the cache '{options.CacheFolder}', and HF_HUB_OFFLINE forbids to download it. "
                 + "Unset HF_HUB_OFFLINE, or copy the model's folder there from a machine that has it."));
         }
 
-        (string Commit, HashSet<string> Files) there;
         try
         {
-            there = await requests.DescribeAsync(id, revision, retry: cached is null, cancellationToken).ConfigureAwait(false);
+            var (commit, names) = await requests.DescribeAsync(id, revision, retry: cached is null, cancellationToken).ConfigureAwait(false);
+            var download = new HubDownload(options, requests, repository, commit, progress, cancellationToken);
+            string[] files = file is null ? tokenizerOnly ? TokenizerFiles(id, names) : ModelFiles(id, names)
+                : names.Contains(file) ? [file] : throw new FileNotFoundException($"The model '{id}' has no file '{file}' at revision '{revision}'.");
+            await download.RunAsync(files).ConfigureAwait(false);
+            if (files is [.., Index])
+            {
+                await download.RunAsync(Shards(repository.Snapshot(commit))).ConfigureAwait(false);
+            }
+
+            repository.SetCommit(revision, commit);
+            return Found(commit);
         }
         catch (PassingFailureException) when (cached is not null)
         {
-            return repository.Snapshot(cached);
+            return Found(cached);
         }
 
-        var folder = repository.Snapshot(there.Commit);
-        var download = new HubDownload(options, requests, repository, there.Commit, progress, cancellationToken);
-        var files = select(there.Files);
-        await download.RunAsync(files).ConfigureAwait(false);
-        if (files is [.., Index])
-        {
-            await download.RunAsync(Shards(folder)).ConfigureAwait(false);
-        }
-
-        repository.SetCommit(revision, there.Commit);
-        return folder;
+        string Found(string commit) => file is null ? repository.Snapshot(commit) : HubRepository.In(repository.Snapshot(commit), file);
     }
 
-    private static void RequireInside(string name, string what, string parameter)
-    {
-        ArgumentException.ThrowIfNullOrEmpty(name, parameter);
-        if (name.Split('/').Any(part => part is "" or "." or "..") || name.Contains('\\', StringComparison.Ordinal))
-        {
-            throw new ArgumentException($"'{name}' is not the name of {what}.", parameter);
-        }
-    }
+    private static void RequireInside(string name, string what) => Fault.ArgumentIf(
+        name.Split('/').Any(part => part is "" or "." or "..") || name.Contains('\\', StringComparison.Ordinal), $"'{name}' is not the name of {what}.");
+
+    public void Dispose() => requests.Dispose();
 
     // The configuration, the tokenizer, and one form of the weights.
     private static string[] ModelFiles(string id, IReadOnlySet<string> names)
@@ -109,11 +76,15 @@ internal sealed class HubClient(HubOptions? options = null) : IDisposable
             : names.Contains(Index) ? Index
             : throw new NotSupportedException($"The model '{id}' has no {Weights}. {WhatInstead(id, names)}");
         return names.Contains(Config)
-            ? [Config, .. TokenizerFiles(names), weights]
+            ? [Config, .. WordFiles(names), weights]
             : throw new NotSupportedException($"The model '{id}' has no {Config}, without which its weights cannot be read.");
     }
 
-    private static string[] TokenizerFiles(IReadOnlySet<string> names)
+    private static string[] TokenizerFiles(string id, IReadOnlySet<string> names) => HasTokenizer(names.Contains)
+        ? WordFiles(names)
+        : throw new NotSupportedException($"The model '{id}' has neither tokenizer.json nor vocab.json with merges.txt at this revision.");
+
+    private static string[] WordFiles(IReadOnlySet<string> names)
     {
         string[] tokenizer = names.Contains("tokenizer.json") ? ["tokenizer.json"] : ["vocab.json", "merges.txt"];
         string[] files = ["tokenizer_config.json", "special_tokens_map.json", .. tokenizer];

@@ -47,10 +47,10 @@ internal sealed record ModelFiles(string Name, string? Folder, string? GgufPath)
         async Task<ModelFiles> Download()
         {
             using var client = new HubClient(hub);
-            return IsGguf(id) ? new(id, Folder: null, await client.DownloadFileAsync(
-                    $"{parts[0]}/{parts[1]}", string.Join('/', parts[2..]), revision, progress, cancellationToken).ConfigureAwait(false))
-                : tokenizerOnly ? new(id, await client.DownloadTokenizerAsync(id, revision, progress, cancellationToken).ConfigureAwait(false), null)
-                : new(id, await client.DownloadAsync(id, revision, progress, cancellationToken).ConfigureAwait(false), null);
+            var file = IsGguf(id) ? string.Join('/', parts[2..]) : null;
+            var path = await client.DownloadAsync(
+                file is null ? id : $"{parts[0]}/{parts[1]}", revision, file, tokenizerOnly, progress, cancellationToken).ConfigureAwait(false);
+            return file is null ? new(id, path, GgufPath: null) : new(id, Folder: null, path);
         }
     }
 
