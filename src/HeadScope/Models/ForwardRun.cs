@@ -74,10 +74,10 @@ internal sealed class ForwardRun
     public bool SeesAll => SharesPast && Longest == 1;
 
     /// <summary>Which keys each query sees, [1 or batch, 1, position, key]; null where each sees all.</summary>
-    public Tensor? Visible => SeesAll ? null : field ??= Mask(visible: true);
+    public Tensor? Visible => SeesAll ? null : field ??= Mask();
 
     /// <summary>Which keys each query does not see, [1 or batch, 1, position, key]; null where each sees all.</summary>
-    public Tensor? Hidden => SeesAll ? null : field ??= Mask(visible: false);
+    public Tensor? Hidden => SeesAll ? null : field ??= Hold(Visible!.logical_not());
 
     /// <summary>Says how much the pass needs, where that is more than there is.</summary>
     public void RequireMemory(Model model)
@@ -218,13 +218,13 @@ internal sealed class ForwardRun
         static bool IsFinal(string name) => name.StartsWith("ln_final.", StringComparison.Ordinal);
     }
 
-    private Tensor Mask(bool visible)
+    private Tensor Mask()
     {
         using var scope = NewDisposeScope();
         var rows = SharesPast ? 1 : past.Length;
         var queries = tensor(Places.AsSpan(0, rows * Longest).ToArray(), [rows, 1, Longest, 1], device: device);
         var keys = tensor([.. Enumerable.Range(0, Keys).Select(key => (long)key)], device: device);
-        return Hold(visible ? keys.le(queries) : keys.gt(queries));
+        return Hold(keys.le(queries));
     }
 
     // What is made inside a layer and lives as long as the pass.
