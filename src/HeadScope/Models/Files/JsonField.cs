@@ -90,7 +90,11 @@ internal readonly record struct JsonField(string File, string Parent, string? Ke
     public IEnumerable<(string Key, JsonField Field)> Members()
     {
         var (file, path) = (File, Expect(JsonValueKind.Object, "an object").Path);
-        return Value.EnumerateObject().Select(member => (member.Name, new JsonField(file, path, member.Name, 0, member.Value)));
+        foreach (var member in Value.EnumerateObject())
+        {
+            var key = member.Name;
+            yield return (key, new JsonField(file, path, key, 0, member.Value));
+        }
     }
 
     public string Text() => Expect(JsonValueKind.String, "a text").Value.GetString()!;

@@ -70,7 +70,8 @@ internal static class TokenizerJson
 
     private static (string Left, string Right) Merge(JsonField merge) =>
         merge.Value.ValueKind == JsonValueKind.String ? Merge(merge.Text(), () => merge.Name)
-        : merge.Items().ToArray() is [var left, var right] ? (left.Text(), right.Text())
+        : merge.Value.ValueKind != JsonValueKind.Array ? throw merge.Malformed("an array")
+        : merge.Value.GetArrayLength() == 2 ? ((merge with { Value = merge.Value[0] }).Text(), (merge with { Value = merge.Value[1] }).Text())
         : throw merge.Malformed("two entries");
 
     private static void CheckModel(JsonField model)
