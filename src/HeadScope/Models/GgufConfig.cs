@@ -34,22 +34,16 @@ internal static class GgufConfig
         var window = Stated(keys, "attention.sliding_window") is { } length && length.Count() < context ? length.Count() : (int?)null;
         return new TransformerConfig(
             Architecture: architecture == "phi2" ? "phi" : architecture,
-            LayerCount: layers.Count(),
-            HeadCount: heads,
-            KeyValueHeadCount: keyHeads,
-            ModelWidth: width,
-            HeadWidth: headWidth,
+            LayerCount: layers.Count(), HeadCount: heads, KeyValueHeadCount: keyHeads,
+            ModelWidth: width, HeadWidth: headWidth,
             MlpWidth: keys.Required("feed_forward_length").Count(),
             VocabularySize: (int)embedding.Shape[0],
-            ContextLength: window ?? context,
-            SlidingWindow: window,
+            ContextLength: window ?? context, SlidingWindow: window,
             Norm: rms ? NormKind.RmsNorm : NormKind.LayerNorm,
             NormEpsilon: keys.Required(rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon").Positive(),
             Rotary: architecture == "gpt2" ? null : Rotary(file, keys, headWidth),
-            Activation: rms ? ActivationFunction.Silu : ActivationFunction.GeluTanh,
-            GatedMlp: rms,
-            ParallelResidual: architecture == "phi2",
-            SharedNorm: architecture == "phi2",
+            Activation: rms ? ActivationFunction.Silu : ActivationFunction.GeluTanh, GatedMlp: rms,
+            ParallelResidual: architecture == "phi2", SharedNorm: architecture == "phi2",
             TiedEmbeddings: !file.Tensors.ContainsKey("output.weight"));
     }
 

@@ -6,12 +6,7 @@ namespace HeadScope;
 
 /// <summary>One download of files of one commit into the cache.</summary>
 internal sealed class HubDownload(
-    HubOptions options,
-    HubRequests requests,
-    HubRepository repository,
-    string commit,
-    IProgress<WorkProgress>? progress,
-    CancellationToken cancellationToken)
+    HubOptions options, HubRequests requests, HubRepository repository, string commit, IProgress<WorkProgress>? progress, CancellationToken cancellationToken)
 {
     private readonly Stopwatch sinceReport = Stopwatch.StartNew();
     private long done;

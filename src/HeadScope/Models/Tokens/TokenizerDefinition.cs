@@ -56,10 +56,4 @@ internal sealed record TokenizerDefinition
 /// <param name="RightStrip">Whether it swallows white space after it.</param>
 /// <param name="SingleWord">Whether it counts only where no word character touches it.</param>
 internal sealed record AddedToken(
-    int Id,
-    string Content,
-    bool Special,
-    bool Normalized = false,
-    bool LeftStrip = false,
-    bool RightStrip = false,
-    bool SingleWord = false);
+    int Id, string Content, bool Special, bool Normalized = false, bool LeftStrip = false, bool RightStrip = false, bool SingleWord = false);
