@@ -53,7 +53,7 @@ internal static class AblateCommand
             FigureFile.Require(path, [".json", ".csv", .. FigureFile.Endings]);
             var named = parsed.GetValue(relation)!;
             var chosen = MapCommand.Named(named);
-            if (parsed.GetValue(template) is null && PromptTemplates.Ablation(chosen.Name) is null)
+            if (parsed.GetValue(template) is null && chosen.Prompt is null)
             {
                 throw new UsageException($"--relation {named} has no shipped prompt: give one with --template.");
             }
@@ -65,7 +65,7 @@ internal static class AblateCommand
                 Heads = parsed.GetValue(heads),
                 RandomRuns = parsed.GetValue(random),
                 ControlTasks = parsed.GetValue(controls),
-                Kind = parsed.GetValue(mean) ? AblationKind.Mean : AblationKind.Zero,
+                Mean = parsed.GetValue(mean),
                 Seed = parsed.GetValue(seed),
                 MinimumPairs = File.Exists(named) ? 1 : new AblationOptions().MinimumPairs,
             };
@@ -81,7 +81,7 @@ internal static class AblateCommand
     {
         var console = TerminalOutput.Create(output);
         console.WriteLine($"{result}; {result.Prompts} prompts: '{result.Template}'");
-        var qualified = result.Controls.Where(c => c.Qualifies).ToArray();
+        var qualified = result.Controls.Where(c => c.Accuracies is not null).ToArray();
         var table = new Table { Border = TableBorder.Simple };
         table.AddColumn("ablated");
         table.AddColumn("last head");
@@ -92,16 +92,16 @@ internal static class AblateCommand
             table.AddColumn(new TableColumn(new Text($"in {control.Relation}")));
         }
 
-        for (var count = 0; count < result.RelationHeads.Accuracies.Count; count++)
+        for (var count = 0; count < result.Accuracies.Count; count++)
         {
             var (mean, deviation) = result.RandomAccuracy(count);
             table.AddRow(
             [
                 new Text(count.ToString(CultureInfo.InvariantCulture)),
-                new Text(count == 0 ? "-" : result.RelationHeads.Heads[count - 1].ToString()),
-                Number(result.RelationHeads.Accuracies[count]),
+                new Text(count == 0 ? "-" : result.Heads[count - 1].ToString()),
+                Number(result.Accuracies[count]),
                 new Text(double.IsNaN(mean) ? "-" : string.Create(CultureInfo.InvariantCulture, $"{mean:0.00} ± {deviation:0.00}")),
-                .. qualified.Select(c => Number(c.Run!.Accuracies[count])),
+                .. qualified.Select(c => Number(c.Accuracies![count])),
             ]);
         }
 

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using Microsoft.Data.Analysis;
 using Spectre.Console;
 
 namespace HeadScope.Cli;
@@ -39,42 +40,46 @@ internal static class CompareCommand
             cancellation.ThrowIfCancellationRequested();
             var limit = parsed.GetValue(threshold);
             var comparison = HeadMap.Compare(maps[0], maps[1], limit);
-            Print(comparison, parsed.InvocationConfiguration.Output);
+            Print(comparison, maps, limit, parsed.InvocationConfiguration.Output);
             foreach (var map in maps.Where(m => m.KeyValueHeadCount < m.HeadCount))
             {
                 parsed.InvocationConfiguration.Output.WriteLine($"{map.Model}: heads that share a key-value head with a strong head, and others of its layer");
-                foreach (var sharing in map.GroupSharing(limit).Where(s => s.Heads > 0))
+                foreach (var sharing in map.GroupSharing(limit).Rows.Where(s => (int)s["heads"] > 0))
                 {
-                    parsed.InvocationConfiguration.Output.WriteLine($"  {sharing}");
+                    parsed.InvocationConfiguration.Output.WriteLine(string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"  {sharing["relation"]}: {sharing["heads"]} heads; {sharing["group_score"]:0.000} in their groups, {sharing["layer_score"]:0.000} beside them"));
                 }
             }
 
-            ResultFiles.Write(path, comparison.ToCsv, comparison.ToCsv, parsed.InvocationConfiguration.Output, () => Figures.Comparison(comparison), cancellation);
+            string Csv() => CsvTable.Write(comparison);
+            ResultFiles.Write(path, Csv, Csv, parsed.InvocationConfiguration.Output, () => Figures.Comparison(maps[0], maps[1], limit), cancellation);
         });
         return verb;
     }
 
-    private static void Print(MapComparison comparison, TextWriter output)
+    private static void Print(DataFrame comparison, HeadMap[] maps, double threshold, TextWriter output)
     {
         var console = TerminalOutput.Create(output);
         var table = new Table { Border = TableBorder.Simple };
         table.AddColumn("relation");
-        foreach (var model in (string[])[comparison.First, comparison.Second])
+        foreach (var map in maps)
         {
-            table.AddColumn(new TableColumn(new Text($"{model}: strongest, depth, heads")));
+            table.AddColumn(new TableColumn(new Text($"{map.Model}: strongest, depth, heads")));
         }
 
-        foreach (var relation in comparison.Relations)
+        foreach (var row in comparison.Rows)
         {
-            table.AddRow(new Text(relation.Relation), Cell(relation.First), Cell(relation.Second));
+            table.AddRow(new Text((string)row["relation"]), Cell(row, "first"), Cell(row, "second"));
         }
 
         console.Write(table);
         console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{comparison.Shared.Count} of {comparison.Relations.Count} relations have a head of at least {comparison.Threshold:0.##} in both models."));
+            $"{comparison.Rows.Count(row => (int)row["first_heads"] > 0 && (int)row["second_heads"] > 0)} of {comparison.Rows.Count} relations have a head of at least {threshold:0.##} in both models."));
     }
 
-    private static Text Cell(RelationStrength strength) => new(string.Create(
-        CultureInfo.InvariantCulture, $"{strength.Strongest}, {strength.StrongestDepth:0.00}, {strength.Heads}"));
+    private static Text Cell(DataFrameRow row, string model) => new(string.Create(
+        CultureInfo.InvariantCulture,
+        $"{row[$"{model}_strongest_head"]} {row[$"{model}_score"]:0.00}, {row[$"{model}_depth"]:0.00}, {row[$"{model}_heads"]}"));
 }

@@ -40,13 +40,12 @@ internal static class DescribeCommand
             var chosen = HeadOption.Parse(parsed.GetValue(heads) ?? []);
             var path = parsed.GetValue(output);
             FigureFile.Require(path, ".json");
-            var options = new DescriberOptions { MinimumShare = parsed.GetValue(share), MinimumScore = parsed.GetValue(share) };
             using var loaded = ModelOption.Load(parsed, parsed.GetValue(model)!, cancellation);
             var operations = TerminalProgress.Show(
                 progress => SalientOperations.Of(loaded, chosen.Length == 0 ? null : chosen, progress: progress, cancellationToken: cancellation));
             var map = TerminalProgress.Show(
                 progress => HeadMap.Score(loaded, Relations.All, new HeadMapOptions { MinimumPairs = 10 }, progress, cancellation));
-            var descriptions = operations.Select(o => HeadDescriber.Describe(o, map, options)).ToArray();
+            var descriptions = operations.Heads.Select(head => HeadDescription.Of(operations, head, map, parsed.GetValue(share))).ToArray();
             var to = parsed.InvocationConfiguration.Output;
             foreach (var description in descriptions)
             {

@@ -13,7 +13,7 @@ internal static class HeadMapText
     public static void Print(HeadMap map, int top, TextWriter output)
     {
         var console = TerminalOutput.Create(output);
-        console.WriteLine($"{map}{(map.Shard == Shard.Whole ? "" : $", part {map.Shard}")}");
+        console.WriteLine($"{map}{(map.Shard.Of == 1 ? "" : $", part {map.ShardText}")}");
         var table = new Table { Border = TableBorder.Simple };
         table.AddColumns("relation", "pairs", "k", "strongest heads (relation score)", "strongest suppressor");
         table.Columns[1].RightAligned();
@@ -22,16 +22,16 @@ internal static class HeadMapText
         {
             table.AddRow(
                 new Text(relation.Name),
-                new Text(N(relation.PairsUsed)),
+                new Text(N(relation.Pairs.Count)),
                 new Text(N(relation.K)),
                 new Text(Heads(relation.Top(top))),
                 new Text(Heads(relation.Top(1, suppression: true))));
         }
 
         console.Write(table);
-        foreach (var skipped in map.Skipped)
+        foreach (var skipped in map.Skipped.Rows)
         {
-            console.WriteLine($"skipped {skipped.Name}: {skipped.Reason}");
+            console.WriteLine($"skipped {skipped["name"]}: {skipped["reason"]}");
         }
 
         console.WriteLine();

@@ -76,7 +76,7 @@ internal static class MapCommand
             string[] paths = parsed.GetValue(output) is { Length: > 0 } given ? given : ["head-map.html"];
             Array.ForEach(paths, HeadMapFiles.Require);
 
-            if (parsed.GetValue(dynamic) && options is not { FirstMlp: true, Shard.Count: 1 })
+            if (parsed.GetValue(dynamic) && options is not { FirstMlp: true, Shard.Of: 1 })
             {
                 throw new UsageException("--dynamic needs all heads and the first MLP: leave out --shard and --no-first-mlp.");
             }
@@ -85,7 +85,7 @@ internal static class MapCommand
             if (parsed.GetValue(dynamic))
             {
                 var measured = TerminalProgress.Show(progress => DynamicMap.Score(
-                    loaded, chosen, new DynamicOptions { K = options.K, MinimumPairs = options.MinimumPairs }, progress, cancellation));
+                    loaded, chosen, options, progress: progress, cancellationToken: cancellation));
                 HeadMapText.Print(measured.Static, parsed.GetValue(top), parsed.InvocationConfiguration.Output);
                 DynamicMapText.Print(measured, parsed.InvocationConfiguration.Output);
                 HeadMapFiles.Write(measured.Static, paths, parsed.GetValue(offline), parsed.InvocationConfiguration.Output, cancellation);
@@ -110,13 +110,16 @@ internal static class MapCommand
         HelpName = "file",
     };
 
-    private static Shard Part(string? text)
+    private static (int Part, int Of) Part(string? text)
     {
         try
         {
-            return text is null ? Shard.Whole : Shard.Parse(text);
+            (int Part, int Of) shard = text is null ? (1, 1) : HeadMap.ParseShard(text);
+            return shard.Part >= 1 && shard.Part <= shard.Of
+                ? shard
+                : throw new UsageException($"--shard: There is no part {text}: parts are counted from 1/n to n/n.");
         }
-        catch (Exception exception) when (exception is FormatException or ArgumentException)
+        catch (FormatException exception)
         {
             throw new UsageException($"--shard: {exception.Message}");
         }

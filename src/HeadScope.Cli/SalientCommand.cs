@@ -42,34 +42,28 @@ internal static class SalientCommand
             var chosen = HeadOption.Parse(parsed.GetValue(heads) ?? []);
             var path = parsed.GetValue(output);
             FigureFile.Require(path, ".json", ".csv");
-            var options = new SalientOperationsOptions
-            {
-                Tokens = parsed.GetValue(tokens),
-                Mappings = parsed.GetValue(mappings),
-                FirstMlp = !parsed.GetValue(withoutMlp),
-            };
             using var loaded = ModelOption.Load(parsed, parsed.GetValue(model)!, cancellation);
             var operations = TerminalProgress.Show(
-                progress => SalientOperations.Of(loaded, chosen.Length == 0 ? null : chosen, options, progress, cancellation));
+                progress => SalientOperations.Of(
+                loaded, chosen.Length == 0 ? null : chosen, parsed.GetValue(tokens), parsed.GetValue(mappings), !parsed.GetValue(withoutMlp), progress, cancellation));
             var to = parsed.InvocationConfiguration.Output;
-            foreach (var head in operations)
-            {
-                Print(head, to);
-            }
-
-            ResultFiles.Write(path, () => HeadOperations.ToJson(operations), () => HeadOperations.ToCsv(operations), to);
+            Print(operations, to);
+            ResultFiles.Write(path, operations.ToJson, operations.ToCsv, to);
         });
         return verb;
     }
 
-    private static void Print(HeadOperations head, TextWriter output)
+    private static void Print(SalientOperations operations, TextWriter output)
     {
-        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"head {head.Head}, mean amplification {head.MeanAmplification:0.000}"));
-        foreach (var operation in head.Operations)
+        foreach (var (head, mean) in operations.Heads.Zip(operations.Means))
         {
-            output.WriteLine(string.Create(
-                CultureInfo.InvariantCulture,
-                $"  {operation.Amplification,8:0.000}  {Quoted(operation.Text)} -> {string.Join(", ", operation.Targets.Select(t => Quoted(t.Text)))}"));
+            output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"head {head}, mean amplification {mean:0.000}"));
+            foreach (var operation in operations[head])
+            {
+                output.WriteLine(string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"  {operation.Amplification,8:0.000}  {Quoted(operation.Text)} -> {string.Join(", ", operation.Targets.Select(t => Quoted(t.Text)))}"));
+            }
         }
     }
 

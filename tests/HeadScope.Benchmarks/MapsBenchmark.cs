@@ -22,7 +22,7 @@ internal static class MapsBenchmark
         Console.WriteLine(Comparison.TableHead("PyTorch"));
         var relation = Relations.CountryToCapital;
         var scores = HeadMap.Score(smol, relation).Relations[0];
-        var work = string.Create(CultureInfo.InvariantCulture, $"static smollm2 {scores.PairsUsed} {scores.K}");
+        var work = string.Create(CultureInfo.InvariantCulture, $"static smollm2 {scores.Pairs.Count} {scores.K}");
         var (ours, theirs) = (new List<double>(), new List<double>());
         for (var block = 0; block < 3; block++)
         {
@@ -33,7 +33,7 @@ internal static class MapsBenchmark
         }
 
         Console.WriteLine(new Comparison(
-            string.Create(CultureInfo.InvariantCulture, $"SmolLM2, 270 heads: {relation.Name}, {scores.PairsUsed} pairs, k = {scores.K}"),
+            string.Create(CultureInfo.InvariantCulture, $"SmolLM2, 270 heads: {relation.Name}, {scores.Pairs.Count} pairs, k = {scores.K}"),
             ours.Order().ElementAt(1),
             theirs.Order().ElementAt(1)));
         Alone("SmolLM2, 270 heads: all relations", () => HeadMap.Score(smol, Relations.All, new HeadMapOptions { MinimumPairs = 1 }), 3, processor);

@@ -12,9 +12,8 @@ public static partial class Figures
     {
         ArgumentNullException.ThrowIfNull(ablation);
         static double[] Steps(int count) => [.. Enumerable.Range(0, count).Select(i => (double)i)];
-        static double[] Heights(AblationRun run) => [.. run.Accuracies.Select(accuracy => (double)accuracy)];
-        var relation = ablation.RelationHeads;
-        var lines = new List<LineSeries> { new("heads of the relation", Steps(relation.Accuracies.Count), Heights(relation)) };
+        static double[] Heights(IReadOnlyList<float> accuracies) => [.. accuracies.Select(accuracy => (double)accuracy)];
+        var lines = new List<LineSeries> { new("heads of the relation", Steps(ablation.Accuracies.Count), Heights(ablation.Accuracies)) };
         if (ablation.RandomRuns.Count > 0)
         {
             var count = ablation.RandomRuns.Min(run => run.Accuracies.Count);
@@ -22,8 +21,8 @@ public static partial class Figures
             lines.Add(new LineSeries("random heads", Steps(count), [.. random.Select(r => r.Mean)]) { Spread = [.. random.Select(r => r.Deviation)] });
         }
 
-        lines.AddRange(ablation.Controls.Where(control => control.Qualifies).Select(control =>
-            new LineSeries($"control: {control.Relation.Replace('_', ' ')}", Steps(control.Run!.Accuracies.Count), Heights(control.Run)) { IsReference = true }));
+        lines.AddRange(ablation.Controls.Where(control => control.Accuracies is not null).Select(control =>
+            new LineSeries($"control: {control.Relation.Replace('_', ' ')}", Steps(control.Accuracies!.Count), Heights(control.Accuracies)) { IsReference = true }));
         return Lines(
             lines,
             $"{ablation.Relation.Replace('_', ' ')}, {ablation.Model}, {ablation.Prompts} prompts",

@@ -11,9 +11,15 @@ public static partial class Figures
     {
         ArgumentNullException.ThrowIfNull(scores);
         var r = scores.Correlate(context, suppression);
+        var rows = scores.Table.Rows;
         var kind = suppression ? "suppression score" : "relation score";
         return Points(
-            [.. scores.Scatter(context, suppression).Select(point => ($"head {point.Head}", (double)point.Static, (double)point.Dynamic))],
+            [
+                .. rows.Select(row => (
+                    $"head {new Head((int)row["layer"], (int)row["head"])}",
+                    (double)(float)row[suppression ? "static_suppression" : "static_score"],
+                    (double)(float)row[$"{(suppression ? "suppression" : "score")}_{(context ? "with" : "without")}_context"])),
+            ],
             $"{scores.Relation.Replace('_', ' ')}, {(context ? "with" : "without")} context",
             $"static {kind}",
             $"dynamic {kind}",

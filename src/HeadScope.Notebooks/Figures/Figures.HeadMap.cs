@@ -15,7 +15,7 @@ public static partial class Figures
     {
         ArgumentNullException.ThrowIfNull(map);
         using var scope = NewDisposeScope();
-        var end = ScaleEnd(map.Relations.SelectMany(r => Grid.Numbers(r.Scores).Concat(Grid.Numbers(r.SuppressionScores))));
+        var end = ScaleEnd(map.Relations.SelectMany(r => Grid.Numbers(r.Scores).Concat(Grid.Numbers(r.Suppression))));
         var several = map.Relations.Count > 1;
         var views = map.Relations
             .Select(relation => (Label: relation.Name.Replace('_', ' '), Of: (Func<Head, bool, HeadScore>)relation.Of))
@@ -130,7 +130,7 @@ public static partial class Figures
         using var scope = NewDisposeScope();
         return new Figure(
             [
-                Cells(layers, heads, head => scores.Of(head, suppression), _ => scores, ScaleEnd(Grid.Numbers(suppression ? scores.SuppressionScores : scores.Scores)))
+                Cells(layers, heads, head => scores.Of(head, suppression), _ => scores, ScaleEnd(Grid.Numbers(suppression ? scores.Suppression : scores.Scores)))
                     with { ColorBar = Bar(kind) },
             ],
             new Layout

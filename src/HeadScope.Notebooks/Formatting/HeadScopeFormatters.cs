@@ -1,6 +1,7 @@
 using System.Net;
 using TorchSharp;
 using HeadScope.Notebooks.Static;
+using Microsoft.Data.Analysis;
 using Microsoft.DotNet.Interactive.Formatting;
 
 namespace HeadScope;
@@ -37,7 +38,6 @@ public static class HeadScopeFormatters
         Shows<RelationScores>(Figures.RelationScores);
         Shows<DynamicScores>(scores => Figures.DynamicStatic(scores));
         Shows<HeadAblation>(Figures.Ablation);
-        Shows<MapComparison>(Figures.Comparison);
         Shows<InterventionResult>(result => Figures.Interventions(result));
         Shows<CircuitTrace>(trace => Figures.Circuit(trace));
         Shows<Omega>(omega => Figures.SingularValues(omega));
@@ -48,21 +48,21 @@ public static class HeadScopeFormatters
         Shows<HeadOrigin>(origin => Figures.HeadOrigin(origin));
         Shows<LorsaTrainingReport>(report => Figures.TrainingCurves(report));
 
-        Writes<HeadOperations>(Operations, operations => Figures.SalientOperations(operations).Caption);
+        Writes<SalientOperations>(Operations, operations => operations.ToString());
         Writes<HeadDescription>(Description, description => description.Summary);
         Writes<DynamicMap>(Correlations, map => map.ToString());
         Writes<Model>(Card, model => model.ToString() ?? model.Name);
         Writes<ForwardPass>(Activations, pass => $"{pass.Lengths.Count} sequences, {pass.Activations.Count} activations");
-        Writes<Relation>(relation => $"<b>{Text(relation.Name)}</b>{HtmlTable.Of(relation.Pairs)}", relation => relation.ToString());
+        Writes<Relation>(relation => $"<b>{Text(relation.Name)}</b>{HtmlTable.Of(["source", "target"], [.. relation.Pairs.Select(pair => (IReadOnlyList<object?>)[pair.Source, pair.Target])])}", relation => relation.ToString());
+        Writes<DataFrame>(
+            table => HtmlTable.Of([.. table.Columns.Select(column => column.Name.Replace('_', ' '))], [.. table.Rows.Select(row => (IReadOnlyList<object?>)[.. row])]),
+            table => table.ToString());
         Writes<torch.Tensor>(TensorSummary.Html, TensorSummary.Text);
 
         Lists<CircuitEdge>();
         Lists<FoundHead>();
         Lists<TokenScore>();
         Lists<HeadScore>();
-        Lists<RelationPair>();
-        Lists<SkippedRelation>();
-        Lists<SkippedPair>();
         Lists<Relation>();
     }
 
@@ -105,22 +105,22 @@ public static class HeadScopeFormatters
             [
                 .. description.Patterns.Select(pattern => (IReadOnlyList<object?>)
                 [
-                    pattern.Name, pattern.Strength, pattern.Matches, pattern.Of, string.Join(", ", pattern.Evidence.Select(pair => $"{pair.Source} → {pair.Target}")),
+                    pattern.Name, pattern.Matches / (double)pattern.Of, pattern.Matches, pattern.Of, string.Join(", ", pattern.Evidence.Select(pair => $"{pair.Source} → {pair.Target}")),
                 ]),
             ]);
 
-    private static string Operations(HeadOperations operations) =>
-        $"<b>What head {operations.Head} of {Text(operations.Model)} does</b>" + HtmlTable.Of(
+    private static string Operations(SalientOperations operations) => string.Concat(operations.Heads.Select(head =>
+        $"<b>What head {head} of {Text(operations.Model)} does</b>" + HtmlTable.Of(
             ["source", "amplification", "mapped to", "suppressed"],
             [
-                .. operations.Operations.Select(operation => (IReadOnlyList<object?>)
+                .. operations[head].Select(operation => (IReadOnlyList<object?>)
                 [
                     Token(operation.Text, operation.Token),
                     operation.Amplification,
                     string.Join("  ", operation.Targets.Select(target => Token(target.Text, target.Token))),
                     string.Join("  ", operation.Suppressed.Select(target => Token(target.Text, target.Token))),
                 ]),
-            ]);
+            ])));
 
     private static string Correlations(DynamicMap map) => HtmlTable.Of(
         ["relation", "category", "r without context", "p", "r with context", "p", "n"],
@@ -128,7 +128,7 @@ public static class HeadScopeFormatters
             .. map.Relations.Select(relation =>
             {
                 var (without, with) = (relation.Correlate(context: false), relation.Correlate(context: true));
-                return (IReadOnlyList<object?>)[relation.Relation, relation.Category, without.R, without.PValue, with.R, with.PValue, with.Count];
+                return (IReadOnlyList<object?>)[relation.Relation, relation.Static.Category, without.R, without.PValue, with.R, with.PValue, with.Count];
             }),
         ]);
 

@@ -3,12 +3,11 @@ namespace HeadScope;
 /// <summary>How heads are ablated. The defaults are the published ones (arXiv 2412.11965, section 4.3 and appendix B).</summary>
 public sealed record AblationOptions
 {
-    /// <summary>The prompt that asks for the target, with <c>&lt;X&gt;</c> in the place of the source; null for the shipped one of the
-    /// relation.</summary>
+    /// <summary>The prompt that asks for the target, with <c>&lt;X&gt;</c> in the place of the source; null for the relation's own.</summary>
     public string? Template { get; init; }
 
-    /// <summary>What replaces an ablated head's output.</summary>
-    public AblationKind Kind { get; init; }
+    /// <summary>Whether an ablated head writes the mean of its output z over the prompts of the task instead of zeros, as published.</summary>
+    public bool Mean { get; init; }
 
     /// <summary>At most how many heads are ablated; null for the published number: 30 in models of fewer than 300 heads, 50 below 500,
     /// 100 below 1000, 150 below 1500, else 250. Heads with a static score of 0 never are.</summary>
@@ -26,7 +25,7 @@ public sealed record AblationOptions
     /// <summary>At most how many other tasks the relation's heads are ablated in.</summary>
     public int ControlTasks { get; init; } = 5;
 
-    /// <summary>The relations from which control tasks are drawn; null for those that ship.</summary>
+    /// <summary>The relations from which control tasks are drawn; null for those that ship. Those without a prompt are left out.</summary>
     public IReadOnlyList<Relation>? Controls { get; init; }
 
     /// <summary>At most how many pairs of a control task are used, its first ones; null for all.</summary>

@@ -1,4 +1,5 @@
-using System.Numerics.Tensors;
+using TorchSharp;
+using static TorchSharp.torch;
 
 namespace HeadScope;
 
@@ -6,125 +7,104 @@ namespace HeadScope;
 /// The share of prompts that a model answers with their target, with some heads ablated at the last position. What is before the last
 /// position does not change, so its keys and values are computed once, and each ablation runs the last token alone.
 /// </summary>
-internal sealed class AccuracyMeter
+internal sealed class AccuracyMeter : IDisposable
 {
     private readonly Model model;
-    private readonly Batch[] batches;
+    private readonly List<(KeyValueCache Past, int[][] LastTokens, long[] Targets)> batches = [];
     private readonly int prompts;
-    private readonly float[][]? means;
+    private readonly Tensor?[] means;
 
-    public AccuracyMeter(
-        Model model, Prompts prompts, int[] targets, int batchSize, AblationKind kind, CancellationToken cancellationToken)
+    /// <param name="model">The model.</param>
+    /// <param name="prompts">The prompts.</param>
+    /// <param name="targets">The token that each asks for.</param>
+    /// <param name="batchSize">How many run at a time.</param>
+    /// <param name="mean">Whether an ablated head writes its mean over the prompts; else zeros.</param>
+    /// <param name="cancellationToken">Stops the work.</param>
+    public AccuracyMeter(Model model, Prompts prompts, IReadOnlyList<int> targets, int batchSize, bool mean, CancellationToken cancellationToken)
     {
         this.model = model;
-        this.prompts = targets.Length;
+        this.prompts = targets.Count;
 
         // Prompts of one length together, so that no prefix is empty while another is not.
-        batches = [.. Enumerable.Range(0, targets.Length)
-            .GroupBy(i => prompts.Tokens[i].Length)
-            .SelectMany(group => group.Chunk(batchSize))
-            .Select(chunk => new Batch(model, [.. chunk.Select(i => prompts.Tokens[i])], [.. chunk.Select(i => targets[i])], cancellationToken))];
-        means = kind == AblationKind.Mean ? MeanOutputs(cancellationToken) : null;
+        foreach (var batch in Enumerable.Range(0, targets.Count).GroupBy(i => prompts.Tokens[i].Length).SelectMany(group => group.Chunk(batchSize)))
+        {
+            var past = new KeyValueCache(model, batch.Length);
+            batches.Add((past, [.. batch.Select(i => prompts.Tokens[i][^1..])], [.. batch.Select(i => (long)targets[i])]));
+            if (prompts.Tokens[batch[0]].Length > 1)
+            {
+                model.Run([.. batch.Select(i => prompts.Tokens[i][..^1])], logits: LogitsOf.None, cache: past, cancellationToken: cancellationToken).Dispose();
+            }
+        }
+
+        means = new Tensor?[model.Config.LayerCount];
+        if (mean)
+        {
+            FindMeans(cancellationToken);
+        }
     }
 
     /// <summary>The accuracies after the first 0, 1, 2, … of the heads are ablated.</summary>
-    public AblationRun Ablate(IReadOnlyList<Head> heads, Action? stateDone, CancellationToken cancellationToken)
-    {
-        var accuracies = new float[heads.Count + 1];
-        for (var count = 0; count <= heads.Count; count++)
+    public float[] Ablate(IReadOnlyList<Head> heads, Action? stateDone, CancellationToken cancellationToken) =>
+        [.. Enumerable.Range(0, heads.Count + 1).Select(count =>
         {
-            accuracies[count] = Accuracy([.. heads.Take(count)], cancellationToken);
+            var accuracy = Accuracy([.. heads.Take(count)], cancellationToken);
             stateDone?.Invoke();
-        }
-
-        return new AblationRun(heads, accuracies);
-    }
+            return accuracy;
+        })];
 
     /// <summary>The accuracy with these heads ablated.</summary>
     public float Accuracy(IReadOnlyList<Head> ablated, CancellationToken cancellationToken)
     {
+        using var scope = NewDisposeScope();
         var hooks = new Hooks();
         foreach (var layer in ablated.GroupBy(h => h.Layer))
         {
-            hooks.EditNumbers($"blocks.{layer.Key}.attn.hook_z", z =>
-            {
-                for (var prompt = 0; prompt < z.Lengths.Count; prompt++)
-                {
-                    foreach (var head in layer)
-                    {
-                        var output = z.At(prompt, z.Lengths[prompt] - 1, head.Index);
-                        if (means is null)
-                        {
-                            output.Clear();
-                        }
-                        else
-                        {
-                            means[head.Layer].AsSpan(head.Index * output.Length, output.Length).CopyTo(output);
-                        }
-                    }
-                }
-            });
+            // [head, d_head] for z, [prompt, 1, head, d_head].
+            var heads = tensor([.. layer.Select(h => (long)h.Index)], device: model.Device);
+            var mean = means[layer.Key]?.index_select(0, heads) ?? zeros(heads.shape[0], model.Config.HeadWidth, model.Dtype, model.Device);
+            hooks.Edit($"blocks.{layer.Key}.attn.hook_z", z => z.index_copy_(2, heads, mean.expand(z.shape[0], 1, -1, -1)));
         }
 
-        return batches.Sum(batch => batch.Right(hooks, cancellationToken)) / (float)prompts;
+        return batches.Sum(batch =>
+        {
+            using var inBatch = NewDisposeScope();
+            using var pass = Run(batch, hooks, LogitsOf.LastPosition, cancellationToken);
+            return pass.Logits!.flatten(1).argmax(1).eq(tensor(batch.Targets, device: model.Device)).sum().cpu().item<long>();
+        }) / (float)prompts;
     }
 
-    private float[][] MeanOutputs(CancellationToken cancellationToken)
+    /// <inheritdoc/>
+    public void Dispose()
     {
-        var config = model.Config;
-        var sums = Enumerable.Range(0, config.LayerCount).Select(_ => new double[config.HeadCount * config.HeadWidth]).ToArray();
-        var hook = new Hooks().EditNumbers("blocks.*.attn.hook_z", z =>
-        {
-            var sum = sums[z.Layer!.Value];
-            for (var prompt = 0; prompt < z.Lengths.Count; prompt++)
-            {
-                var outputs = z.At(prompt, z.Lengths[prompt] - 1);
-                for (var i = 0; i < outputs.Length; i++)
-                {
-                    sum[i] += outputs[i];
-                }
-            }
-        });
+        batches.ForEach(batch => batch.Past.Dispose());
+        Array.ForEach(means, mean => mean?.Dispose());
+    }
+
+    private ForwardPass Run((KeyValueCache Past, int[][] LastTokens, long[] Targets) batch, Hooks hooks, LogitsOf logits, CancellationToken cancellationToken)
+    {
+        var pass = model.Run(batch.LastTokens, hooks, logits, batch.Past, cancellationToken: cancellationToken);
+        batch.Past.RemoveLast(1);
+        return pass;
+    }
+
+    // By layer the mean of z at the last position, [head, d_head].
+    private void FindMeans(CancellationToken cancellationToken)
+    {
+        using var scope = NewDisposeScope();
+        var sums = new Tensor[means.Length];
         foreach (var batch in batches)
         {
-            batch.Right(hook, cancellationToken);
-        }
-
-        return [.. sums.Select(sum => sum.Select(x => (float)(x / prompts)).ToArray())];
-    }
-
-    private sealed class Batch
-    {
-        private readonly Model model;
-        private readonly KeyValueCache cache;
-        private readonly int[][] lastTokens;
-        private readonly int[] targets;
-
-        public Batch(Model model, int[][] tokens, int[] targets, CancellationToken cancellationToken)
-        {
-            this.model = model;
-            this.targets = targets;
-            cache = new KeyValueCache(model, tokens.Length);
-            lastTokens = [.. tokens.Select(t => t[^1..])];
-            if (tokens[0].Length > 1)
+            using var pass = Run(batch, new Hooks().Keep("blocks.*.attn.hook_z"), LogitsOf.None, cancellationToken);
+            for (var layer = 0; layer < sums.Length; layer++)
             {
-                model.Run([.. tokens.Select(t => t[..^1])], logits: LogitsOf.None, cache: cache, cancellationToken: cancellationToken).Dispose();
+                var sum = pass[$"blocks.{layer}.attn.hook_z"].to(float64).sum([0, 1]);
+                sums[layer] = sums[layer]?.add_(sum, Scalars.One) ?? sum;
             }
         }
 
-        public int Right(Hooks hooks, CancellationToken cancellationToken)
+        for (var layer = 0; layer < sums.Length; layer++)
         {
-            var pass = model.Run(lastTokens, hooks, LogitsOf.LastPosition, cache, cancellationToken: cancellationToken);
-            cache.RemoveLast(1);
-            var logits = pass.TakeLogits().AsFlatSpan();
-            var vocabulary = logits.Length / targets.Length;
-            var right = 0;
-            for (var i = 0; i < targets.Length; i++)
-            {
-                right += TensorPrimitives.IndexOfMax<float>(logits.Slice(i * vocabulary, vocabulary)) == targets[i] ? 1 : 0;
-            }
-
-            return right;
+            means[layer] = sums[layer].div(tensor((double)prompts, device: model.Device)).to(model.Dtype).DetachFromDisposeScope();
         }
     }
 }

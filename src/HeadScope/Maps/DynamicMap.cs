@@ -1,14 +1,40 @@
+using Microsoft.Data.Analysis;
+using static TorchSharp.torch;
+
 namespace HeadScope;
 
 /// <summary>
 /// Whether heads do during inference what their parameters say: dynamic scores of all heads, beside the static ones (Elhelo &amp; Geva,
-/// arXiv 2412.11965, section 4.2). With context, a head is judged by what it writes at the last position of a prompt; without, by what it
-/// would write there if all its attention were on the source.
+/// arXiv 2412.11965, section 4.2).
 /// </summary>
 /// <param name="Static">The static map of the same relations.</param>
 /// <param name="Relations">The dynamic scores by relation.</param>
 public sealed record DynamicMap(HeadMap Static, IReadOnlyList<DynamicScores> Relations)
 {
+    /// <summary>The correlations of static and dynamic scores, a row for each relation: relation, category, prompts, k, n, and r_, p_ and
+    /// log10p_ of relation and suppression scores, without and with context.</summary>
+    public DataFrame Table
+    {
+        get
+        {
+            var columns = from suppression in (bool[])[false, true]
+                          from context in (bool[])[false, true]
+                          let all = Relations.Select(r => r.Correlate(context, suppression)).ToArray()
+                          from part in (IEnumerable<(string Name, Func<Correlation, double> Of)>)[("r", c => c.R), ("p", c => c.PValue), ("log10p", c => c.Log10PValue)]
+                          select new DoubleDataFrameColumn(
+                              $"{(suppression ? "suppression_" : "")}{part.Name}_{(context ? "with" : "without")}_context", all.Select(part.Of));
+            return new(
+            [
+                new StringDataFrameColumn("relation", Relations.Select(r => r.Relation)),
+                new StringDataFrameColumn("category", Relations.Select(r => r.Static.Category)),
+                new Int32DataFrameColumn("prompts", Relations.Select(r => r.Prompts)),
+                new Int32DataFrameColumn("k", Relations.Select(r => r.Static.K)),
+                new Int32DataFrameColumn("n", Relations.Select(r => r.Correlate(context: false).Count)),
+                .. columns,
+            ]);
+        }
+    }
+
     /// <summary>The scores of one relation.</summary>
     /// <param name="relation">Its name.</param>
     /// <exception cref="ArgumentException">It was not scored.</exception>
@@ -19,7 +45,10 @@ public sealed record DynamicMap(HeadMap Static, IReadOnlyList<DynamicScores> Rel
     /// <summary>Measures static and dynamic scores of all heads.</summary>
     /// <param name="model">The model; it needs a tokenizer.</param>
     /// <param name="relations">The relations.</param>
-    /// <param name="options">How to measure; null for the defaults.</param>
+    /// <param name="options">How to score; null for the published way. All heads are scored.</param>
+    /// <param name="templates">The prompts, each with <c>&lt;X&gt;</c> in the place of the source; null for
+    /// <see cref="HeadScope.Relations.DynamicPrompts"/>.</param>
+    /// <param name="batchSize">How many prompts run at a time.</param>
     /// <param name="progress">Is told how far the work is.</param>
     /// <param name="cancellationToken">Stops the work.</param>
     /// <returns>The scores. Relations with too few single-token pairs are in <see cref="HeadMap.Skipped"/>.</returns>
@@ -29,26 +58,26 @@ public sealed record DynamicMap(HeadMap Static, IReadOnlyList<DynamicScores> Rel
     public static DynamicMap Score(
         Model model,
         IEnumerable<Relation> relations,
-        DynamicOptions? options = null,
+        HeadMapOptions? options = null,
+        IReadOnlyList<string>? templates = null,
+        int batchSize = 32,
         IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
-        ArgumentNullException.ThrowIfNull(model);
-        options ??= new DynamicOptions();
-        if (options.Templates.Count == 0)
+        templates ??= HeadScope.Relations.DynamicPrompts;
+        if (templates.Count == 0)
         {
-            throw new ArgumentException("There are no templates.", nameof(options));
+            throw new ArgumentException("There are no templates.", nameof(templates));
         }
 
-        var map = HeadMap.Score(
-            model, relations, new HeadMapOptions { K = options.K, MinimumPairs = options.MinimumPairs }, progress, cancellationToken);
+        var map = HeadMap.Score(model, relations, Whole(options), progress, cancellationToken);
         return new DynamicMap(map, [.. map.Relations.Select(scores => Measure(
             model,
             scores,
-            [.. options.Templates.Select(template => Prompts.Of(template, scores.Pairs, model.Tokenizer))],
-            [.. scores.Pairs.Select(p => p.TargetToken)],
-            options.BatchSize,
+            [.. templates.Select(template => Prompts.Of(template, scores.Relation.Pairs, model.Tokenizer))],
+            [.. scores.Relation.Pairs.Select(p => p.TargetToken)],
+            batchSize,
             progress,
             cancellationToken))]);
     }
@@ -58,7 +87,8 @@ public sealed record DynamicMap(HeadMap Static, IReadOnlyList<DynamicScores> Rel
     /// <param name="model">The model; it needs a tokenizer.</param>
     /// <param name="relation">The relation.</param>
     /// <param name="template">A template that ends with <c>&lt;X&gt;</c>.</param>
-    /// <param name="options">How to measure; its templates are not used. Null for the defaults.</param>
+    /// <param name="options">How to score; null for the published way. All heads are scored.</param>
+    /// <param name="batchSize">How many prompts run at a time.</param>
     /// <param name="progress">Is told how far the work is.</param>
     /// <param name="cancellationToken">Stops the work.</param>
     /// <returns>The scores.</returns>
@@ -69,51 +99,21 @@ public sealed record DynamicMap(HeadMap Static, IReadOnlyList<DynamicScores> Rel
         Model model,
         Relation relation,
         string template,
-        DynamicOptions? options = null,
+        HeadMapOptions? options = null,
+        int batchSize = 32,
         IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(relation);
-        options ??= new DynamicOptions();
-        var pairs = MultiTokenPair.Of(relation, model.Tokenizer);
-        if (pairs.Count == 0)
-        {
-            throw new ArgumentException(
-                $"No pair of '{relation.Name}' has a source of several tokens and a target of one for the tokenizer of {model.Name}.", nameof(relation));
-        }
-
-        var prompts = Prompts.OfSeveralTokens(template, pairs, model.Tokenizer);
-        var map = HeadMap.Score(
-            model, relation, new HeadMapOptions { K = options.K, MinimumPairs = options.MinimumPairs }, progress, cancellationToken);
-        return Measure(
-            model, map.Relations[0], [prompts], [.. pairs.Select(p => p.TargetToken)], options.BatchSize, progress, cancellationToken);
+        var (prompts, targets) = Prompts.OfSeveralTokens(template, relation, model.Tokenizer);
+        var map = HeadMap.Score(model, relation, Whole(options), progress, cancellationToken);
+        return Measure(model, map.Relations[0], [prompts], targets, batchSize, progress, cancellationToken);
     }
 
-    /// <summary>The correlations as CSV, a line for each relation: r, p-value and n of relation and suppression scores, without and with
-    /// context.</summary>
-    /// <returns>The columns relation, category, pairs, k, and r_, p_, log10p_ and n of each of the four.</returns>
-    public string ToCsv() => CsvTable.Write(
-        [
-            "relation", "category", "prompts", "k", "n",
-            "r_without_context", "p_without_context", "log10p_without_context", "r_with_context", "p_with_context", "log10p_with_context",
-            "suppression_r_without_context", "suppression_p_without_context", "suppression_log10p_without_context",
-            "suppression_r_with_context", "suppression_p_with_context", "suppression_log10p_with_context",
-        ],
-        Relations.Select(r =>
-        {
-            Correlation[] all =
-            [
-                r.Correlate(context: false), r.Correlate(context: true),
-                r.Correlate(context: false, suppression: true), r.Correlate(context: true, suppression: true),
-            ];
-            return (IReadOnlyList<object?>)
-            [
-                r.Relation, r.Category, r.Prompts, r.K, all[0].Count,
-                .. all.SelectMany(c => (object[])[c.R, c.PValue, c.Log10PValue]),
-            ];
-        }));
+    /// <summary>The correlations as CSV: <see cref="Table"/> below a header.</summary>
+    public string ToCsv() => CsvTable.Write(Table);
 
     /// <inheritdoc/>
     public override string ToString() => string.Join('\n', Relations);
@@ -128,25 +128,55 @@ public sealed record DynamicMap(HeadMap Static, IReadOnlyList<DynamicScores> Rel
         IProgress<WorkProgress>? progress,
         CancellationToken cancellationToken)
     {
-        var vocabulary = new VocabularyRows(model);
-        var ranking = new TargetRanking(vocabulary, TargetQuestions.About(vocabulary, targets, [.. targets.Select(_ => scores.K)]));
-        HeadHits Hits(HeadValues values, bool sharedInGroup)
+        ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
+        int[][] Hits(Tensor[] values)
         {
-            var tally = new HitTally(model.Config, model.Heads, examples: 0);
-            foreach (var hit in new HeadScoring(model, model.Heads, targets.Length, values, sharedInGroup).Run(ranking, progress, cancellationToken))
-            {
-                tally.Add(hit.Head, hit.Pair, hit.IsSuppression);
-            }
-
-            return new HeadHits(tally.Relation.Hits, tally.Suppression.Hits);
+            using var hits = HeadHits.Of(
+                model, 0, model.Heads.Count, Array.ConvertAll(targets, t => (long)t), [.. targets.Select(_ => (long)scores.K)],
+                layer => values[layer].transpose(0, 1), progress, cancellationToken);
+            using var counts = hits.sum([3]);
+            return [.. counts.Copied<int>().Chunk(scores.LayerCount * scores.HeadCount)];
         }
 
-        var templates = prompts.Select(p =>
+        int[][][] OfTemplate(Prompts of)
         {
-            var activations = PromptActivations.Of(model, p, batchSize, progress, cancellationToken);
-            return new TemplateScores(
-                p.Template, Hits(activations.Outputs, sharedInGroup: false), Hits(activations.SourceValues, sharedInGroup: true));
-        });
-        return new DynamicScores(scores.Name, scores.Category, scores.K, targets.Length, scores, [.. templates]);
+            using var scope = NewDisposeScope();
+            var (outputs, values) = Run(model, of, batchSize, progress, cancellationToken);
+            return [Hits(values), Hits(outputs)];
+        }
+
+        return new(scores, [.. prompts.Select(p => p.Template)], targets.Length, [.. prompts.Select(OfTemplate)]);
     }
+
+    // Of a clean run over prompts, by layer: each head's output z at the last position, [prompt, head, d_head], and the value vectors at
+    // the source's position, [prompt, key head, d_head]: what z would be with all attention on the source.
+    private static (Tensor[] Outputs, Tensor[] Values) Run(
+        Model model, Prompts prompts, int batchSize, IProgress<WorkProgress>? progress, CancellationToken cancellationToken)
+    {
+        var layers = Enumerable.Range(0, model.Config.LayerCount).ToArray();
+        var (outputs, values) = (Array.ConvertAll(layers, _ => new List<Tensor>()), Array.ConvertAll(layers, _ => new List<Tensor>()));
+        for (var first = 0; first < prompts.Tokens.Count; first += batchSize)
+        {
+            using var scope = NewDisposeScope();
+            int[][] batch = [.. prompts.Tokens.Skip(first).Take(batchSize)];
+            using var pass = model.Run(batch, new Hooks().Keep("blocks.*.attn.hook_z", "blocks.*.attn.hook_v"), LogitsOf.None, cancellationToken: cancellationToken);
+            var longest = batch.Max(tokens => tokens.Length);
+            var (last, source) = (Rows(i => batch[i].Length - 1), Rows(i => prompts.SourcePositions[first + i]));
+            foreach (var layer in layers)
+            {
+                outputs[layer].Add(pass[$"blocks.{layer}.attn.hook_z"].flatten(0, 1).index_select(0, last).MoveToOuterDisposeScope());
+                values[layer].Add(pass[$"blocks.{layer}.attn.hook_v"].flatten(0, 1).index_select(0, source).MoveToOuterDisposeScope());
+            }
+
+            progress?.Report(new WorkProgress($"running '{prompts.Template}'", first + batch.Length, prompts.Tokens.Count, "prompts"));
+
+            Tensor Rows(Func<int, long> position) => tensor([.. batch.Select((_, i) => ((long)i * longest) + position(i))], device: model.Device);
+        }
+
+        return (Array.ConvertAll(outputs, parts => cat(parts)), Array.ConvertAll(values, parts => cat(parts)));
+    }
+
+    private static HeadMapOptions Whole(HeadMapOptions? options) => options is null or { Shard: (1, 1) }
+        ? options ?? new()
+        : throw new ArgumentException("Dynamic scores are those of all heads: leave out Shard.", nameof(options));
 }

@@ -1,6 +1,6 @@
 using System.Globalization;
-using System.Text;
-using System.Text.Json;
+using System.Text.Json.Nodes;
+using Microsoft.Data.Analysis;
 
 namespace HeadScope;
 
@@ -12,26 +12,49 @@ namespace HeadScope;
 /// <param name="Model">The name of the model.</param>
 /// <param name="Relation">The relation.</param>
 /// <param name="Template">The prompt that asks for the target.</param>
-/// <param name="Kind">What replaces an ablated head's output at the last position.</param>
+/// <param name="Mean">Whether ablated heads wrote their mean at the last position; else zeros.</param>
 /// <param name="Prompts">The number of prompts.</param>
-/// <param name="RelationHeads">The relation's heads, strongest first; of equal static scores the later head first, as published.</param>
+/// <param name="Heads">The relation's heads, strongest first; of equal static scores the later head first, as published.</param>
+/// <param name="Accuracies">The model's accuracy after the first 0, 1, 2, … heads are ablated: one more than there are heads.</param>
 /// <param name="RandomRuns">As many random other heads, several times.</param>
-/// <param name="Controls">The tasks that were looked at, in the order drawn.</param>
+/// <param name="Controls">Other relations in which the heads were ablated, to see that they are not needed for everything, in the order
+/// drawn. A task qualifies when fewer than 0.15 of the heads are also among its own strongest heads and the model's accuracies differ by
+/// less than 0.2. BaseAccuracy is NaN when the heads alone ruled it out, Accuracies null when it does not qualify.</param>
 public sealed record HeadAblation(
     string Model,
     string Relation,
     string Template,
-    AblationKind Kind,
+    bool Mean,
     int Prompts,
-    AblationRun RelationHeads,
-    IReadOnlyList<AblationRun> RandomRuns,
-    IReadOnlyList<ControlTask> Controls)
+    IReadOnlyList<Head> Heads,
+    IReadOnlyList<float> Accuracies,
+    IReadOnlyList<(IReadOnlyList<Head> Heads, IReadOnlyList<float> Accuracies)> RandomRuns,
+    IReadOnlyList<(string Relation, string Template, float HeadIntersection, float BaseAccuracy, IReadOnlyList<float>? Accuracies)> Controls)
 {
     private const float LargestIntersection = 0.15f;
     private const float LargestAccuracyDifference = 0.2f;
 
     /// <summary>The model's accuracy before any head is ablated.</summary>
-    public float BaseAccuracy => RelationHeads.Accuracies[0];
+    public float BaseAccuracy => Accuracies[0];
+
+    /// <summary>All runs, a row for each run and number of ablated heads: run (relation, random 1, …, control NAME), heads_ablated,
+    /// last_head, accuracy.</summary>
+    public DataFrame Table
+    {
+        get
+        {
+            var runs = RandomRuns.Select((run, i) => (Name: $"random {i + 1}", run.Heads, run.Accuracies))
+                .Prepend((Name: "relation", Heads, Accuracies))
+                .Concat(Controls.Where(c => c.Accuracies is not null).Select(c => (Name: $"control {c.Relation}", Heads, Accuracies: c.Accuracies!)));
+            var rows = runs.SelectMany(run => run.Accuracies.Select((accuracy, count) => (
+                run.Name, Count: count, Last: count == 0 ? "" : run.Heads[count - 1].ToString(), Accuracy: accuracy))).ToArray();
+            return new(
+                new StringDataFrameColumn("run", rows.Select(r => r.Name)),
+                new Int32DataFrameColumn("heads_ablated", rows.Select(r => r.Count)),
+                new StringDataFrameColumn("last_head", rows.Select(r => r.Last)),
+                new SingleDataFrameColumn("accuracy", rows.Select(r => r.Accuracy)));
+        }
+    }
 
     /// <summary>Ablates the heads of a relation.</summary>
     /// <param name="model">The model; it needs a tokenizer.</param>
@@ -55,40 +78,43 @@ public sealed record HeadAblation(
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(relation);
         options ??= new AblationOptions();
-        var template = options.Template ?? PromptTemplates.Ablation(relation.Name) ?? throw new ArgumentException(
-            $"No prompt ships for the relation '{relation.Name}': name one in AblationOptions.Template, with {PromptTemplates.Placeholder} in the place of the source.",
+        var template = options.Template ?? relation.Prompt ?? throw new ArgumentException(
+            $"No prompt ships for the relation '{relation.Name}': name one in AblationOptions.Template or Relation.Prompt, with <X> in the place of the source.",
             nameof(relation));
-        PromptTemplates.Require(template);
+        HeadScope.Prompts.Require(template);
 
-        var others = (options.Controls ?? Relations.All)
-            .Where(r => !string.Equals(r.Name, relation.Name, StringComparison.OrdinalIgnoreCase) && PromptTemplates.Ablation(r.Name) is not null);
         var mapOptions = new HeadMapOptions { K = options.K, MinimumPairs = options.MinimumPairs };
         var scores = HeadMap.Score(model, relation, mapOptions, progress, cancellationToken).Relations[0];
-        var heads = Ranked(scores).Take(options.HeadsFor(model.Heads.Count)).Where(s => s.Hits > 0).Select(s => s.Head).ToArray();
+        Head[] heads = [.. Strongest(scores, options.HeadsFor(model.Heads.Count))];
         if (heads.Length == 0)
         {
             throw new ArgumentException($"No head of {model.Name} has a static score above 0 for '{relation.Name}': there is nothing to ablate.", nameof(relation));
         }
 
-        var meter = Meter(model, scores.Pairs, template, options, cancellationToken);
         var (done, total) = (0, (heads.Length + 1) * (1 + options.RandomRuns + options.ControlTasks));
         void StateDone() => progress?.Report(new WorkProgress("ablating heads", ++done, total, "ablations"));
 
-        var own = meter.Ablate(heads, StateDone, cancellationToken);
+        using var meter = Meter(model, scores.Relation.Pairs, template, options, cancellationToken);
+        var accuracies = meter.Ablate(heads, StateDone, cancellationToken);
         var random = new Random(options.Seed);
-        var runs = new List<AblationRun>();
+        var runs = new List<(IReadOnlyList<Head>, IReadOnlyList<float>)>();
         for (var run = 0; run < options.RandomRuns; run++)
         {
             Head[] rest = [.. model.Heads.Except(heads)];
             random.Shuffle(rest);
-            runs.Add(meter.Ablate([.. rest.Take(heads.Length)], StateDone, cancellationToken));
+            runs.Add((rest[..Math.Min(heads.Length, rest.Length)], meter.Ablate([.. rest.Take(heads.Length)], StateDone, cancellationToken)));
         }
 
-        var controls = options.ControlTasks == 0
-            ? []
-            : RunControls(model, [.. others], heads, own.Accuracies[0], random, options, mapOptions, StateDone, cancellationToken);
+        var controls = new List<(string, string, float, float, IReadOnlyList<float>?)>();
+        if (options.ControlTasks > 0)
+        {
+            var others = (options.Controls ?? Relations.All)
+                .Where(r => !string.Equals(r.Name, relation.Name, StringComparison.OrdinalIgnoreCase) && r.Prompt is not null).ToArray();
+            controls.AddRange(RunControls(model, others, heads, accuracies[0], random, options, mapOptions, StateDone, cancellationToken));
+        }
+
         progress?.Report(new WorkProgress("ablating heads", total, total, "ablations"));
-        return new HeadAblation(model.Name, relation.Name, template, options.Kind, scores.PairsUsed, own, runs, controls);
+        return new HeadAblation(model.Name, relation.Name, template, options.Mean, scores.Relation.Pairs.Count, heads, accuracies, runs, controls);
     }
 
     /// <summary>Mean and standard deviation of the accuracy over the random runs.</summary>
@@ -96,84 +122,62 @@ public sealed record HeadAblation(
     /// <returns>The mean, and the deviation with n - 1; NaN for fewer than 1 and 2 runs.</returns>
     public (double Mean, double Deviation) RandomAccuracy(int heads)
     {
-        var accuracies = RandomRuns.Where(r => r.Accuracies.Count > heads).Select(r => (double)r.Accuracies[heads]).ToArray();
+        double[] accuracies = [.. RandomRuns.Where(r => r.Accuracies.Count > heads).Select(r => (double)r.Accuracies[heads])];
         return (Statistics.Mean(accuracies), Statistics.StandardDeviation(accuracies));
     }
 
-    /// <summary>All runs as CSV: a line for each run and number of ablated heads.</summary>
-    /// <returns>The columns run (relation, random 1, …, control NAME), heads_ablated, last_head, accuracy.</returns>
-    public string ToCsv()
-    {
-        IEnumerable<IReadOnlyList<object?>> Rows(string name, AblationRun run) => run.Accuracies.Select((accuracy, count) =>
-            (IReadOnlyList<object?>)[name, count, count == 0 ? "" : run.Heads[count - 1].ToString(), accuracy]);
-        return CsvTable.Write(
-            ["run", "heads_ablated", "last_head", "accuracy"],
-            Rows("relation", RelationHeads)
-                .Concat(RandomRuns.SelectMany((run, i) => Rows(string.Create(CultureInfo.InvariantCulture, $"random {i + 1}"), run)))
-                .Concat(Controls.Where(c => c.Qualifies).SelectMany(c => Rows($"control {c.Relation}", c.Run!))));
-    }
+    /// <summary>All runs as CSV: <see cref="Table"/> below a header.</summary>
+    public string ToCsv() => CsvTable.Write(Table);
 
     /// <summary>The whole result as JSON.</summary>
     /// <returns>An object with model, relation, template, kind, prompts, relationHeads, randomRuns, controls.</returns>
     public string ToJson()
     {
-        static object Written(AblationRun run) => new { heads = run.Heads.Select(h => h.ToString()), accuracies = run.Accuracies };
-        return JsonSerializer.Serialize(
-            new
+        static JsonObject Written(IReadOnlyList<Head> heads, IReadOnlyList<float> accuracies) => new()
+        {
+            ["heads"] = HeadMap.List(heads, h => h.ToString()),
+            ["accuracies"] = HeadMap.List(accuracies, a => a),
+        };
+        return HeadMap.Written(
+            new JsonObject
             {
-                format = "headscope-ablation",
-                version = 1,
-                model = Model,
-                relation = Relation,
-                template = Template,
-                kind = Kind.ToString().ToLowerInvariant(),
-                prompts = Prompts,
-                relationHeads = Written(RelationHeads),
-                randomRuns = RandomRuns.Select(Written),
-                controls = Controls.Select(c => new
+                ["format"] = "headscope-ablation",
+                ["version"] = 1,
+                ["model"] = Model,
+                ["relation"] = Relation,
+                ["template"] = Template,
+                ["kind"] = Mean ? "mean" : "zero",
+                ["prompts"] = Prompts,
+                ["relationHeads"] = Written(Heads, Accuracies),
+                ["randomRuns"] = HeadMap.List(RandomRuns, run => Written(run.Heads, run.Accuracies)),
+                ["controls"] = HeadMap.List(Controls, c => new JsonObject
                 {
-                    relation = c.Relation,
-                    template = c.Template,
-                    headIntersection = c.HeadIntersection,
-                    baseAccuracy = float.IsNaN(c.BaseAccuracy) ? (float?)null : c.BaseAccuracy,
-                    run = c.Run is null ? null : Written(c.Run),
+                    ["relation"] = c.Relation,
+                    ["template"] = c.Template,
+                    ["headIntersection"] = c.HeadIntersection,
+                    ["baseAccuracy"] = float.IsNaN(c.BaseAccuracy) ? null : c.BaseAccuracy,
+                    ["run"] = c.Accuracies is null ? null : Written(Heads, c.Accuracies),
                 }),
             },
-            JsonText.Indented);
+            indented: true);
     }
 
     /// <inheritdoc/>
-    public override string ToString()
-    {
-        var text = new StringBuilder();
-        text.Append(CultureInfo.InvariantCulture, $"{Relation} on {Model}: accuracy {BaseAccuracy:0.00}, {RelationHeads.Accuracies[^1]:0.00} without {RelationHeads.Heads.Count} heads");
-        if (RandomRuns.Count > 0)
-        {
-            text.Append(CultureInfo.InvariantCulture, $", {RandomAccuracy(RelationHeads.Heads.Count).Mean:0.00} without as many random heads");
-        }
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Relation} on {Model}: accuracy {BaseAccuracy:0.00}, {Accuracies[^1]:0.00} without {Heads.Count} heads")
+        + (RandomRuns.Count == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $", {RandomAccuracy(Heads.Count).Mean:0.00} without as many random heads"));
 
-        return text.ToString();
+    /// <summary>Heads that hit, strongest first; of equal scores the later head first, as published.</summary>
+    internal static IEnumerable<Head> Strongest(RelationScores scores, int count) =>
+        scores.Heads.Select(head => scores.Of(head)).OrderByDescending(s => s.Hits).ThenByDescending(s => s.Head).Take(count).Where(s => s.Hits > 0).Select(s => s.Head);
+
+    private static AccuracyMeter Meter(Model model, IEnumerable<TokenPair> pairs, string template, AblationOptions options, CancellationToken cancellationToken)
+    {
+        TokenPair[] some = [.. pairs];
+        return new(
+            model, HeadScope.Prompts.Of(template, some, model.Tokenizer), Array.ConvertAll(some, p => p.TargetToken), options.BatchSize, options.Mean, cancellationToken);
     }
 
-    /// <summary>All heads by static score, strongest first; of equal scores the later head first, as published.</summary>
-    internal static IEnumerable<HeadScore> Ranked(RelationScores scores)
-    {
-        return Enumerable.Range(0, scores.LayerCount * scores.HeadCount)
-            .Select(i => scores.Of(new Head(i / scores.HeadCount, i % scores.HeadCount)))
-            .OrderByDescending(s => s.Hits)
-            .ThenByDescending(s => s.Head);
-    }
-
-    private static AccuracyMeter Meter(
-        Model model, IReadOnlyList<TokenPair> pairs, string template, AblationOptions options, CancellationToken cancellationToken) => new(
-            model,
-            HeadScope.Prompts.Of(template, pairs, model.Tokenizer),
-            [.. pairs.Select(p => p.TargetToken)],
-            options.BatchSize,
-            options.Kind,
-            cancellationToken);
-
-    private static List<ControlTask> RunControls(
+    private static IEnumerable<(string, string, float, float, IReadOnlyList<float>?)> RunControls(
         Model model,
         Relation[] others,
         Head[] heads,
@@ -185,37 +189,24 @@ public sealed record HeadAblation(
         CancellationToken cancellationToken)
     {
         TokenRelation[] usable = [.. others.Select(r => TokenRelation.From(r, model.Tokenizer)).Where(r => r.Pairs.Count >= options.MinimumPairs)];
-        var tasks = new List<ControlTask>();
-        if (usable.Length == 0)
-        {
-            return tasks;
-        }
-
-        var map = HeadMap.Score(model, usable, mapOptions, progress: null, cancellationToken);
-        var order = map.Relations.ToArray();
+        var order = usable.Length == 0 ? [] : HeadMap.Score(model, usable, mapOptions, progress: null, cancellationToken).Relations.ToArray();
         random.Shuffle(order);
-        foreach (var scores in order)
+        var qualified = 0;
+        foreach (var scores in order.TakeWhile(_ => qualified < options.ControlTasks))
         {
-            var template = PromptTemplates.Ablation(scores.Name)!;
-            var strongest = Ranked(scores).Take(heads.Length).Where(s => s.Hits > 0).Select(s => s.Head);
-            var intersection = heads.Intersect(strongest).Count() / (float)heads.Length;
+            var template = others.First(r => string.Equals(r.Name, scores.Name, StringComparison.Ordinal)).Prompt!;
+            var intersection = heads.Intersect(Strongest(scores, heads.Length)).Count() / (float)heads.Length;
             if (intersection >= LargestIntersection)
             {
-                tasks.Add(new ControlTask(scores.Name, template, intersection, float.NaN, Run: null));
+                yield return (scores.Name, template, intersection, float.NaN, null);
                 continue;
             }
 
-            var meter = Meter(model, [.. scores.Pairs.Take(options.ControlPairs ?? scores.PairsUsed)], template, options, cancellationToken);
+            using var meter = Meter(model, scores.Relation.Pairs.Take(options.ControlPairs ?? int.MaxValue), template, options, cancellationToken);
             var own = meter.Accuracy([], cancellationToken);
             var qualifies = Math.Abs(own - accuracy) < LargestAccuracyDifference;
-            tasks.Add(new ControlTask(
-                scores.Name, template, intersection, own, qualifies ? meter.Ablate(heads, stateDone, cancellationToken) : null));
-            if (tasks.Count(t => t.Qualifies) == options.ControlTasks)
-            {
-                break;
-            }
+            qualified += qualifies ? 1 : 0;
+            yield return (scores.Name, template, intersection, own, qualifies ? meter.Ablate(heads, stateDone, cancellationToken) : null);
         }
-
-        return tasks;
     }
 }

@@ -1,3 +1,6 @@
+using Microsoft.Data.Analysis;
+using static TorchSharp.torch;
+
 namespace HeadScope;
 
 /// <summary>
@@ -7,24 +10,11 @@ namespace HeadScope;
 public sealed partial record HeadMap
 {
     private HeadMap(
-        string model,
-        int layerCount,
-        int headCount,
-        int keyValueHeadCount,
-        bool firstMlp,
-        Shard shard,
-        IReadOnlyList<RelationScores> relations,
-        IReadOnlyList<SkippedRelation> skipped)
-    {
-        Model = model;
-        LayerCount = layerCount;
-        HeadCount = headCount;
-        KeyValueHeadCount = keyValueHeadCount;
-        FirstMlp = firstMlp;
-        Shard = shard;
-        Relations = relations;
-        Skipped = skipped;
-    }
+        string model, int layerCount, int headCount, int keyValueHeadCount, bool firstMlp, (int Part, int Of) shard, IReadOnlyList<RelationScores> relations, IReadOnlyList<Unscored> unscored) =>
+        (Model, LayerCount, HeadCount, KeyValueHeadCount, FirstMlp, Shard, Relations, this.unscored) =
+            (model, layerCount, headCount, keyValueHeadCount, firstMlp, shard, relations, unscored);
+
+    private readonly IReadOnlyList<Unscored> unscored;
 
     /// <summary>The name of the model.</summary>
     public string Model { get; }
@@ -41,22 +31,55 @@ public sealed partial record HeadMap
     /// <summary>Whether sources passed the first MLP before heads of layers above 0.</summary>
     public bool FirstMlp { get; }
 
-    /// <summary>Which part of the heads was scored.</summary>
-    public Shard Shard { get; }
+    /// <summary>Which part of the heads was scored, counted from 1.</summary>
+    public (int Part, int Of) Shard { get; }
 
     /// <summary>The scores by relation, in the order of the relations.</summary>
     public IReadOnlyList<RelationScores> Relations { get; }
 
-    /// <summary>The relations that were not scored, with the reason.</summary>
-    public IReadOnlyList<SkippedRelation> Skipped { get; }
+    /// <summary>Relation scores, [relation, layer, head], fp32, 0 to 1; NaN where not scored.</summary>
+    public Tensor Scores => Stacked(relation => relation.Scores);
+
+    /// <summary>Suppression scores, [relation, layer, head], fp32, 0 to 1; NaN where not scored.</summary>
+    public Tensor Suppression => Stacked(relation => relation.Suppression);
+
+    /// <summary>The scores, a row for each relation and head that was scored: relation, category, layer, head, k, pairs, relation_hits,
+    /// suppression_hits, relation_score, suppression_score.</summary>
+    public DataFrame Table
+    {
+        get
+        {
+            var rows = Relations.SelectMany(r => r.Heads.Select(head => (Relation: r, Score: r.Of(head), Suppression: r.Of(head, suppression: true))))
+                .Where(row => row.Score.Hits >= 0).ToArray();
+            return new(
+                new StringDataFrameColumn("relation", rows.Select(r => r.Relation.Name)),
+                new StringDataFrameColumn("category", rows.Select(r => r.Relation.Category)),
+                new Int32DataFrameColumn("layer", rows.Select(r => r.Score.Head.Layer)),
+                new Int32DataFrameColumn("head", rows.Select(r => r.Score.Head.Index)),
+                new Int32DataFrameColumn("k", rows.Select(r => r.Relation.K)),
+                new Int32DataFrameColumn("pairs", rows.Select(r => r.Score.Pairs)),
+                new Int32DataFrameColumn("relation_hits", rows.Select(r => r.Score.Hits)),
+                new Int32DataFrameColumn("suppression_hits", rows.Select(r => r.Suppression.Hits)),
+                new SingleDataFrameColumn("relation_score", rows.Select(r => r.Score.Score)),
+                new SingleDataFrameColumn("suppression_score", rows.Select(r => r.Suppression.Score)));
+        }
+    }
+
+    /// <summary>The relations that were not scored, because too few of their pairs are single tokens for this tokenizer: name, category,
+    /// pairs_usable, pairs_total, reason.</summary>
+    public DataFrame Skipped => new(
+        new StringDataFrameColumn("name", unscored.Select(s => s.Name)),
+        new StringDataFrameColumn("category", unscored.Select(s => s.Category)),
+        new Int32DataFrameColumn("pairs_usable", unscored.Select(s => s.Usable)),
+        new Int32DataFrameColumn("pairs_total", unscored.Select(s => s.Total)),
+        new StringDataFrameColumn("reason", unscored.Select(s => s.Reason)));
 
     /// <summary>The scores for one relation.</summary>
     /// <param name="relation">Its name.</param>
     /// <exception cref="ArgumentException">It was not scored; the message lists those that were.</exception>
     public RelationScores this[string relation] =>
-        Relations.FirstOrDefault(r => string.Equals(r.Name, relation, StringComparison.OrdinalIgnoreCase))
-        ?? throw new ArgumentException(
-            Skipped.FirstOrDefault(s => string.Equals(s.Name, relation, StringComparison.OrdinalIgnoreCase)) is { } skipped
+        Find(relation) ?? throw new ArgumentException(
+            unscored.FirstOrDefault(s => string.Equals(s.Name, relation, StringComparison.OrdinalIgnoreCase)) is { } skipped
                 ? $"The relation '{relation}' was skipped: {skipped.Reason}."
                 : $"There is no relation '{relation}' in this map. It has: {string.Join(", ", Relations.Select(r => r.Name))}.",
             nameof(relation));
@@ -69,7 +92,7 @@ public sealed partial record HeadMap
     /// <param name="cancellationToken">Stops the work.</param>
     /// <returns>The map.</returns>
     /// <exception cref="ArgumentException">There are no relations, one is empty or stands twice, k is not within 1 to the size of the
-    /// vocabulary, or no relation has enough single-token pairs.</exception>
+    /// vocabulary, there is no such part of the heads, or no relation has enough single-token pairs.</exception>
     /// <exception cref="InvalidOperationException">The model has no tokenizer.</exception>
     /// <exception cref="InvalidDataException">A weight that is needed holds a NaN; the message names it.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
@@ -80,7 +103,6 @@ public sealed partial record HeadMap
         IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
-        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(relations);
         return Score(model, [.. relations.Select(r => TokenRelation.From(r, model.Tokenizer))], options, progress, cancellationToken);
@@ -101,15 +123,8 @@ public sealed partial record HeadMap
         IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default) => Score(model, [relation], options, progress, cancellationToken);
 
-    /// <summary>Scores all heads of a model for relations that are given in tokens; needs no tokenizer.</summary>
-    /// <param name="model">The model.</param>
-    /// <param name="relations">The relations in tokens.</param>
-    /// <param name="options">How to score; null for the published way.</param>
-    /// <param name="progress">Is told how many heads are done.</param>
-    /// <param name="cancellationToken">Stops the work.</param>
-    /// <returns>The map.</returns>
-    /// <inheritdoc cref="Score(Model, IEnumerable{Relation}, HeadMapOptions?, IProgress{WorkProgress}?, CancellationToken)" path="/exception"/>
-    public static HeadMap Score(
+    /// <summary>Scores all heads for relations in tokens; needs no tokenizer.</summary>
+    internal static HeadMap Score(
         Model model,
         IReadOnlyList<TokenRelation> relations,
         HeadMapOptions? options = null,
@@ -117,39 +132,39 @@ public sealed partial record HeadMap
         CancellationToken cancellationToken = default)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
-        ArgumentNullException.ThrowIfNull(model);
-        ArgumentNullException.ThrowIfNull(relations);
         options ??= new HeadMapOptions();
         RequireSound(model, relations, options);
         var (scored, skipped) = Usable(relations, options.MinimumPairs);
-        var (firstHead, endHead) = options.Shard.RangeOf(model.Heads.Count);
-        Head[] heads = [.. model.Heads.Skip(firstHead).Take(endHead - firstHead)];
+        var (layers, heads) = (model.Config.LayerCount, model.Config.HeadCount);
+        var (first, end) = RangeOf(options.Shard, layers * heads);
         int[] k = [.. scored.Select(r => options.KFor(r.IsCopying, model.Name))];
-        (int Relation, int Pair)[] questions = [.. scored.SelectMany((r, i) => r.Pairs.Select((_, pair) => (i, pair)))];
-        TokenPair PairOf((int Relation, int Pair) question) => scored[question.Relation].Pairs[question.Pair];
-        var vocabulary = new VocabularyRows(model);
-        var ranking = new TargetRanking(
-            vocabulary,
-            TargetQuestions.About(vocabulary, [.. questions.Select(q => PairOf(q).TargetToken)], [.. questions.Select(q => k[q.Relation])]));
-        var sources = new StaticValues(model, [.. questions.Select(q => PairOf(q).SourceToken)], options.FirstMlp);
-        var hits = new HeadScoring(model, heads, questions.Length, sources.Fill, sharedInGroup: true).Run(ranking, progress, cancellationToken);
-        var tallies = scored.Select(_ => new HitTally(model.Config, heads, options.Examples)).ToArray();
-        foreach (var hit in hits)
+        TokenPair[] pairs = [.. scored.SelectMany(r => r.Pairs)];
+
+        using var scope = NewDisposeScope();
+        using var noGradients = no_grad();
+        long[] sources = [.. pairs.Select(p => (long)p.SourceToken)];
+        var embeddings = HeadInputs.Of(model, sources, firstMlp: false);
+        var throughMlp = options.FirstMlp && end > heads ? HeadInputs.Of(model, sources, firstMlp: true) : embeddings;
+        var hits = HeadHits.Of(
+            model,
+            first,
+            end,
+            [.. pairs.Select(p => (long)p.TargetToken)],
+            [.. scored.SelectMany((r, i) => r.Pairs.Select(_ => (long)k[i]))],
+            layer => HeadInputs.Values(model, layer, layer == 0 ? embeddings : throughMlp),
+            progress,
+            cancellationToken);
+        var found = new List<RelationScores>();
+        for (var (i, pair) = (0, 0); i < scored.Count; pair += scored[i++].Pairs.Count)
         {
-            var (relation, pair) = questions[hit.Pair];
-            tallies[relation].Add(hit.Head, pair, hit.IsSuppression);
+            var ofRelation = hits.narrow(3, pair, scored[i].Pairs.Count);
+            int[] Counts(int sign) =>
+                [.. ofRelation[sign].sum([2]).Copied<int>().Select((count, head) => head >= first && head < end ? count : -1)];
+            found.Add(new(
+                scored[i], k[i], layers, heads, [Counts(0), Counts(1)], [Examples(ofRelation[0], options.Examples), Examples(ofRelation[1], options.Examples)]));
         }
 
-        return new HeadMap(
-            model.Name,
-            model.Config.LayerCount,
-            model.Config.HeadCount,
-            model.Config.KeyValueHeadCount,
-            options.FirstMlp,
-            options.Shard,
-            [.. scored.Select((r, i) => new RelationScores(
-                r.Name, r.Category, k[i], r.Pairs, r.Skipped, tallies[i].Relation.Hits, tallies[i].Suppression.Hits, tallies[i].Relation.Examples, tallies[i].Suppression.Examples))],
-            skipped);
+        return new HeadMap(model.Name, layers, heads, model.Config.KeyValueHeadCount, options.FirstMlp, options.Shard, found, skipped);
     }
 
     /// <summary>Joins the maps of all parts into the map of the whole, identical to one made at once.</summary>
@@ -160,7 +175,7 @@ public sealed partial record HeadMap
     public static HeadMap Merge(IEnumerable<HeadMap> parts)
     {
         ArgumentNullException.ThrowIfNull(parts);
-        HeadMap[] all = [.. parts.OrderBy(p => p.Shard.Index)];
+        HeadMap[] all = [.. parts.OrderBy(p => p.Shard.Part)];
         if (all.Length == 0)
         {
             throw new ArgumentException("There are no parts to merge.", nameof(parts));
@@ -169,37 +184,32 @@ public sealed partial record HeadMap
         var first = all[0];
         for (var i = 0; i < all.Length; i++)
         {
-            if (all[i].Shard.Count != first.Shard.Count)
+            if (all[i].Shard.Of != first.Shard.Of)
             {
-                throw new ArgumentException($"Part {all[i].Shard} does not belong to part {first.Shard}: the number of parts differs.", nameof(parts));
+                throw new ArgumentException($"Part {all[i].ShardText} does not belong to part {first.ShardText}: the number of parts differs.", nameof(parts));
             }
 
-            if (i + 1 != all[i].Shard.Index)
+            if (i + 1 != all[i].Shard.Part)
             {
                 throw new ArgumentException(
-                    i > 0 && all[i].Shard == all[i - 1].Shard
-                        ? $"Part {all[i].Shard} is there twice."
-                        : $"Part {new Shard(i + 1, first.Shard.Count)} is missing.",
+                    i > 0 && all[i].Shard == all[i - 1].Shard ? $"Part {all[i].ShardText} is there twice." : $"Part {Text((i + 1, first.Shard.Of))} is missing.",
                     nameof(parts));
             }
 
             RequireSame(first, all[i]);
         }
 
-        if (all.Length != first.Shard.Count)
-        {
-            throw new ArgumentException($"Part {new Shard(all.Length + 1, first.Shard.Count)} is missing.", nameof(parts));
-        }
-
-        return new HeadMap(
-            first.Model,
-            first.LayerCount,
-            first.HeadCount,
-            first.KeyValueHeadCount,
-            first.FirstMlp,
-            Shard.Whole,
-            [.. first.Relations.Select((_, i) => MergeRelation([.. all.Select(p => p.Relations[i])]))],
-            first.Skipped);
+        return all.Length == first.Shard.Of
+            ? new HeadMap(
+                first.Model,
+                first.LayerCount,
+                first.HeadCount,
+                first.KeyValueHeadCount,
+                first.FirstMlp,
+                (1, 1),
+                [.. first.Relations.Select((_, i) => Joined([.. all.Select(p => p.Relations[i])]))],
+                first.unscored)
+            : throw new ArgumentException($"Part {Text((all.Length + 1, first.Shard.Of))} is missing.", nameof(parts));
     }
 
     /// <summary>The strongest heads of each relation.</summary>
@@ -211,16 +221,40 @@ public sealed partial record HeadMap
     /// <inheritdoc/>
     public override string ToString() => $"{Model}: {Relations.Count} relations over {LayerCount} × {HeadCount} heads";
 
+    private RelationScores? Find(string relation) => Relations.FirstOrDefault(r => string.Equals(r.Name, relation, StringComparison.OrdinalIgnoreCase));
+
+    private Tensor Stacked(Func<RelationScores, Tensor> table)
+    {
+        using var scope = NewDisposeScope();
+        return stack([.. Relations.Select(table)]).MoveToOuterDisposeScope();
+    }
+
+    private static (int First, int End) RangeOf((int Part, int Of) shard, int heads) =>
+        ((int)((long)(shard.Part - 1) * heads / shard.Of), (int)((long)shard.Part * heads / shard.Of));
+
+    // The first pairs that hit, by head.
+    private static Dictionary<Head, int[]> Examples(Tensor hits, int count)
+    {
+        var found = hits.nonzero().Copied<int>().Chunk(3);
+        return found.GroupBy(at => new Head(at[0], at[1])).ToDictionary(at => at.Key, at => at.Select(a => a[2]).Take(count).ToArray());
+    }
+
     private static void RequireSound(Model model, IReadOnlyList<TokenRelation> relations, HeadMapOptions options)
     {
+        var vocabulary = model.Config.VocabularySize;
         if (relations.Count == 0)
         {
             throw new ArgumentException("There are no relations to score.", nameof(relations));
         }
 
-        if (options.K is { } k && (k < 1 || k > model.Config.VocabularySize))
+        if (options.K is { } k && (k < 1 || k > vocabulary))
         {
-            throw new ArgumentException($"k is {k}; expected 1 to {model.Config.VocabularySize}, the size of the vocabulary of {model.Name}.", nameof(options));
+            throw new ArgumentException($"k is {k}; expected 1 to {vocabulary}, the size of the vocabulary of {model.Name}.", nameof(options));
+        }
+
+        if (options.Shard.Part < 1 || options.Shard.Part > options.Shard.Of)
+        {
+            throw new ArgumentException($"There is no part {Text(options.Shard)}: parts are counted from 1/n to n/n.", nameof(options));
         }
 
         ArgumentOutOfRangeException.ThrowIfNegative(options.Examples, nameof(options));
@@ -232,31 +266,18 @@ public sealed partial record HeadMap
                 throw new ArgumentException($"The relation '{relation.Name}' is there twice.", nameof(relations));
             }
 
-            foreach (var pair in relation.Pairs)
+            if (relation.Pairs.SelectMany(p => (int[])[p.SourceToken, p.TargetToken]).Where(t => t < 0 || t >= vocabulary).Cast<int?>().FirstOrDefault() is { } token)
             {
-                var token = Math.Min(pair.SourceToken, pair.TargetToken) < 0
-                    ? Math.Min(pair.SourceToken, pair.TargetToken)
-                    : Math.Max(pair.SourceToken, pair.TargetToken);
-                if (token < 0 || token >= model.Config.VocabularySize)
-                {
-                    throw new ArgumentException(
-                        $"Token {token} of relation '{relation.Name}' is not in the vocabulary of {model.Name}, 0 to {model.Config.VocabularySize - 1}.",
-                        nameof(relations));
-                }
+                throw new ArgumentException($"Token {token} of relation '{relation.Name}' is not in the vocabulary of {model.Name}, 0 to {vocabulary - 1}.", nameof(relations));
             }
         }
     }
 
-    private static (IReadOnlyList<TokenRelation> Scored, IReadOnlyList<SkippedRelation> Skipped) Usable(
-        IReadOnlyList<TokenRelation> relations, int minimum)
+    private static (IReadOnlyList<TokenRelation> Scored, IReadOnlyList<Unscored> Skipped) Usable(IReadOnlyList<TokenRelation> relations, int minimum)
     {
         minimum = Math.Max(1, minimum);
-        var skipped = relations.Where(r => r.Pairs.Count < minimum).Select(r => new SkippedRelation(
-            r.Name,
-            r.Category,
-            r.Pairs.Count,
-            r.Pairs.Count + r.Skipped.Count,
-            $"{r.Pairs.Count} of {r.Pairs.Count + r.Skipped.Count} pairs are single tokens, at least {minimum} are needed")).ToArray();
+        Unscored[] skipped = [.. relations.Where(r => r.Pairs.Count < minimum).Select(r => (r, all: r.Pairs.Count + r.Skipped.Count)).Select(s => new Unscored(
+            s.r.Name, s.r.Category, s.r.Pairs.Count, s.all, $"{s.r.Pairs.Count} of {s.all} pairs are single tokens, at least {minimum} are needed"))];
         return skipped.Length < relations.Count
             ? ([.. relations.Where(r => r.Pairs.Count >= minimum)], skipped)
             : throw new ArgumentException(
@@ -267,51 +288,31 @@ public sealed partial record HeadMap
 
     private static void RequireSame(HeadMap first, HeadMap other)
     {
-        static string Key(HeadMap map) => string.Join(
-            '\n',
-            [
-                $"{map.Model} with {map.LayerCount} × {map.HeadCount} heads, first MLP {(map.FirstMlp ? "on" : "off")}",
-                .. map.Relations.Select(r => $"{r.Name} with {r.PairsUsed} pairs, k = {r.K}"),
-            ]);
-        var (a, b) = (Key(first).Split('\n'), Key(other).Split('\n'));
+        static string[] Key(HeadMap map) =>
+        [
+            $"{map.Model} with {map.LayerCount} × {map.HeadCount} heads, first MLP {(map.FirstMlp ? "on" : "off")}",
+            .. map.Relations.Select(r => $"{r.Name} with {r.Relation.Pairs.Count} pairs, k = {r.K}"),
+        ];
+        var (a, b) = (Key(first), Key(other));
         var at = Enumerable.Range(0, Math.Max(a.Length, b.Length)).FirstOrDefault(
-            i => i >= a.Length || i >= b.Length || !string.Equals(a[i], b[i], StringComparison.Ordinal), -1);
+            i => !string.Equals(a.ElementAtOrDefault(i), b.ElementAtOrDefault(i), StringComparison.Ordinal), -1);
         if (at >= 0)
         {
             throw new ArgumentException(
-                $"Part {other.Shard} does not belong to part {first.Shard}: "
+                $"Part {other.ShardText} does not belong to part {first.ShardText}: "
                 + $"one has {a.ElementAtOrDefault(at) ?? "no more relations"}, the other {b.ElementAtOrDefault(at) ?? "no more relations"}.");
         }
     }
 
-    private static RelationScores MergeRelation(IReadOnlyList<RelationScores> parts)
+    // A head that another part scored has -1.
+    private static RelationScores Joined(IReadOnlyList<RelationScores> parts)
     {
-        // A head that another part scored has -1.
-        int[,] Hits(bool suppression)
-        {
-            var merged = (int[,])parts[0].Hits(suppression).Clone();
-            for (var head = 0; head < merged.Length; head++)
-            {
-                var (layer, index) = (head / parts[0].HeadCount, head % parts[0].HeadCount);
-                merged[layer, index] = parts.Max(part => part.Hits(suppression)[layer, index]);
-            }
-
-            return merged;
-        }
-
-        static IReadOnlyDictionary<Head, IReadOnlyList<int>> Examples(IEnumerable<IReadOnlyDictionary<Head, IReadOnlyList<int>>> parts) =>
-            parts.SelectMany(p => p).ToDictionary();
-
         var first = parts[0];
-        return new RelationScores(
-            first.Name,
-            first.Category,
-            first.K,
-            first.Pairs,
-            first.SkippedPairs,
-            Hits(suppression: false),
-            Hits(suppression: true),
-            Examples(parts.Select(p => p.RelationExamples)),
-            Examples(parts.Select(p => p.SuppressionExamples)));
+        int[] Counts(int sign) => [.. first.Counts[sign].Select((_, head) => parts.Max(part => part.Counts[sign][head]))];
+        Dictionary<Head, int[]> Examples(bool suppression) => parts.SelectMany(p => p.ExamplesOf(suppression)).ToDictionary();
+        return new(first.Relation, first.K, first.LayerCount, first.HeadCount, [Counts(0), Counts(1)], [Examples(false), Examples(true)]);
     }
+
+    /// <summary>A relation that was not scored.</summary>
+    private sealed record Unscored(string Name, string Category, int Usable, int Total, string Reason);
 }

@@ -18,8 +18,9 @@ public sealed record HeadMapOptions
     /// <summary>How many example pairs are kept for each head and sign, to be shown beside its score.</summary>
     public int Examples { get; init; } = 8;
 
-    /// <summary>Which part of the heads is scored; <see cref="HeadMap.Merge"/> joins the parts.</summary>
-    public Shard Shard { get; init; } = Shard.Whole;
+    /// <summary>Which part of the heads is scored, counted from 1: (3, 16) is the third of sixteen equal parts of the heads in
+    /// (layer, head) order. <see cref="HeadMap.Merge"/> joins the parts.</summary>
+    public (int Part, int Of) Shard { get; init; } = (1, 1);
 
     internal int KFor(bool copying, string model) =>
         K ?? (model.Contains("Llama-3", StringComparison.OrdinalIgnoreCase), copying) switch

@@ -1,7 +1,9 @@
 using System.Buffers;
+using System.Globalization;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 
 namespace HeadScope;
 
@@ -10,73 +12,38 @@ public sealed partial record HeadMap
 {
     private const string FormatName = "headscope-head-map";
 
-    /// <summary>The scores as CSV: a line for each relation and head that was scored, below a header.</summary>
+    internal string ShardText => Text(Shard);
+
+    /// <summary>The scores as CSV: <see cref="Table"/> below a header.</summary>
     /// <returns>The columns relation, category, layer, head, k, pairs, relation_hits, suppression_hits, relation_score,
     /// suppression_score.</returns>
-    public string ToCsv() => CsvTable.Write(
-        ["relation", "category", "layer", "head", "k", "pairs", "relation_hits", "suppression_hits", "relation_score", "suppression_score"],
-        from relation in Relations
-        from layer in Enumerable.Range(0, LayerCount)
-        from head in Enumerable.Range(0, HeadCount)
-        let score = relation.Of(new(layer, head))
-        let suppression = relation.Of(new(layer, head), suppression: true)
-        where score.Hits >= 0
-        select (object[])
-        [
-            relation.Name,
-            relation.Category,
-            layer,
-            head,
-            relation.K,
-            relation.PairsUsed,
-            score.Hits,
-            suppression.Hits,
-            score.Score,
-            suppression.Score,
-        ]);
+    public string ToCsv() => CsvTable.Write(Table);
 
     /// <summary>The whole map as JSON, from which <see cref="FromJson"/> makes it again.</summary>
     /// <returns>An object with the model, and in <c>relations</c> for each its name, k, pairs, and as [layer][head] arrays
     /// relationScores, suppressionScores, relationHits and suppressionHits (null and -1 for heads of other parts).</returns>
-    public string ToJson()
-    {
-        var buffer = new ArrayBufferWriter<byte>();
-        using (var json = new Utf8JsonWriter(buffer, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+    public string ToJson() => Written(
+        new JsonObject
         {
-            json.WriteStartObject();
-            json.WriteString("format", FormatName);
-            json.WriteNumber("version", 1);
-            json.WriteString("model", Model);
-            json.WriteNumber("layers", LayerCount);
-            json.WriteNumber("heads", HeadCount);
-            json.WriteNumber("keyValueHeads", KeyValueHeadCount);
-            json.WriteBoolean("firstMlp", FirstMlp);
-            json.WriteString("shard", Shard.ToString());
-            json.WriteStartArray("relations");
-            foreach (var relation in Relations)
+            ["format"] = FormatName,
+            ["version"] = 1,
+            ["model"] = Model,
+            ["layers"] = LayerCount,
+            ["heads"] = HeadCount,
+            ["keyValueHeads"] = KeyValueHeadCount,
+            ["firstMlp"] = FirstMlp,
+            ["shard"] = ShardText,
+            ["relations"] = List(Relations, Written),
+            ["skipped"] = List(unscored, s => new JsonObject
             {
-                Write(json, relation);
-            }
-
-            json.WriteEndArray();
-            json.WriteStartArray("skipped");
-            foreach (var skipped in Skipped)
-            {
-                json.WriteStartObject();
-                json.WriteString("name", skipped.Name);
-                json.WriteString("category", skipped.Category);
-                json.WriteNumber("pairsUsable", skipped.PairsUsable);
-                json.WriteNumber("pairsTotal", skipped.PairsTotal);
-                json.WriteString("reason", skipped.Reason);
-                json.WriteEndObject();
-            }
-
-            json.WriteEndArray();
-            json.WriteEndObject();
-        }
-
-        return Encoding.UTF8.GetString(buffer.WrittenSpan);
-    }
+                ["name"] = s.Name,
+                ["category"] = s.Category,
+                ["pairsUsable"] = s.Usable,
+                ["pairsTotal"] = s.Total,
+                ["reason"] = s.Reason,
+            }),
+        },
+        indented: false);
 
     /// <summary>Reads a map that <see cref="ToJson"/> wrote.</summary>
     /// <param name="json">The JSON.</param>
@@ -90,139 +57,105 @@ public sealed partial record HeadMap
             using var document = JsonDocument.Parse(json);
             var root = document.RootElement;
             ResultJson.RequireVersionOne(root, FormatName, "head map");
-
-            var layers = root.GetProperty("layers").GetInt32();
-            var heads = root.GetProperty("heads").GetInt32();
+            var (layers, heads) = (Number(root, "layers"), Number(root, "heads"));
             return new HeadMap(
-                root.GetProperty("model").GetString()!,
+                Text(root, "model"),
                 layers,
                 heads,
-                root.GetProperty("keyValueHeads").GetInt32(),
+                Number(root, "keyValueHeads"),
                 root.GetProperty("firstMlp").GetBoolean(),
-                Shard.Parse(root.GetProperty("shard").GetString()!),
+                ParseShard(Text(root, "shard")),
                 [.. root.GetProperty("relations").EnumerateArray().Select(r => ReadRelation(r, layers, heads))],
-                [.. root.GetProperty("skipped").EnumerateArray().Select(s => new SkippedRelation(
-                    s.GetProperty("name").GetString()!,
-                    s.GetProperty("category").GetString()!,
-                    s.GetProperty("pairsUsable").GetInt32(),
-                    s.GetProperty("pairsTotal").GetInt32(),
-                    s.GetProperty("reason").GetString()!))]);
+                [.. root.GetProperty("skipped").EnumerateArray().Select(s => new Unscored(
+                    Text(s, "name"), Text(s, "category"), Number(s, "pairsUsable"), Number(s, "pairsTotal"), Text(s, "reason")))]);
         }
-        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException or ArgumentException)
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException or ArgumentException or OverflowException)
         {
             throw new InvalidDataException($"The head map cannot be read: {e.Message}", e);
         }
     }
 
-    private static void Write(Utf8JsonWriter json, RelationScores relation)
+    /// <summary>Reads a part written as <c>3/16</c>.</summary>
+    /// <exception cref="FormatException">The text is not two whole numbers joined by a slash.</exception>
+    internal static (int Part, int Of) ParseShard(string text) =>
+        text.Split('/') is [var part, var of]
+        && int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out var i)
+        && int.TryParse(of, NumberStyles.None, CultureInfo.InvariantCulture, out var n)
+            ? (i, n)
+            : throw new FormatException($"'{text}' is not a part: expected i/n, such as 3/16, the third of sixteen.");
+
+    /// <summary>JSON as text, words of other scripts as they are.</summary>
+    internal static string Written(JsonNode json, bool indented)
     {
-        json.WriteStartObject();
-        json.WriteString("name", relation.Name);
-        json.WriteString("category", relation.Category);
-        json.WriteNumber("k", relation.K);
-        json.WriteNumber("pairsUsed", relation.PairsUsed);
-        Write(json, "relationScores", relation.Hits(suppression: false), (j, hits) => WriteScore(j, relation.Share(hits)));
-        Write(json, "suppressionScores", relation.Hits(suppression: true), (j, hits) => WriteScore(j, relation.Share(hits)));
-        Write(json, "relationHits", relation.Hits(suppression: false), (j, hits) => j.WriteNumberValue(hits));
-        Write(json, "suppressionHits", relation.Hits(suppression: true), (j, hits) => j.WriteNumberValue(hits));
-        json.WriteStartArray("pairs");
-        foreach (var pair in relation.Pairs)
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var writer = new Utf8JsonWriter(buffer, new JsonWriterOptions { Indented = indented, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
         {
-            json.WriteStartArray();
-            json.WriteStringValue(pair.Source);
-            json.WriteStringValue(pair.Target);
-            json.WriteNumberValue(pair.SourceToken);
-            json.WriteNumberValue(pair.TargetToken);
-            json.WriteEndArray();
+            json.WriteTo(writer);
         }
 
-        json.WriteEndArray();
-        json.WriteStartArray("skippedPairs");
-        foreach (var pair in relation.SkippedPairs)
-        {
-            json.WriteStartArray();
-            json.WriteStringValue(pair.Source);
-            json.WriteStringValue(pair.Target);
-            json.WriteStringValue(pair.Reason);
-            json.WriteEndArray();
-        }
-
-        json.WriteEndArray();
-        Write(json, "relationExamples", relation.RelationExamples);
-        Write(json, "suppressionExamples", relation.SuppressionExamples);
-        json.WriteEndObject();
+        return Encoding.UTF8.GetString(buffer.WrittenSpan);
     }
 
-    private static void Write(Utf8JsonWriter json, string name, int[,] hits, Action<Utf8JsonWriter, int> write)
+    /// <summary>A list as JSON.</summary>
+    internal static JsonArray List<T>(IEnumerable<T> items, Func<T, JsonNode?> item) => new([.. items.Select(item)]);
+
+    private static string Text((int Part, int Of) shard) => string.Create(CultureInfo.InvariantCulture, $"{shard.Part}/{shard.Of}");
+
+    private static string Text(JsonElement json, string name) => json.GetProperty(name).GetString() ?? throw new FormatException($"'{name}' is null.");
+
+    private static int Number(JsonElement json, string name) => json.GetProperty(name).GetInt32();
+
+    private static JsonObject Written(RelationScores relation)
     {
-        json.WriteStartArray(name);
-        for (var layer = 0; layer < hits.GetLength(0); layer++)
+        JsonArray Table(bool suppression, Func<HeadScore, JsonNode?> cell) =>
+            List(relation.Heads.Chunk(relation.HeadCount), layer => List(layer, head => cell(relation.Of(head, suppression))));
+        static JsonNode? Score(HeadScore score) => score.Hits < 0 ? null : score.Score;
+        static JsonNode? Hits(HeadScore score) => score.Hits;
+        JsonObject Examples(bool suppression) => new(relation.ExamplesOf(suppression).OrderBy(e => e.Key).Select(
+            e => KeyValuePair.Create(e.Key.ToString(), (JsonNode?)List(e.Value, pair => pair))));
+        return new()
         {
-            json.WriteStartArray();
-            for (var head = 0; head < hits.GetLength(1); head++)
-            {
-                write(json, hits[layer, head]);
-            }
-
-            json.WriteEndArray();
-        }
-
-        json.WriteEndArray();
+            ["name"] = relation.Name,
+            ["category"] = relation.Category,
+            ["k"] = relation.K,
+            ["pairsUsed"] = relation.Relation.Pairs.Count,
+            ["relationScores"] = Table(false, Score),
+            ["suppressionScores"] = Table(true, Score),
+            ["relationHits"] = Table(false, Hits),
+            ["suppressionHits"] = Table(true, Hits),
+            ["pairs"] = List(relation.Relation.Pairs, p => new JsonArray(p.Source, p.Target, p.SourceToken, p.TargetToken)),
+            ["skippedPairs"] = List(relation.SkippedPairs, p => new JsonArray(p.Source, p.Target, p.Reason)),
+            ["relationExamples"] = Examples(false),
+            ["suppressionExamples"] = Examples(true),
+        };
     }
 
-    private static void Write(Utf8JsonWriter json, string name, IReadOnlyDictionary<Head, IReadOnlyList<int>> examples)
+    private static RelationScores ReadRelation(JsonElement json, int layers, int heads)
     {
-        json.WriteStartObject(name);
-        foreach (var (head, pairs) in examples.OrderBy(e => e.Key))
+        TokenPair[] pairs = [.. json.GetProperty("pairs").EnumerateArray().Select(p => new TokenPair(p[0].GetString()!, p[1].GetString()!, p[2].GetInt32(), p[3].GetInt32()))];
+        int[] Hits(string name)
         {
-            json.WriteStartArray(head.ToString());
-            foreach (var pair in pairs)
-            {
-                json.WriteNumberValue(pair);
-            }
-
-            json.WriteEndArray();
+            int[] values = [.. json.GetProperty(name).EnumerateArray().SelectMany(row => row.EnumerateArray()).Select(v => v.GetInt32())];
+            return values.Length == (long)layers * heads
+                ? values
+                : throw new InvalidDataException($"'{name}' of the head map holds {values.Length} numbers; expected {layers} × {heads}.");
         }
 
-        json.WriteEndObject();
+        Dictionary<Head, int[]> Examples(string name) => json.GetProperty(name).EnumerateObject().ToDictionary(
+            e => Head.Parse(e.Name),
+            e => e.Value.EnumerateArray().Select(v => v.GetInt32()).Select(i => i >= 0 && i < pairs.Length
+                ? i
+                : throw new FormatException($"'{name}' of head {e.Name} names pair {i}; there are {pairs.Length}.")).ToArray());
+        return new(
+            new(
+                Text(json, "name"),
+                Text(json, "category"),
+                pairs,
+                [.. json.GetProperty("skippedPairs").EnumerateArray().Select(p => (p[0].GetString()!, p[1].GetString()!, p[2].GetString()!))]),
+            Number(json, "k"),
+            layers,
+            heads,
+            [Hits("relationHits"), Hits("suppressionHits")],
+            [Examples("relationExamples"), Examples("suppressionExamples")]);
     }
-
-    private static void WriteScore(Utf8JsonWriter json, float score)
-    {
-        if (float.IsNaN(score))
-        {
-            json.WriteNullValue();
-        }
-        else
-        {
-            json.WriteNumberValue(score);
-        }
-    }
-
-    private static RelationScores ReadRelation(JsonElement json, int layers, int heads) => new(
-        json.GetProperty("name").GetString()!,
-        json.GetProperty("category").GetString()!,
-        json.GetProperty("k").GetInt32(),
-        [.. json.GetProperty("pairs").EnumerateArray().Select(p => new TokenPair(p[0].GetString()!, p[1].GetString()!, p[2].GetInt32(), p[3].GetInt32()))],
-        [.. json.GetProperty("skippedPairs").EnumerateArray().Select(p => new SkippedPair(p[0].GetString()!, p[1].GetString()!, p[2].GetString()!))],
-        ReadHits(json, "relationHits", layers, heads),
-        ReadHits(json, "suppressionHits", layers, heads),
-        ReadExamples(json.GetProperty("relationExamples")),
-        ReadExamples(json.GetProperty("suppressionExamples")));
-
-    private static int[,] ReadHits(JsonElement json, string name, int layers, int heads)
-    {
-        int[] values = [.. json.GetProperty(name).EnumerateArray().SelectMany(row => row.EnumerateArray()).Select(v => v.GetInt32())];
-        if (values.Length != layers * heads)
-        {
-            throw new InvalidDataException($"'{name}' of the head map holds {values.Length} numbers; expected {layers} × {heads}.");
-        }
-
-        var hits = new int[layers, heads];
-        Buffer.BlockCopy(values, 0, hits, 0, Buffer.ByteLength(values));
-        return hits;
-    }
-
-    private static Dictionary<Head, IReadOnlyList<int>> ReadExamples(JsonElement json) => json.EnumerateObject().ToDictionary(
-        e => Head.Parse(e.Name), e => (IReadOnlyList<int>)[.. e.Value.EnumerateArray().Select(v => v.GetInt32())]);
 }

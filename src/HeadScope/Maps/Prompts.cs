@@ -1,50 +1,65 @@
 namespace HeadScope;
 
 /// <summary>A template filled in with each source of a relation.</summary>
-/// <param name="Template">The template.</param>
+/// <param name="Template">The template: a text with <c>&lt;X&gt;</c> in the place of the source.</param>
 /// <param name="Tokens">For each pair the tokens of its prompt.</param>
 /// <param name="SourcePositions">For each pair where its source stands in the prompt; of a source of several tokens the last.</param>
 internal sealed record Prompts(string Template, IReadOnlyList<int[]> Tokens, IReadOnlyList<int> SourcePositions)
 {
+    private const string Placeholder = "<X>";
+
     /// <summary>Fills in sources of one token, with the special tokens that the tokenizer adds by itself.</summary>
     /// <exception cref="ArgumentException">The template has not one place, or a source does not stand in its prompt as one token.</exception>
     public static Prompts Of(string template, IReadOnlyList<TokenPair> pairs, Tokenizer tokenizer)
     {
-        PromptTemplates.Require(template);
-        var tokens = pairs.Select(p => tokenizer.Encode(template.Replace(PromptTemplates.Placeholder, p.Source, StringComparison.Ordinal))).ToArray();
+        Require(template);
+        var tokens = pairs.Select(p => tokenizer.Encode(template.Replace(Placeholder, p.Source, StringComparison.Ordinal))).ToArray();
 
         // Where the first prompt alone says it, all prompts say it: a source may be a word of the template too.
         var usual = Array.IndexOf(tokens[0], pairs[0].SourceToken);
-        var positions = new int[pairs.Count];
-        for (var i = 0; i < positions.Length; i++)
-        {
-            positions[i] = usual >= 0 && usual < tokens[i].Length && tokens[i][usual] == pairs[i].SourceToken
-                ? usual
-                : Array.IndexOf(tokens[i], pairs[i].SourceToken);
-            if (positions[i] < 0)
-            {
-                throw new ArgumentException(
-                    $"In '{template}' the source '{pairs[i].Source}' is not the token that it is after a space: put a space before {PromptTemplates.Placeholder}.",
-                    nameof(template));
-            }
-        }
-
-        return new Prompts(template, tokens, positions);
+        int[] positions = [.. pairs.Select((pair, i) => tokens[i].ElementAtOrDefault(usual) == pair.SourceToken && usual >= 0
+            ? usual
+            : Array.IndexOf(tokens[i], pair.SourceToken))];
+        return Array.IndexOf(positions, -1) is >= 0 and var missing
+            ? throw new ArgumentException(
+                $"In '{template}' the source '{pairs[missing].Source}' is not the token that it is after a space: put a space before {Placeholder}.", nameof(template))
+            : new Prompts(template, tokens, positions);
     }
 
     /// <summary>Appends sources of several tokens to a template that ends with their place, as published: the template's last space stays
-    /// a token of its own, and the source follows without one.</summary>
-    /// <exception cref="ArgumentException">The template does not end with the place of the source.</exception>
-    public static Prompts OfSeveralTokens(string template, IReadOnlyList<MultiTokenPair> pairs, Tokenizer tokenizer)
+    /// a token of its own, and the source follows without one. Of the pairs those whose source is more than one token that way, and whose
+    /// target is one after a space.</summary>
+    /// <returns>The prompts, and the target of each.</returns>
+    /// <exception cref="ArgumentException">The template does not end with the place of the source, or there are no such pairs.</exception>
+    public static (Prompts Prompts, int[] Targets) OfSeveralTokens(string template, Relation relation, Tokenizer tokenizer)
     {
-        PromptTemplates.Require(template);
-        if (!template.EndsWith(PromptTemplates.Placeholder, StringComparison.Ordinal))
+        Require(template);
+        if (!template.EndsWith(Placeholder, StringComparison.Ordinal))
         {
-            throw new ArgumentException($"'{template}' does not end with {PromptTemplates.Placeholder}, as sources of several tokens need.", nameof(template));
+            throw new ArgumentException($"'{template}' does not end with {Placeholder}, as sources of several tokens need.", nameof(template));
         }
 
-        var before = tokenizer.Encode(template[..^PromptTemplates.Placeholder.Length]);
-        int[][] tokens = [.. pairs.Select(p => (int[])[.. before, .. p.SourceTokens])];
-        return new Prompts(template, tokens, [.. tokens.Select(t => t.Length - 1)]);
+        var pairs = relation.Pairs
+            .Select(p => (Source: tokenizer.Encode(p.Source, addSpecialTokens: false), Target: tokenizer.Encode(" " + p.Target, addSpecialTokens: false)))
+            .Where(p => p.Source.Length > 1 && p.Target.Length == 1).ToArray();
+        if (pairs.Length == 0)
+        {
+            throw new ArgumentException($"No pair of '{relation.Name}' has a source of several tokens and a target of one for this tokenizer.", nameof(relation));
+        }
+
+        var before = tokenizer.Encode(template[..^Placeholder.Length]);
+        int[][] tokens = [.. pairs.Select(p => (int[])[.. before, .. p.Source])];
+        return (new(template, tokens, [.. tokens.Select(t => t.Length - 1)]), [.. pairs.Select(p => p.Target[0])]);
+    }
+
+    /// <summary>Throws when a text is no template.</summary>
+    /// <exception cref="ArgumentException">The text has no place for the source, or several.</exception>
+    public static void Require(string template)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(template);
+        if (template.Split(Placeholder) is not [_, _])
+        {
+            throw new ArgumentException($"'{template}' is no template: expected one {Placeholder}, the place of the source.", nameof(template));
+        }
     }
 }

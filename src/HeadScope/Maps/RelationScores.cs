@@ -1,3 +1,4 @@
+using System.Globalization;
 using static TorchSharp.torch;
 
 namespace HeadScope;
@@ -9,72 +10,51 @@ namespace HeadScope;
 /// </summary>
 public sealed record RelationScores
 {
-    private readonly int[,] relationHits;
-    private readonly int[,] suppressionHits;
+    private readonly Dictionary<Head, int[]>[] examples;
 
-    internal RelationScores(
-        string name,
-        string category,
-        int k,
-        IReadOnlyList<TokenPair> pairs,
-        IReadOnlyList<SkippedPair> skippedPairs,
-        int[,] relationHits,
-        int[,] suppressionHits,
-        IReadOnlyDictionary<Head, IReadOnlyList<int>> relationExamples,
-        IReadOnlyDictionary<Head, IReadOnlyList<int>> suppressionExamples)
-    {
-        Name = name;
-        Category = category;
-        K = k;
-        Pairs = pairs;
-        SkippedPairs = skippedPairs;
-        this.relationHits = relationHits;
-        this.suppressionHits = suppressionHits;
-        RelationExamples = relationExamples;
-        SuppressionExamples = suppressionExamples;
-    }
+    internal RelationScores(TokenRelation relation, int k, int layers, int heads, int[][] hits, Dictionary<Head, int[]>[] examples) =>
+        (Relation, K, LayerCount, HeadCount, Counts, this.examples) = (relation, k, layers, heads, hits, examples);
 
     /// <summary>The name of the relation.</summary>
-    public string Name { get; }
+    public string Name => Relation.Name;
 
     /// <summary>The category of the relation.</summary>
-    public string Category { get; }
+    public string Category => Relation.Category;
 
     /// <summary>A target counts when it is among the k largest or smallest.</summary>
     public int K { get; }
 
     /// <summary>The pairs that were scored: those of single tokens.</summary>
-    public IReadOnlyList<TokenPair> Pairs { get; }
+    public IReadOnlyList<(string Source, string Target)> Pairs => [.. Relation.Pairs.Select(p => (p.Source, p.Target))];
 
-    /// <summary>The number of pairs that were scored.</summary>
-    public int PairsUsed => Pairs.Count;
-
-    /// <summary>The pairs that were not, with the reason.</summary>
-    public IReadOnlyList<SkippedPair> SkippedPairs { get; }
+    /// <summary>The pairs that were not, with the reason: <c>source is 2 tokens</c>.</summary>
+    public IReadOnlyList<(string Source, string Target, string Reason)> SkippedPairs => Relation.Skipped;
 
     /// <summary>The number of layers.</summary>
-    public int LayerCount => relationHits.GetLength(0);
+    public int LayerCount { get; }
 
     /// <summary>The number of heads of a layer.</summary>
-    public int HeadCount => relationHits.GetLength(1);
-
-    /// <summary>For each head the number of pairs whose target is among the k largest, [layer, head], int32; -1 where not scored.</summary>
-    public Tensor RelationHits => tensor(relationHits);
-
-    /// <summary>For each head the number of pairs whose target is among the k smallest, [layer, head], int32; -1 where not scored.</summary>
-    public Tensor SuppressionHits => tensor(suppressionHits);
+    public int HeadCount { get; }
 
     /// <summary>Relation scores, [layer, head], fp32, 0 to 1; NaN where not scored.</summary>
-    public Tensor Scores => Shares(relationHits);
+    public Tensor Scores => Shares(suppression: false);
 
     /// <summary>Suppression scores, [layer, head], fp32, 0 to 1; NaN where not scored.</summary>
-    public Tensor SuppressionScores => Shares(suppressionHits);
+    public Tensor Suppression => Shares(suppression: true);
 
-    /// <summary>For each head that hits, the first few of <see cref="Pairs"/> that hit.</summary>
-    public IReadOnlyDictionary<Head, IReadOnlyList<int>> RelationExamples { get; }
+    /// <summary>For each head the number of pairs whose target is among the k largest, [layer, head], int32; -1 where not scored.</summary>
+    public Tensor Hits => tensor(Counts[0], [LayerCount, HeadCount]);
 
-    /// <summary>For each head that hits with the smallest entries, the first few of <see cref="Pairs"/> that do.</summary>
-    public IReadOnlyDictionary<Head, IReadOnlyList<int>> SuppressionExamples { get; }
+    /// <summary>For each head the number of pairs whose target is among the k smallest, [layer, head], int32; -1 where not scored.</summary>
+    public Tensor SuppressionHits => tensor(Counts[1], [LayerCount, HeadCount]);
+
+    internal TokenRelation Relation { get; }
+
+    /// <summary>Hits by sign (largest, smallest) and head; -1 where not scored.</summary>
+    internal int[][] Counts { get; }
+
+    /// <summary>All heads in order.</summary>
+    internal IEnumerable<Head> Heads => Enumerable.Range(0, LayerCount * HeadCount).Select(i => new Head(i / HeadCount, i % HeadCount));
 
     /// <summary>The score of one head.</summary>
     /// <param name="head">The head.</param>
@@ -88,46 +68,45 @@ public sealed record RelationScores
             throw new ArgumentOutOfRangeException(nameof(head), $"There is no head {head}: the model has {LayerCount} layers of {HeadCount} heads.");
         }
 
-        var hits = Hits(suppression)[head.Layer, head.Index];
-        return new HeadScore(Name, head, Share(hits), hits, PairsUsed, suppression);
+        var hits = Counts[suppression ? 1 : 0][(head.Layer * HeadCount) + head.Index];
+        return new HeadScore(Name, head, Share(hits), hits, Relation.Pairs.Count, suppression);
     }
 
     /// <summary>The pairs that hit at a head, at most as many as were kept.</summary>
     /// <param name="head">The head.</param>
     /// <param name="suppression">Whether hits among the smallest are asked for.</param>
     /// <returns>The pairs in their order; none when nothing hits.</returns>
-    public IReadOnlyList<TokenPair> Examples(Head head, bool suppression = false) =>
-        (suppression ? SuppressionExamples : RelationExamples).TryGetValue(head, out var indices)
-            ? [.. indices.Select(i => Pairs[i])]
-            : [];
+    public IReadOnlyList<(string Source, string Target)> Examples(Head head, bool suppression = false) =>
+        [.. ExamplesOf(suppression).GetValueOrDefault(head, []).Select(i => (Relation.Pairs[i].Source, Relation.Pairs[i].Target))];
 
     /// <summary>The strongest heads, strongest first; of equal scores the earlier head first.</summary>
     /// <param name="count">How many at most.</param>
     /// <param name="suppression">Whether suppression scores are asked for.</param>
     /// <returns>Heads with a score above 0.</returns>
-    public IReadOnlyList<HeadScore> Top(int count, bool suppression = false)
-    {
-        var scores = new List<HeadScore>();
-        for (var layer = 0; layer < LayerCount; layer++)
-        {
-            for (var head = 0; head < HeadCount; head++)
-            {
-                scores.Add(Of(new Head(layer, head), suppression));
-            }
-        }
-
-        return [.. scores.Where(s => s.Hits > 0).OrderByDescending(s => s.Hits).ThenBy(s => s.Head).Take(count)];
-    }
+    public IReadOnlyList<HeadScore> Top(int count, bool suppression = false) =>
+        [.. Heads.Select(head => Of(head, suppression)).Where(s => s.Hits > 0).OrderByDescending(s => s.Hits).Take(count)];
 
     /// <inheritdoc/>
-    public override string ToString() =>
-        $"{Name}: {PairsUsed} pairs, k = {K}, strongest {string.Join(", ", Top(3))}";
+    public override string ToString() => $"{Name}: {Relation.Pairs.Count} pairs, k = {K}, strongest {string.Join(", ", Top(3))}";
 
-    /// <summary>The hits among the k smallest or among the k largest, [layer, head].</summary>
-    internal int[,] Hits(bool suppression) => suppression ? suppressionHits : relationHits;
+    /// <summary>By head the first few pairs that hit, as places in <see cref="Pairs"/>.</summary>
+    internal Dictionary<Head, int[]> ExamplesOf(bool suppression) => examples[suppression ? 1 : 0];
 
-    /// <summary>The score of a number of hits, as published: their mean in fp32; NaN where not scored.</summary>
-    internal float Share(int hits) => hits < 0 ? float.NaN : hits / (float)PairsUsed;
+    // As published: the mean in fp32.
+    private float Share(int hits) => hits < 0 ? float.NaN : hits / (float)Relation.Pairs.Count;
 
-    private Tensor Shares(int[,] hits) => tensor([.. hits.Cast<int>().Select(Share)], [LayerCount, HeadCount]);
+    private Tensor Shares(bool suppression) => tensor(Array.ConvertAll(Counts[suppression ? 1 : 0], Share), [LayerCount, HeadCount]);
+}
+
+/// <summary>How strongly one head implements a relation, or suppresses its targets.</summary>
+/// <param name="Relation">The relation.</param>
+/// <param name="Head">The head.</param>
+/// <param name="Score">The share of pairs that hit, 0 to 1.</param>
+/// <param name="Hits">The number of pairs that hit.</param>
+/// <param name="Pairs">The number of pairs.</param>
+/// <param name="IsSuppression">Whether a hit is a target among the k smallest instead of the k largest.</param>
+public readonly record struct HeadScore(string Relation, Head Head, float Score, int Hits, int Pairs, bool IsSuppression)
+{
+    /// <inheritdoc/>
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Head} {Score:0.00}");
 }

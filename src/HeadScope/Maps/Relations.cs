@@ -20,68 +20,56 @@ public static class Relations
         "english_to_french", "english_to_spanish",
     ];
 
+    private static readonly Lazy<(string Relation, string Use, string Template)[]> Templates = new(ReadTemplates);
+
     private static readonly Lazy<IReadOnlyList<Relation>> Shipped = new(() => [.. Names.Select(name => Read(name, $"{name}.csv", ReadResource($"{name}.csv")))]);
 
     /// <summary>All twenty, by category: knowledge, language, algorithmic, translation.</summary>
     public static IReadOnlyList<Relation> All => Shipped.Value;
 
+    /// <summary>The four prompts of dynamic scores, with <c>&lt;X&gt;</c> in the place of the source, which they mention without any relation
+    /// (section 4.2); own-written, as the prompts of <see cref="Relation.Prompt"/>.</summary>
+    public static IReadOnlyList<string> DynamicPrompts =>
+        [.. Templates.Value.Where(t => string.Equals(t.Use, "dynamic", StringComparison.Ordinal)).Select(t => t.Template)];
+
     /// <summary>Country → capital: France → Paris.</summary>
     public static Relation CountryToCapital => Named("country_to_capital");
-
     /// <summary>Country → national language: France → French.</summary>
     public static Relation CountryToLanguage => Named("country_to_language");
-
     /// <summary>Object → class: salmon → fish.</summary>
     public static Relation ObjectToSuperclass => Named("object_to_superclass");
-
     /// <summary>Product → company: iPhone → Apple.</summary>
     public static Relation ProductToCompany => Named("product_to_company");
-
     /// <summary>Occupation → place of work: teacher → school.</summary>
     public static Relation WorkToLocation => Named("work_to_location");
-
     /// <summary>Word → opposite: big → small.</summary>
     public static Relation WordToAntonym => Named("word_to_antonym");
-
     /// <summary>Adjective → comparative: big → bigger.</summary>
     public static Relation AdjectiveToComparative => Named("adjective_to_comparative");
-
     /// <summary>Adjective → superlative: big → biggest.</summary>
     public static Relation AdjectiveToSuperlative => Named("adjective_to_superlative");
-
     /// <summary>Name or noun → pronoun: mother → she.</summary>
     public static Relation EntityToPronoun => Named("entity_to_pronoun");
-
     /// <summary>Verb → past tense: go → went.</summary>
     public static Relation VerbToPastTense => Named("verb_to_past_tense");
-
     /// <summary>Word → compound that begins with it: sun → sunflower.</summary>
     public static Relation WordToCompound => Named("word_to_compound");
-
     /// <summary>Word → word of the same sound: hear → here.</summary>
     public static Relation WordToHomophone => Named("word_to_homophone");
-
     /// <summary>Word → word of like meaning: big → large.</summary>
     public static Relation WordToSynonym => Named("word_to_synonym");
-
     /// <summary>Word → first letter: apple → a.</summary>
     public static Relation WordToFirstLetter => Named("word_to_first_letter");
-
     /// <summary>Word → last letter: apple → e.</summary>
     public static Relation WordToLastLetter => Named("word_to_last_letter");
-
     /// <summary>Word → the same word.</summary>
     public static Relation WordCopying => Named("word_copying");
-
     /// <summary>Given name → the same name.</summary>
     public static Relation NameCopying => Named("name_copying");
-
     /// <summary>Year → next year: 1999 → 2000. Tokenizers that split digits keep no pair of it.</summary>
     public static Relation YearToFollowing => Named("year_to_following");
-
     /// <summary>English → French: cat → chat.</summary>
     public static Relation EnglishToFrench => Named("english_to_french");
-
     /// <summary>English → Spanish: cat → gato.</summary>
     public static Relation EnglishToSpanish => Named("english_to_spanish");
 
@@ -96,7 +84,8 @@ public static class Relations
 
     /// <summary>
     /// Reads a relation from a CSV file with the columns <c>source</c> and <c>target</c>. Lines that begin with <c>#</c> are comments;
-    /// <c># category: ...</c> and <c># facts: ...</c> say what they say in the shipped files.
+    /// <c># category: ...</c> and <c># facts: ...</c> say what they say in the shipped files. A relation that is named as a shipped one has
+    /// its prompt.
     /// </summary>
     /// <param name="path">The file; its name without ending becomes the name of the relation.</param>
     /// <returns>The relation, pairs in the order of the file.</returns>
@@ -114,8 +103,8 @@ public static class Relations
         return Read(Path.GetFileNameWithoutExtension(path), path, File.ReadAllText(path));
     }
 
-    /// <summary>A file of data/relations as it is embedded.</summary>
-    internal static string ReadResource(string file)
+    // A file of data/relations as it is embedded.
+    private static string ReadResource(string file)
     {
         var stream = Assembly.GetExecutingAssembly().GetManifestResourceStream(ResourcePrefix + file)
             ?? throw new InvalidOperationException($"The library was built without its resource {ResourcePrefix}{file}.");
@@ -126,28 +115,23 @@ public static class Relations
     private static Relation Read(string name, string file, string text)
     {
         using var csv = new CsvFile(file, text, "source", "target");
-        RelationPair[] pairs = [.. csv.Rows().Select(row => new RelationPair(row[0], row[1]))];
-        return pairs.Length == 0
-            ? throw new InvalidDataException($"{file} holds no pair below its header: expected one 'source,target' pair a line.")
-            : new Relation(name, Note(text, "category") ?? "", pairs, Note(text, "facts") ?? "");
-    }
-
-    private static string? Note(string text, string key)
-    {
-        var prefix = $"# {key}:";
-        foreach (var line in text.AsSpan().EnumerateLines())
+        (string, string)[] pairs = [.. csv.Rows().Select(row => (row[0], row[1]))];
+        if (pairs.Length == 0)
         {
-            if (!line.StartsWith('#'))
-            {
-                break;
-            }
-
-            if (line.StartsWith(prefix, StringComparison.OrdinalIgnoreCase))
-            {
-                return line[prefix.Length..].Trim().ToString();
-            }
+            throw new InvalidDataException($"{file} holds no pair below its header: expected one 'source,target' pair a line.");
         }
 
-        return null;
+        string Note(string key) => text.Split('\n').TakeWhile(line => line.StartsWith('#'))
+            .FirstOrDefault(line => line.StartsWith($"# {key}:", StringComparison.OrdinalIgnoreCase))?[(key.Length + 3)..].Trim() ?? "";
+        var prompt = Templates.Value.FirstOrDefault(
+            t => string.Equals(t.Use, "ablation", StringComparison.Ordinal) && string.Equals(t.Relation, name, StringComparison.OrdinalIgnoreCase));
+        return new Relation(name, Note("category"), pairs, Note("facts")) { Prompt = prompt.Template };
+    }
+
+    private static (string Relation, string Use, string Template)[] ReadTemplates()
+    {
+        const string File = "templates.csv";
+        using var csv = new CsvFile(File, ReadResource(File), "relation", "use", "template");
+        return [.. csv.Rows().Select(row => (row[0], row[1], row[2]))];
     }
 }

@@ -1,307 +1,199 @@
-using System.Numerics.Tensors;
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Microsoft.Data.Analysis;
+using static TorchSharp.torch;
+using Operation = (
+    int Token,
+    string Text,
+    float Amplification,
+    System.Collections.Generic.IReadOnlyList<(int Token, string Text, float Logit)> Targets,
+    System.Collections.Generic.IReadOnlyList<(int Token, string Text, float Logit)> Suppressed);
 
 namespace HeadScope;
 
 /// <summary>
-/// What a given head does, from its parameters alone: the tokens s of the vocabulary whose embedding u = mlp0(E[s]) it amplifies most,
+/// What given heads do, from their parameters alone: the tokens s of the vocabulary whose embedding u = mlp0(E[s]) a head amplifies most,
 /// a(s) = |u W_V W_O| / |u|, each with the largest entries of u W_V W_O W_U (Elhelo &amp; Geva, arXiv 2412.11965, section 5).
-/// <list type="number">
-/// <item>The vocabulary passes once, in blocks: u, then u W_V for all heads of a layer together.</item>
-/// <item>|u W_V W_O| needs no row of the residual stream: with W_Oᵀ = Q R it is |R (u W_V)ᵀ|, a product of d_head numbers with a
-/// triangle.</item>
-/// <item>Only the few tokens that are listed go through W_O and W_U.</item>
-/// </list>
 /// </summary>
-public static class SalientOperations
+/// <param name="Model">The name of the model.</param>
+/// <param name="Heads">The heads.</param>
+/// <param name="FirstMlp">Whether the embeddings passed the first MLP.</param>
+public sealed record SalientOperations(string Model, IReadOnlyList<Head> Heads, bool FirstMlp)
 {
-    private const int TokensPerBlock = 1024;
-    private const int VocabularyPerBlock = 2048;
-    private const int RowsPerPanel = 256;
+    /// <summary>The mean of |u W_V W_O| / |u| over the vocabulary, [head], fp64.</summary>
+    public Tensor MeanAmplification => tensor(Means);
 
-    // The listed tokens' rows of the residual stream that are held at a time.
-    private const long RowBytes = 64L << 20;
+    /// <summary>The source tokens, most amplified first, [head, source], int64.</summary>
+    public Tensor Tokens => Stacked<long>(o => [o.Token]);
+
+    /// <summary>Their amplification |u W_V W_O| / |u|, [head, source], fp32.</summary>
+    public Tensor Amplifications => Stacked<float>(o => [o.Amplification]);
+
+    /// <summary>The largest entries of u W_V W_O W_U, largest first, as tokens: [head, source, target], int64.</summary>
+    public Tensor Targets => Stacked<long>(o => [.. o.Targets.Select(t => t.Token)]);
+
+    /// <summary>Those entries, [head, source, target], fp32.</summary>
+    public Tensor TargetLogits => Stacked<float>(o => [.. o.Targets.Select(t => t.Logit)]);
+
+    /// <summary>The smallest entries, smallest first, as tokens: [head, source, target], int64.</summary>
+    public Tensor Suppressed => Stacked<long>(o => [.. o.Suppressed.Select(t => t.Token)]);
+
+    /// <summary>Those entries, [head, source, target], fp32.</summary>
+    public Tensor SuppressedLogits => Stacked<float>(o => [.. o.Suppressed.Select(t => t.Logit)]);
+
+    /// <summary>The operations, a row for each source and target: layer, head, rank, token, text, amplification, sign (1 for targets, -1
+    /// for suppressed tokens), target_rank, target, target_text, value.</summary>
+    public DataFrame Table
+    {
+        get
+        {
+            var rows = (
+                from head in Heads.Zip(Operations)
+                from operation in head.Second.Select((o, rank) => (Of: o, Rank: rank + 1))
+                from target in operation.Of.Targets.Select((t, rank) => (Of: t, Rank: rank + 1, Sign: 1))
+                    .Concat(operation.Of.Suppressed.Select((t, rank) => (Of: t, Rank: rank + 1, Sign: -1)))
+                select (Head: head.First, Operation: operation, Target: target)).ToArray();
+            return new(
+                new Int32DataFrameColumn("layer", rows.Select(r => r.Head.Layer)),
+                new Int32DataFrameColumn("head", rows.Select(r => r.Head.Index)),
+                new Int32DataFrameColumn("rank", rows.Select(r => r.Operation.Rank)),
+                new Int32DataFrameColumn("token", rows.Select(r => r.Operation.Of.Token)),
+                new StringDataFrameColumn("text", rows.Select(r => r.Operation.Of.Text)),
+                new SingleDataFrameColumn("amplification", rows.Select(r => r.Operation.Of.Amplification)),
+                new Int32DataFrameColumn("sign", rows.Select(r => r.Target.Sign)),
+                new Int32DataFrameColumn("target_rank", rows.Select(r => r.Target.Rank)),
+                new Int32DataFrameColumn("target", rows.Select(r => r.Target.Of.Token)),
+                new StringDataFrameColumn("target_text", rows.Select(r => r.Target.Of.Text)),
+                new SingleDataFrameColumn("value", rows.Select(r => r.Target.Of.Logit)));
+        }
+    }
+
+    internal double[] Means { get; init; } = [];
+
+    internal IReadOnlyList<IReadOnlyList<Operation>> Operations { get; init; } = [];
+
+    /// <summary>The operations of a head, most amplified source first: the source token, its text (empty when the model has no tokenizer),
+    /// |u W_V W_O| / |u|, and the largest and the smallest entries of u W_V W_O W_U.</summary>
+    /// <param name="head">The head.</param>
+    /// <exception cref="ArgumentException">It is not among these.</exception>
+    public IReadOnlyList<Operation> this[Head head] => Operations[Place(head)];
 
     /// <summary>The salient operations of one head.</summary>
     /// <param name="model">The model.</param>
     /// <param name="head">The head.</param>
-    /// <param name="options">How much to list; null for the published numbers.</param>
+    /// <param name="tokens">How many source tokens are listed; the default is the published number, as that of <paramref name="mappings"/>.</param>
+    /// <param name="mappings">How many targets are listed for each source token, and how many suppressed tokens.</param>
+    /// <param name="firstMlp">Whether the embeddings pass the first MLP; as published this holds for heads of layer 0 too.</param>
     /// <param name="progress">Is told how much of the vocabulary is done.</param>
     /// <param name="cancellationToken">Stops the work.</param>
-    /// <returns>The operations.</returns>
-    /// <exception cref="ArgumentException">The model has no such head, or more tokens are asked for than there are.</exception>
-    /// <exception cref="InvalidDataException">A weight that is needed holds a NaN; the message names it.</exception>
-    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public static HeadOperations Of(
+    /// <inheritdoc cref="Of(Model, IReadOnlyList{Head}?, int, int, bool, IProgress{WorkProgress}?, CancellationToken)" path="/exception"/>
+    public static SalientOperations Of(
         Model model,
         Head head,
-        SalientOperationsOptions? options = null,
+        int tokens = 15,
+        int mappings = 5,
+        bool firstMlp = true,
         IProgress<WorkProgress>? progress = null,
-        CancellationToken cancellationToken = default) => Of(model, [head], options, progress, cancellationToken)[0];
+        CancellationToken cancellationToken = default) => Of(model, [head], tokens, mappings, firstMlp, progress, cancellationToken);
 
     /// <summary>The salient operations of several heads; they share one pass over the vocabulary.</summary>
     /// <param name="model">The model.</param>
     /// <param name="heads">The heads; null for all.</param>
-    /// <param name="options">How much to list; null for the published numbers.</param>
+    /// <param name="tokens">How many source tokens are listed for each head; the default is the published number, as that of
+    /// <paramref name="mappings"/>.</param>
+    /// <param name="mappings">How many targets are listed for each source token, and how many suppressed tokens.</param>
+    /// <param name="firstMlp">Whether the embeddings pass the first MLP; as published this holds for heads of layer 0 too.</param>
     /// <param name="progress">Is told how much of the vocabulary is done.</param>
     /// <param name="cancellationToken">Stops the work.</param>
-    /// <returns>The operations of each head, in the order of <paramref name="heads"/>.</returns>
     /// <exception cref="ArgumentException">The model has no such head, or more tokens are asked for than there are.</exception>
     /// <exception cref="InvalidDataException">A weight that is needed holds a NaN; the message names it.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public static IReadOnlyList<HeadOperations> Of(
+    public static SalientOperations Of(
         Model model,
         IReadOnlyList<Head>? heads,
-        SalientOperationsOptions? options = null,
+        int tokens = 15,
+        int mappings = 5,
+        bool firstMlp = true,
         IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(model);
         heads ??= model.Heads;
-        options ??= new SalientOperationsOptions();
-        RequireSound(model, heads, options);
-        var amplifications = Amplifications(model, heads, options, progress, cancellationToken);
-        return Describe(model, heads, amplifications, options, progress, cancellationToken);
-    }
-
-    private static void RequireSound(Model model, IReadOnlyList<Head> heads, SalientOperationsOptions options)
-    {
-        var known = model.Heads.ToHashSet();
-        foreach (var head in heads)
-        {
-            if (!known.Contains(head))
-            {
-                throw new ArgumentException(
-                    $"There is no head {head}: {model.Name} has {model.Config.LayerCount} layers of {model.Config.HeadCount} heads, counted from 0.0.",
-                    nameof(heads));
-            }
-        }
-
-        foreach (var (count, what) in (ReadOnlySpan<(int, string)>)[(options.Tokens, "source tokens"), (options.Mappings, "targets")])
+        foreach (var (count, what) in (ReadOnlySpan<(int, string)>)[(tokens, "source tokens"), (mappings, "targets")])
         {
             if (count < 1 || count > model.Config.VocabularySize)
             {
                 throw new ArgumentException(
-                    $"{count} {what} are asked for; expected 1 to {model.Config.VocabularySize}, the size of the vocabulary of {model.Name}.", nameof(options));
-            }
-        }
-    }
-
-    private static Amplification[] Amplifications(
-        Model model,
-        IReadOnlyList<Head> heads,
-        SalientOperationsOptions options,
-        IProgress<WorkProgress>? progress,
-        CancellationToken cancellationToken)
-    {
-        var config = model.Config;
-        var group = config.HeadCount / config.KeyValueHeadCount;
-        var found = new Amplification[heads.Count];
-        Parallelism.For(heads.Count, i => found[i] = new Amplification(Triangle(model, heads[i]), options.Tokens), cancellationToken);
-        var layers = heads.Select((head, at) => (head, at)).GroupBy(h => h.head.Layer).Select(g => g.ToArray()).ToArray();
-        for (var first = 0; first < config.VocabularySize; first += TokensPerBlock)
-        {
-            int[] tokens = [.. Enumerable.Range(first, Math.Min(TokensPerBlock, config.VocabularySize - first))];
-            var u = Embeddings(model, tokens, options.FirstMlp);
-            var norms = new float[tokens.Length];
-            for (var i = 0; i < tokens.Length; i++)
-            {
-                norms[i] = (float)Math.Sqrt(DoubleSums.SumOfSquares(u.AsSpan(i * config.ModelWidth, config.ModelWidth)));
-            }
-
-            var begin = first;
-            Parallelism.For(
-                layers.Length,
-                at =>
-                {
-                    var inLayer = layers[at];
-                    var firstValue = inLayer.Min(h => h.head.Index) / group;
-                    var valueWidth = ((inLayer.Max(h => h.head.Index) / group) - firstValue + 1) * config.HeadWidth;
-                    var weight = model.ValueWeights(inLayer[0].head.Layer, firstValue * config.HeadWidth, valueWidth);
-                    var values = new float[tokens.Length * valueWidth];
-                    MatrixProduct.Multiply(new(u, tokens.Length, config.ModelWidth), weight, new(values, tokens.Length, valueWidth));
-                    StaticValues.RequireFinite(values, _ => $"W_V of layer {inLayer[0].head.Layer}");
-                    foreach (var (head, index) in inLayer)
-                    {
-                        var columns = new ReadOnlyMatrix(values, tokens.Length, valueWidth)
-                            .SliceColumns(((head.Index / group) - firstValue) * config.HeadWidth, config.HeadWidth);
-                        found[index].Add(columns, norms, begin);
-                    }
-                },
-                cancellationToken);
-            progress?.Report(new WorkProgress("measuring amplification", first + tokens.Length, config.VocabularySize, "tokens"));
-        }
-
-        return found;
-    }
-
-    private static HeadOperations[] Describe(
-        Model model,
-        IReadOnlyList<Head> heads,
-        Amplification[] amplifications,
-        SalientOperationsOptions options,
-        IProgress<WorkProgress>? progress,
-        CancellationToken cancellationToken)
-    {
-        var width = model.Config.ModelWidth;
-        var results = new HeadOperations[heads.Count];
-        var headsAtOnce = (int)Math.Clamp(RowBytes / ((long)options.Tokens * width * sizeof(float)), 1, heads.Count);
-        var vocabulary = new VocabularyRows(model);
-        for (var first = 0; first < heads.Count; first += headsAtOnce)
-        {
-            var count = Math.Min(headsAtOnce, heads.Count - first);
-            var rows = new float[count * options.Tokens * width];
-            var begin = first;
-            Parallelism.For(
-                count,
-                i =>
-                {
-                    int[] tokens = [.. amplifications[begin + i].Top.Ids];
-                    var u = Embeddings(model, tokens, options.FirstMlp);
-                    var z = new float[tokens.Length * model.Config.HeadWidth];
-                    MatrixProduct.Multiply(new(u, tokens.Length, width), model.ValueWeight(heads[begin + i]), new(z, tokens.Length, model.Config.HeadWidth));
-                    MatrixProduct.Multiply(
-                        new(z, tokens.Length, model.Config.HeadWidth),
-                        model.OutputWeight(heads[begin + i]),
-                        new(rows.AsSpan(i * options.Tokens * width), tokens.Length, width));
-                },
-                cancellationToken);
-            var stage = $"projecting heads {heads[first]} to {heads[first + count - 1]}";
-            var (largest, smallest) = Extremes(
-                vocabulary, rows, options.Mappings, done => progress?.Report(new WorkProgress(stage, done, vocabulary.Count, "tokens")), cancellationToken);
-            for (var i = 0; i < count; i++)
-            {
-                var top = amplifications[first + i].Top;
-                results[first + i] = new HeadOperations(
-                    model.Name,
-                    heads[first + i],
-                    options.FirstMlp,
-                    amplifications[first + i].Mean,
-                    [.. Enumerable.Range(0, options.Tokens).Select(rank => new SalientOperation(
-                        top.Ids[rank],
-                        Text(model, top.Ids[rank]),
-                        top.Values[rank],
-                        Tokens(model, largest[(i * options.Tokens) + rank], 1),
-                        Tokens(model, smallest[(i * options.Tokens) + rank], -1)))]);
+                    $"{count} {what} are asked for; expected 1 to {model.Config.VocabularySize}, the size of the vocabulary of {model.Name}.");
             }
         }
 
-        return results;
+        using var scope = NewDisposeScope();
+        using var noGradients = no_grad();
+        var search = new SalientSearch(model, heads, firstMlp, progress, cancellationToken);
+        var (means, sources) = search.MostAmplified(tokens);
+        var targets = search.Targets(sources, mappings);
+        string Text(int token) => model.HasTokenizer ? model.Tokenizer.TokenText(token) : "";
+        IReadOnlyList<(int, string, float)> Named(IEnumerable<(int Token, float Value)> found, int sign) => [.. found.Select(t => (t.Token, Text(t.Token), sign * t.Value))];
+        return new(model.Name, heads, firstMlp)
+        {
+            Means = means,
+            Operations = [.. sources.Select((of, head) => of.Select((s, rank) => (
+                s.Token, Text(s.Token), s.Value, Named(targets[(head * tokens) + rank].Largest, 1), Named(targets[(head * tokens) + rank].Smallest, -1))).ToArray())],
+        };
     }
 
-    // The largest and the smallest logits of each row; the smallest with their sign changed.
-    private static (RunningTop[] Largest, RunningTop[] Smallest) Extremes(
-        VocabularyRows vocabulary, float[] rows, int k, Action<int> done, CancellationToken cancellationToken)
-    {
-        var width = vocabulary.Width;
-        var count = rows.Length / width;
-        RunningTop[] largest = [.. Enumerable.Range(0, count).Select(_ => new RunningTop(k))];
-        RunningTop[] smallest = [.. Enumerable.Range(0, count).Select(_ => new RunningTop(k))];
-        var panels = (count + RowsPerPanel - 1) / RowsPerPanel;
-        var seen = 0L;
-        Parallelism.For(
-            panels,
-            panel =>
+    /// <summary>The operations as CSV: <see cref="Table"/> below a header.</summary>
+    public string ToCsv() => CsvTable.Write(Table);
+
+    /// <summary>The operations as JSON: the model, and in <c>heads</c> an object for each head.</summary>
+    /// <returns>An object with model and heads: layer, head, firstMlp, meanAmplification, operations: id, token, amplification,
+    /// targetIds, targets, values, suppressedIds, suppressed, suppressedValues.</returns>
+    public string ToJson() => HeadMap.Written(
+        new JsonObject
+        {
+            ["format"] = "headscope-salient-operations",
+            ["version"] = 1,
+            ["model"] = Model,
+            ["heads"] = HeadMap.List(Heads.Select((head, at) => (head, at)), h => new JsonObject
             {
-                var row = panel * RowsPerPanel;
-                var height = Math.Min(RowsPerPanel, count - row);
-                var scratch = new float[Math.Min(VocabularyPerBlock, vocabulary.Count) * width];
-                var logits = new float[height * Math.Min(VocabularyPerBlock, vocabulary.Count)];
-                for (var first = 0; first < vocabulary.Count; first += VocabularyPerBlock)
-                {
-                    cancellationToken.ThrowIfCancellationRequested();
-                    var tokens = Math.Min(VocabularyPerBlock, vocabulary.Count - first);
-                    MatrixProduct.Multiply(
-                        new(rows.AsSpan(row * width), height, width), vocabulary.Rows(first, tokens, scratch).Transpose(), new(logits, height, tokens));
-                    for (var i = 0; i < height; i++)
-                    {
-                        var line = logits.AsSpan(i * tokens, tokens);
-                        largest[row + i].Offer(line, first);
-                        TensorPrimitives.Negate(line, line);
-                        smallest[row + i].Offer(line, first);
-                    }
+                ["layer"] = h.head.Layer,
+                ["head"] = h.head.Index,
+                ["firstMlp"] = FirstMlp,
+                ["meanAmplification"] = Means[h.at],
+                ["operations"] = Written(Operations[h.at]),
+            }),
+        },
+        indented: true);
 
-                    done((int)(Interlocked.Add(ref seen, tokens) / panels));
-                }
-            },
-            cancellationToken);
-        return (largest, smallest);
-    }
+    /// <inheritdoc/>
+    public override string ToString() => string.Join('\n', Heads.Select((head, at) =>
+        $"{head}: {string.Join("; ", Operations[at].Take(3).Select(o => $"'{o.Text}' → {string.Join(", ", o.Targets.Take(2).Select(t => $"'{t.Text}'"))}"))}"));
 
-    private static TokenValue[] Tokens(Model model, RunningTop top, int sign)
+    internal static JsonArray Written(IEnumerable<Operation> operations) => HeadMap.List(operations, o => new JsonObject
     {
-        var tokens = new TokenValue[top.Count];
-        for (var i = 0; i < tokens.Length; i++)
-        {
-            tokens[i] = new TokenValue(top.Ids[i], Text(model, top.Ids[i]), sign * top.Values[i]);
-        }
+        ["id"] = o.Token,
+        ["token"] = o.Text,
+        ["amplification"] = o.Amplification,
+        ["targetIds"] = HeadMap.List(o.Targets, t => t.Token),
+        ["targets"] = HeadMap.List(o.Targets, t => t.Text),
+        ["values"] = HeadMap.List(o.Targets, t => t.Logit),
+        ["suppressedIds"] = HeadMap.List(o.Suppressed, t => t.Token),
+        ["suppressed"] = HeadMap.List(o.Suppressed, t => t.Text),
+        ["suppressedValues"] = HeadMap.List(o.Suppressed, t => t.Logit),
+    });
 
-        return tokens;
-    }
-
-    private static string Text(Model model, int token) => model.HasTokenizer ? model.Tokenizer.TokenText(token) : "";
-
-    private static float[] Embeddings(Model model, int[] tokens, bool firstMlp)
+    // [head, source] or [head, source, number].
+    private Tensor Stacked<T>(Func<Operation, T[]> numbers)
     {
-        var width = model.Config.ModelWidth;
-        var embeddings = new float[tokens.Length * width];
-        model.ReadEmbedding(tokens, embeddings);
-        StaticValues.RequireFinite(embeddings, at => $"The embedding W_E of token {tokens[at / width]}");
-        if (!firstMlp)
-        {
-            return embeddings;
-        }
-
-        var u = new float[embeddings.Length];
-        model.ApplyFirstMlp(new(embeddings, tokens.Length, width), new(u, tokens.Length, width));
-        StaticValues.RequireFinite(u, at => $"What the first MLP (blocks.0.ln2, blocks.0.mlp) makes of token {tokens[at / width]}");
-        return u;
+        using var scope = NewDisposeScope();
+        T[] all = [.. Operations.SelectMany(of => of.SelectMany(numbers))];
+        long[] shape = [Heads.Count, Operations[0].Count, -1];
+        var flat = all is long[] tokens ? tensor(tokens) : tensor((float[])(object)all);
+        return flat.view(shape).squeeze(2).MoveToOuterDisposeScope();
     }
 
-    // Rᵀ of W_Oᵀ = Q R, [d_head, d_head].
-    private static float[] Triangle(Model model, Head head)
-    {
-        var weight = model.OutputWeight(head);
-        StaticValues.RequireFinite(weight.ToArray(), _ => $"W_O of head {head}");
-        var r = ThinQr.Of(weight.Transpose()).R;
-        var (rank, columns) = ((int)r.Lengths[0], (int)r.Lengths[1]);
-        var transposed = new float[columns * columns];
-        for (var i = 0; i < rank; i++)
-        {
-            for (var j = i; j < columns; j++)
-            {
-                transposed[(j * columns) + i] = (float)r[i, j];
-            }
-        }
-
-        return transposed;
-    }
-
-    // How much a head amplifies tokens: the mean, and the tokens it amplifies most.
-    private sealed class Amplification(float[] triangle, int k)
-    {
-        private readonly int width = (int)Math.Sqrt(triangle.Length);
-        private double sum;
-        private int count;
-
-        public RunningTop Top { get; } = new(k);
-
-        public double Mean => sum / count;
-
-        public void Add(ReadOnlyMatrix values, ReadOnlySpan<float> norms, int first)
-        {
-            var lengths = new float[values.Rows * width];
-            MatrixProduct.Multiply(values, new(triangle, width, width), new(lengths, values.Rows, width));
-            Span<float> amplifications = new float[values.Rows];
-            for (var i = 0; i < amplifications.Length; i++)
-            {
-                // A token without embedding has no direction to amplify.
-                amplifications[i] = norms[i] == 0 ? 0 : TensorPrimitives.Norm(lengths.AsSpan(i * width, width)) / norms[i];
-                sum += amplifications[i];
-            }
-
-            count += amplifications.Length;
-            Top.Offer(amplifications, first);
-        }
-    }
+    private int Place(Head head) => Heads.Index().Where(h => h.Item == head).Select(h => (int?)h.Index).FirstOrDefault()
+        ?? throw new ArgumentException($"Head {head} is not among these {Heads.Count} heads of {Model}.", nameof(head));
 }

@@ -1,16 +1,17 @@
-using System.Buffers;
 using System.Numerics;
-using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
+using TorchSharp;
+using static TorchSharp.torch;
 
 namespace HeadScope;
 
 /// <summary>
-/// Decides for many projections whether their target is among the k largest or the k smallest logits, without a list of logits:
+/// Decides for many rows of the residual stream whether a target is among the k largest or the k smallest of their logits, without a list
+/// of logits:
 /// <list type="number">
 /// <item>A screen: the logits of some thousand tokens, spread over the vocabulary. Where k of them lie above the target and k below, it
-/// is neither; that ends nearly all projections.</item>
-/// <item>For the others all tokens are counted, block by block of the vocabulary, until k are above and k below.</item>
+/// is neither; that ends nearly all rows.</item>
+/// <item>For the others all tokens are counted, chunk by chunk of the vocabulary, until k are above and k are below.</item>
 /// </list>
 /// A target is in when fewer than k tokens are strictly above. Logits are fp32; those too close to the target's for fp32 to tell are
 /// compared in fp64, so no decision depends on how the work was cut, and tokens with the target's own unembedding row are neither
@@ -18,195 +19,201 @@ namespace HeadScope;
 /// </summary>
 internal sealed class TargetRanking
 {
-    private const int ScreenTokens = 1024;
-    private const int BlockTokens = 512;
-    private const int BlocksPerStep = 8;
-    private const int PanelRows = 1024;
+    private const long ScreenTokens = 1024;
+    private const long ChunkTokens = 2048;
+    private const long RowsAtOnce = 2048;
 
-    private static readonly int[] ScreenEnds = [64, 256, ScreenTokens];
+    private static readonly long[] ScreenEnds = [64, 256, ScreenTokens];
 
-    private readonly VocabularyRows vocabulary;
-    private readonly TargetQuestions questions;
-    private readonly int[] screenTokens;
-    private readonly float[] screen;
-    private readonly float screenNorm;
-    private readonly float rounding;
+    private readonly DisposeScope owner;
+    private readonly Parameter unembedding;
+    private readonly ScalarType type;
+    private readonly Tensor k;
+    private readonly Tensor questions;
+    private readonly Tensor targets;
+    private readonly Tensor targetNorms;
+    private readonly Tensor screen;
+    private readonly Tensor screenNorm;
+    private readonly Tensor rounding;
+    private readonly bool inMemory;
+    private readonly List<Rows> waiting = [];
 
-    /// <param name="vocabulary">The unembedding.</param>
-    /// <param name="questions">What the projections are asked.</param>
+    /// <param name="owner">The scope in which rows wait.</param>
+    /// <param name="unembedding">[vocabulary, d_model].</param>
+    /// <param name="targets">The target of each question.</param>
+    /// <param name="k">The k of each question.</param>
+    /// <param name="device">Where rows will be.</param>
+    /// <param name="type">The type of rows: fp32 or fp64.</param>
+    /// <param name="plain">Whether torch's operations alone count, as they do away from the CPU.</param>
     /// <exception cref="InvalidDataException">The unembedding of a token holds a NaN or an infinity.</exception>
-    public TargetRanking(VocabularyRows vocabulary, TargetQuestions questions)
+    public TargetRanking(DisposeScope owner, Parameter unembedding, long[] targets, long[] k, Device device, ScalarType type, bool plain = false)
     {
-        this.vocabulary = vocabulary;
-        this.questions = questions;
-        var count = Math.Min(ScreenTokens, vocabulary.Count);
-        screenTokens = new int[count];
-        for (var i = 0; i < count; i++)
-        {
-            screenTokens[i] = (int)((long)i * vocabulary.Count / count);
-        }
-
-        screen = vocabulary.Gather(screenTokens);
-        screenNorm = LargestNorm(new(screen, count, vocabulary.Width), screenTokens);
+        (this.owner, this.unembedding, this.type) = (owner, unembedding, type);
+        inMemory = !plain && device.type == DeviceType.CPU && type == ScalarType.Float32;
+        var count = Math.Min(ScreenTokens, unembedding.Shape[0]);
+        long[] tokens = [.. Enumerable.Range(0, (int)count).Select(i => i * unembedding.Shape[0] / count)];
+        this.k = tensor(k, device: device);
+        questions = tensor((long)k.Length, device: device);
+        this.targets = unembedding.Pick(targets).to(type);
+        targetNorms = Norms(this.targets, i => targets[i]);
+        screen = unembedding.Pick(tokens).to(type);
+        screenNorm = Norms(screen, i => tokens[i]).max();
 
         // Rounding of a sum of n products grows about as √n; four times that has never been seen.
-        rounding = 4 * MathF.Sqrt(vocabulary.Width) * MathF.ScaleB(1, -24);
+        rounding = tensor(4 * Math.Sqrt(unembedding.Shape[1]) * Math.ScaleB(1, -24), type, device);
     }
 
-    /// <summary>The k of a question.</summary>
-    public int K(int question) => questions.K[question];
+    /// <summary>How many bytes of rows wait to be counted.</summary>
+    public long WaitingBytes => waiting.Sum(rows => rows.Vectors.numel()) * sizeof(float);
 
-    /// <summary>Finds the targets' logits of the projections from <paramref name="first"/> on, whose id and question are set.</summary>
-    /// <returns>The first projection whose logit is no number, or -1.</returns>
-    public int Begin(ProjectionRows rows, int first)
+    /// <summary>Whether rows wait to be counted.</summary>
+    public bool IsWaiting => waiting.Count > 0;
+
+    /// <summary>Takes rows, and keeps those that the screen leaves open.</summary>
+    /// <param name="ids">What the caller knows each by, [row], int64: the remainder of its division by the number of questions is the
+    /// question that the row is asked.</param>
+    /// <param name="vectors">[row, d_model].</param>
+    /// <returns>The first row that is not finite, or -1.</returns>
+    public long Screen(Tensor ids, Tensor vectors)
     {
-        for (var i = first; i < rows.Count; i++)
+        using var scope = NewDisposeScope();
+        var logits = vectors.mul(targets.index_select(0, ids.remainder(questions))).sum([1]);
+        var rows = new Rows(ids, vectors, logits, vectors.norm(1).mul_(rounding), zeros_like(ids), zeros_like(ids));
+        var finite = rows.Margin.add(logits, Scalars.One).isfinite();
+        if (!finite.all().cpu().item<bool>())
         {
-            ref var item = ref rows.Items[i];
-            var vector = rows.Vector(i);
-            item.Logit = DoubleSums.Dot(vector, TargetRow(item.Question));
-            item.Margin = rounding * TensorPrimitives.Norm(vector);
-            item.Above = 0;
-            item.Below = 0;
-            if (!float.IsFinite(item.Margin) || !double.IsFinite(item.Logit))
+            return finite.logical_not().nonzero()[0, 0].cpu().item<long>();
+        }
+
+        for (var (first, step) = (0L, 0); first < screen.shape[0] && rows.Count > 0; first = ScreenEnds[step++])
+        {
+            Count(rows, screen.narrow(0, first, Math.Min(ScreenEnds[step], screen.shape[0]) - first), screenNorm);
+            rows = Open(rows);
+        }
+
+        if (rows.Count > 0)
+        {
+            // A screened token is met again when all are counted.
+            rows.Above.zero_();
+            rows.Below.zero_();
+            waiting.Add(rows.Map(tensor =>
             {
-                return i;
-            }
+                owner.Attach((ReferenceEquals(tensor, ids) || ReferenceEquals(tensor, vectors) ? tensor.clone() : tensor).DetachFromDisposeScope());
+                return tensor;
+            }));
         }
 
         return -1;
     }
 
-    /// <summary>Drops the projections that a sample of the vocabulary decides: their target is neither among the largest nor the smallest.</summary>
-    public void Screen(ProjectionRows rows)
+    /// <summary>Counts the tokens above and below the targets of the rows that wait, and marks those whose target is in.</summary>
+    /// <param name="above">[id], bool: gets true where the target is among the k largest.</param>
+    /// <param name="below">[id], bool: gets true where the target is among the k smallest.</param>
+    /// <param name="progress">Is told which part of the tokens is counted.</param>
+    /// <param name="cancellationToken">Stops between chunks.</param>
+    /// <exception cref="InvalidDataException">The unembedding of a token holds a NaN or an infinity.</exception>
+    public void Count(Tensor above, Tensor below, Action<double> progress, CancellationToken cancellationToken)
     {
-        var logits = ArrayPool<float>.Shared.Rent(ScreenTokens * Math.Min(PanelRows, Math.Max(1, rows.Count)));
-        try
+        using var scope = NewDisposeScope();
+        var rows = waiting.Count == 1 ? waiting[0] : Rows.Joined(waiting);
+        waiting.ForEach(part => part.Map(tensor =>
         {
-            for (var (first, step) = (0, 0); first < screenTokens.Length && rows.Count > 0; step++)
+            scope.Attach(tensor);
+            return tensor;
+        }));
+        waiting.Clear();
+        for (var first = 0L; first < unembedding.Shape[0] && rows.Count > 0; first += ChunkTokens)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            using var chunk = NewDisposeScope();
+            var begin = first;
+            var tokens = unembedding.Rows(first, Math.Min(ChunkTokens, unembedding.Shape[0] - first)).to(type);
+            var norm = Norms(tokens, i => begin + i).max();
+            for (var row = 0L; row < rows.Count; row += RowsAtOnce)
             {
-                var end = Math.Min(ScreenEnds[step], screenTokens.Length);
-                var tokens = new ReadOnlyMatrix(screen, screenTokens.Length, vocabulary.Width).SliceRows(first, end - first);
-                for (var row = 0; row < rows.Count; row += PanelRows)
+                var (from, count) = (row, Math.Min(RowsAtOnce, rows.Count - row));
+                Count(rows.Map(tensor => tensor.narrow(0, from, count)), tokens, norm);
+            }
+
+            rows = Open(rows).Map(tensor => tensor.MoveToOuterDisposeScope());
+            progress(Math.Min(1, (first + ChunkTokens) / (double)unembedding.Shape[0]));
+        }
+
+        var needed = k.index_select(0, rows.Id.remainder(questions));
+        above.index_put_(rows.Above.lt(needed), rows.Id);
+        below.index_put_(rows.Below.lt(needed), rows.Id);
+    }
+
+    // Adds to each row's counts the tokens above and below its target.
+    private void Count(Rows rows, Tensor tokens, Tensor norm)
+    {
+        using var scope = NewDisposeScope();
+        var logits = nn.functional.linear(rows.Vectors, tokens);
+
+        // How far a logit and the target's may both be off.
+        var margins = targetNorms.index_select(0, rows.Id.remainder(questions)).add_(norm, Scalars.One).mul_(rows.Margin);
+        var (low, high) = (rows.Logit.sub(margins), rows.Logit.add(margins, Scalars.One));
+        if (inMemory)
+        {
+            CountInMemory(rows, tokens, logits, low, high);
+            return;
+        }
+
+        var (isAbove, isBelow) = (logits.gt(high.unsqueeze(1)), logits.lt(low.unsqueeze(1)));
+        rows.Above.add_(isAbove.sum([1]), Scalars.One);
+        rows.Below.add_(isBelow.sum([1]), Scalars.One);
+
+        // A row of zeros is all ties.
+        var close = isAbove.logical_or_(isBelow).logical_not_().logical_and_(rows.Margin.gt(zeros_like(rows.Margin)).unsqueeze(1)).nonzero();
+        foreach (var part in close.split(ChunkTokens))
+        {
+            using var inner = NewDisposeScope();
+            var (row, token) = (part.select(1, 0), part.select(1, 1));
+            var target = targets.index_select(0, rows.Id.index_select(0, row).remainder(questions)).to(float64);
+            var difference = tokens.index_select(0, token).to(float64).sub_(target).mul_(rows.Vectors.index_select(0, row)).sum([1]);
+            var zero = zeros_like(difference);
+            rows.Above.index_add_(0, row, difference.gt(zero).to(int64), Scalars.One);
+            rows.Below.index_add_(0, row, difference.lt(zero).to(int64), Scalars.One);
+        }
+    }
+
+    // The same in one pass over the logits, which torch's operations go through eight times.
+    private void CountInMemory(Rows rows, Tensor tokens, Tensor logits, Tensor low, Tensor high)
+    {
+        const int RowsPerPart = 32;
+        var (count, width, vocabulary, asked) = ((int)rows.Count, (int)tokens.shape[1], (int)tokens.shape[0], k.shape[0]);
+        Parallelism.For((count + RowsPerPart - 1) / RowsPerPart, part =>
+        {
+            Span<float> lows = low.Memory<float>(), highs = high.Memory<float>(), margins = rows.Margin.Memory<float>();
+            Span<long> ids = rows.Id.Memory<long>(), above = rows.Above.Memory<long>(), below = rows.Below.Memory<long>();
+            for (var row = part * RowsPerPart; row < Math.Min(count, (part + 1) * RowsPerPart); row++)
+            {
+                var line = logits.Memory<float>().Slice(row * vocabulary, vocabulary);
+                var (over, notUnder) = Exceeders(line, lows[row], highs[row]);
+                var under = vocabulary - notUnder;
+                if (over + under < vocabulary && margins[row] > 0)
                 {
-                    var count = Math.Min(PanelRows, rows.Count - row);
-                    var panel = new Matrix(logits, count, end - first);
-                    MatrixProduct.Multiply(rows.Vectors(row, count), tokens.Transpose(), panel);
-                    for (var i = 0; i < count; i++)
+                    var vector = rows.Vectors.Memory<float>().Slice(row * width, width);
+                    var target = targets.Memory<float>().Slice((int)(ids[row] % asked) * width, width);
+                    for (var token = 0; token < vocabulary; token++)
                     {
-                        ref var item = ref rows.Items[row + i];
-                        var (above, below) = Compare(panel.Row(i), item, screenNorm, rows.Vector(row + i), tokens);
-                        item.Above += above;
-                        item.Below += below;
+                        if (line[token] >= lows[row] && line[token] <= highs[row])
+                        {
+                            var difference = Difference(vector, tokens.Memory<float>().Slice(token * width, width), target);
+                            over += difference > 0 ? 1 : 0;
+                            under += difference < 0 ? 1 : 0;
+                        }
                     }
                 }
 
-                rows.Keep(IsOpen);
-                first = end;
+                above[row] += over;
+                below[row] += under;
             }
-        }
-        finally
-        {
-            ArrayPool<float>.Shared.Return(logits);
-        }
-
-        foreach (ref var item in rows.Items)
-        {
-            item.Above = 0;
-            item.Below = 0;
-        }
+        });
+        GC.KeepAlive(rows);
     }
 
-    /// <summary>
-    /// Counts the tokens above and below the targets, several blocks of the vocabulary at a time, and drops the projections whose target
-    /// is found to be neither among the k largest nor the k smallest. What is left is among one of them: <see cref="Projection.Above"/>
-    /// or <see cref="Projection.Below"/> is below k, and exact.
-    /// </summary>
-    /// <param name="rows">The projections; of those that stay, counts are set.</param>
-    /// <param name="tokensDone">Is told how many tokens are counted; may be null.</param>
-    /// <param name="cancellationToken">Stops between blocks.</param>
-    /// <exception cref="InvalidDataException">The unembedding of a token holds a NaN or an infinity.</exception>
-    public void Count(ProjectionRows rows, Action<int>? tokensDone, CancellationToken cancellationToken)
-    {
-        for (var first = 0; first < vocabulary.Count && rows.Count > 0; first += BlockTokens * BlocksPerStep)
-        {
-            var begin = first;
-            var blocks = Math.Min(BlocksPerStep, (vocabulary.Count - first + BlockTokens - 1) / BlockTokens);
-            var counts = new (int Above, int Below)[blocks * rows.Count];
-            Parallelism.For(
-                blocks,
-                block =>
-                {
-                    var token = begin + (block * BlockTokens);
-                    CountBlock(rows, token, Math.Min(BlockTokens, vocabulary.Count - token), counts.AsSpan(block * rows.Count, rows.Count));
-                },
-                cancellationToken);
-            for (var i = 0; i < counts.Length; i++)
-            {
-                ref var item = ref rows.Items[i % rows.Count];
-                item.Above += counts[i].Above;
-                item.Below += counts[i].Below;
-            }
-
-            rows.Keep(IsOpen);
-            tokensDone?.Invoke(Math.Min(vocabulary.Count, first + (BlockTokens * BlocksPerStep)));
-        }
-    }
-
-    private void CountBlock(ProjectionRows rows, int token, int count, Span<(int Above, int Below)> counts)
-    {
-        var scratch = ArrayPool<float>.Shared.Rent(count * vocabulary.Width);
-        var logits = ArrayPool<float>.Shared.Rent(count * Math.Min(PanelRows, rows.Count));
-        try
-        {
-            var tokens = vocabulary.Rows(token, count, scratch);
-            var norm = LargestNorm(tokens, token);
-            for (var row = 0; row < rows.Count; row += PanelRows)
-            {
-                var panel = new Matrix(logits, Math.Min(PanelRows, rows.Count - row), count);
-                MatrixProduct.Multiply(rows.Vectors(row, panel.Rows), tokens.Transpose(), panel);
-                for (var i = 0; i < panel.Rows; i++)
-                {
-                    counts[row + i] = Compare(panel.Row(i), rows.Items[row + i], norm, rows.Vector(row + i), tokens);
-                }
-            }
-        }
-        finally
-        {
-            ArrayPool<float>.Shared.Return(scratch);
-            ArrayPool<float>.Shared.Return(logits);
-        }
-    }
-
-    // How many of the logits lie above and below the target's.
-    private (int Above, int Below) Compare(
-        ReadOnlySpan<float> logits, Projection item, float norm, ReadOnlySpan<float> vector, ReadOnlyMatrix tokens)
-    {
-        var margin = (double)item.Margin * norm;
-        float low = (float)(item.Logit - margin), high = (float)(item.Logit + margin);
-        var (above, notBelow) = CountAbove(logits, low, high);
-        var below = logits.Length - notBelow;
-        if (above == notBelow)
-        {
-            return (above, below);
-        }
-
-        for (var i = 0; i < logits.Length; i++)
-        {
-            if (logits[i] < low || logits[i] > high)
-            {
-                continue;
-            }
-
-            var difference = DotDifference(vector, tokens.Row(i), TargetRow(item.Question));
-            above += difference > 0 ? 1 : 0;
-            below += difference < 0 ? 1 : 0;
-        }
-
-        return (above, below);
-    }
-
-    private static (int Above, int NotBelow) CountAbove(ReadOnlySpan<float> logits, float low, float high)
+    private static (int Above, int NotBelow) Exceeders(ReadOnlySpan<float> logits, float low, float high)
     {
         var vectors = MemoryMarshal.Cast<float, Vector<float>>(logits);
         Vector<int> above = Vector<int>.Zero, notBelow = Vector<int>.Zero;
@@ -227,46 +234,8 @@ internal sealed class TargetRanking
         return (a, n);
     }
 
-    private bool IsOpen(Projection item)
-    {
-        var k = questions.K[item.Question];
-        return item.Above < k || item.Below < k;
-    }
-
-    private ReadOnlySpan<float> TargetRow(int question) => questions.TargetRows.AsSpan(question * vocabulary.Width, vocabulary.Width);
-
-    private static float LargestNorm(ReadOnlyMatrix tokens, ReadOnlySpan<int> ids)
-    {
-        var largest = 0f;
-        for (var i = 0; i < tokens.Rows; i++)
-        {
-            largest = Math.Max(largest, FiniteNorm(tokens.Row(i), ids[i]));
-        }
-
-        return largest;
-    }
-
-    private static float LargestNorm(ReadOnlyMatrix tokens, int first)
-    {
-        var largest = 0f;
-        for (var i = 0; i < tokens.Rows; i++)
-        {
-            largest = Math.Max(largest, FiniteNorm(tokens.Row(i), first + i));
-        }
-
-        return largest;
-    }
-
-    private static float FiniteNorm(ReadOnlySpan<float> row, int token)
-    {
-        var norm = TensorPrimitives.Norm(row);
-        return float.IsFinite(norm)
-            ? norm
-            : throw new InvalidDataException($"The unembedding W_U of token {token} holds a NaN or an infinity: the weights are damaged.");
-    }
-
     // x · (y - z), exactly 0 where y and z are the same.
-    private static double DotDifference(ReadOnlySpan<float> x, ReadOnlySpan<float> y, ReadOnlySpan<float> z)
+    private static double Difference(ReadOnlySpan<float> x, ReadOnlySpan<float> y, ReadOnlySpan<float> z)
     {
         var sum = 0.0;
         for (var i = 0; i < x.Length; i++)
@@ -275,5 +244,38 @@ internal sealed class TargetRanking
         }
 
         return sum;
+    }
+
+    private Rows Open(Rows rows)
+    {
+        var needed = k.index_select(0, rows.Id.remainder(questions));
+        var open = rows.Above.lt(needed).logical_or_(rows.Below.lt(needed)).nonzero().squeeze(1);
+        return open.shape[0] == rows.Count ? rows : rows.Map(tensor => tensor.index_select(0, open));
+    }
+
+    private static Tensor Norms(Tensor tokens, Func<int, long> token)
+    {
+        var norms = tokens.norm(1);
+        var finite = norms.isfinite();
+        return finite.all().cpu().item<bool>()
+            ? norms
+            : throw new InvalidDataException(
+                $"The unembedding W_U of token {token((int)finite.logical_not().nonzero()[0, 0].cpu().item<long>())} holds a NaN or an infinity: "
+                + "the weights are damaged.");
+    }
+
+    /// <summary>Rows with their target's logit, how far a logit may be off for a token of norm 1, and the tokens found above and below.</summary>
+    private sealed record Rows(Tensor Id, Tensor Vectors, Tensor Logit, Tensor Margin, Tensor Above, Tensor Below)
+    {
+        public long Count => Id.shape[0];
+
+        public static Rows Joined(IReadOnlyList<Rows> parts)
+        {
+            Tensor Join(Func<Rows, Tensor> part) => cat([.. parts.Select(part)]);
+            return new(Join(p => p.Id), Join(p => p.Vectors), Join(p => p.Logit), Join(p => p.Margin), Join(p => p.Above), Join(p => p.Below));
+        }
+
+        public Rows Map(Func<Tensor, Tensor> change) => new(
+            change(Id), change(Vectors), change(Logit), change(Margin), change(Above), change(Below));
     }
 }

@@ -49,7 +49,7 @@ public class FigureTests(PlotlyBrowser plotly)
         Demo.Value, 1, new[] { string.Join(' ', Enumerable.Repeat("When Mary and John went to the store, John gave a drink to Mary.", 60)) },
         new LorsaTrainingOptions { Heads = 64, TopK = 4, ContextLength = 32, BatchSequences = 2, Tokens = 512, HeldOutSequences = 2 }).Head(3));
 
-    private static readonly Lazy<HeadOperations> Operations = new(() => SalientOperations.Of(Demo.Value, new Head(0, 5)));
+    private static readonly Lazy<SalientOperations> Operations = new(() => SalientOperations.Of(Demo.Value, new Head(0, 5)));
 
     public static TheoryData<string> Names => [.. Examples().Keys];
 
@@ -86,11 +86,11 @@ public class FigureTests(PlotlyBrowser plotly)
             ["relation comparison"] = Figures.RelationComparison(Map.Value),
             ["dynamic and static"] = Figures.DynamicStatic(Dynamic.Value["country_to_capital"]),
             ["ablation"] = Figures.Ablation(new HeadAblation(
-                "demo", "country_to_capital", "The capital of <X> is", AblationKind.Mean, 30,
-                new AblationRun([new Head(0, 5), new Head(0, 4)], [1, 0.6f, 0.2f]),
-                [new AblationRun([new Head(1, 5), new Head(3, 4)], [1, 0.95f, 0.9f]), new AblationRun([new Head(1, 2), new Head(2, 4)], [1, 0.99f, 0.97f])],
-                [new ControlTask(Attack, "x", 0, 0.9f, new AblationRun([new Head(0, 5), new Head(0, 4)], [0.9f, 0.85f, 0.88f])), new ControlTask("other", "y", 0.5f, float.NaN, null)])),
-            ["comparison of models"] = Figures.Comparison(HeadMap.Compare(Map.Value, Map.Value)),
+                "demo", "country_to_capital", "The capital of <X> is", Mean: true, 30,
+                [new Head(0, 5), new Head(0, 4)], [1, 0.6f, 0.2f],
+                [([new Head(1, 5), new Head(3, 4)], [1, 0.95f, 0.9f]), ([new Head(1, 2), new Head(2, 4)], [1, 0.99f, 0.97f])],
+                [(Attack, "x", 0, 0.9f, [0.9f, 0.85f, 0.88f]), ("other", "y", 0.5f, float.NaN, null)])),
+            ["comparison of models"] = Figures.Comparison(Map.Value, Map.Value),
             ["interventions"] = Figures.Interventions(Intervened.Value),
             ["circuit"] = Figures.Circuit(Trace.Value),
             ["signal directions"] = Figures.SignalDirections(FoundSignals.Value),

@@ -13,20 +13,19 @@ public class HeadAblationTests
         using var model = Model.Load(folder);
         using var golden = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "golden.json")));
         var causal = golden.RootElement.GetProperty("causal");
-        TokenPair[] pairs = [.. causal.GetProperty("pairs").EnumerateArray().Select(
-            p => new TokenPair(p[0].ToString(), p[1].ToString(), p[0].GetInt32(), p[1].GetInt32()))];
-        var meter = Meter(model, causal.GetProperty("template").GetString()!, pairs, 16);
+        var meter = Meter(model, causal.GetProperty("template").GetString()!, causal.GetProperty("pairs"), 16);
         RequireSame(meter, causal.GetProperty("heads_in_order"), causal.GetProperty("accuracy_after_0_1_2_heads"), 0);
         foreach (var run in causal.GetProperty("random_runs").EnumerateArray())
         {
             RequireSame(meter, run.GetProperty("heads"), run.GetProperty("accuracy"), 0);
         }
 
-        var scored = new TokenRelation("tiny", "", [.. golden.RootElement.GetProperty("pairs").EnumerateArray().Select(
-            p => new TokenPair(p[0].ToString(), p[1].ToString(), p[0].GetInt32(), p[1].GetInt32()))], []);
-        var ranked = MapsUnderTest.Ranked(HeadMap.Score(model, [scored], new HeadMapOptions { K = 10 })["tiny"]);
-        var top = causal.GetProperty("topm_heads_m5_nonzero");
-        Assert.Equal(Heads(top), ranked.Take(5).Where(s => s.Hits > 0).Select(s => s.Head));
+        var scored = MapsUnderTest.Score(
+            model,
+            "tiny",
+            [.. golden.RootElement.GetProperty("pairs").EnumerateArray().Select(p => (p[0].ToString(), p[1].ToString(), p[0].GetInt32(), p[1].GetInt32()))],
+            new HeadMapOptions { K = 10 });
+        Assert.Equal(Heads(causal.GetProperty("topm_heads_m5_nonzero")), MapsUnderTest.Strongest(scored, 5));
     }
 
     [Fact]
@@ -40,13 +39,12 @@ public class HeadAblationTests
             ReferenceModels.Relation("country_to_capital_wikidata"),
             new AblationOptions { Template = root.GetProperty("template").GetString(), RandomRuns = 0, ControlTasks = 0 });
         Assert.Equal(root.GetProperty("pairs_kept").GetInt32(), result.Prompts);
-        Assert.Equal(Heads(root.GetProperty("heads_in_order")), result.RelationHeads.Heads);
-        RequireSame(result.RelationHeads, root.GetProperty("accuracy_after_0_1_2_heads"), 1.01f / result.Prompts);
+        Assert.Equal(Heads(root.GetProperty("heads_in_order")), result.Heads);
+        RequireSame(result.Accuracies, root.GetProperty("accuracy_after_0_1_2_heads"), 1.01f / result.Prompts);
 
-        var pairs = HeadMap.Score(ReferenceModels.SmolLm2, ReferenceModels.Relation("country_to_capital_wikidata")).Relations[0].Pairs;
-        var meter = new MapsUnderTest.Accuracy(
-            ReferenceModels.SmolLm2, MapsUnderTest.Tokens(result.Template, pairs, ReferenceModels.SmolLm2.Tokenizer),
-            [.. pairs.Select(p => p.TargetToken)], batchSize: 64);
+        var (prompts, targets) = MapsUnderTest.Tokens(
+            result.Template, ReferenceModels.Relation("country_to_capital_wikidata"), ReferenceModels.SmolLm2.Tokenizer);
+        var meter = new MapsUnderTest.Accuracy(ReferenceModels.SmolLm2, prompts, targets, batchSize: 64);
         foreach (var run in root.GetProperty("random_runs").EnumerateArray().Take(2))
         {
             RequireSame(meter, run.GetProperty("heads"), run.GetProperty("accuracy"), 1.01f / result.Prompts);
@@ -59,63 +57,62 @@ public class HeadAblationTests
         using var model = Model.Load("demo");
         var options = new AblationOptions { Heads = 3, RandomRuns = 3, ControlTasks = 2, Seed = 4 };
         var result = HeadAblation.Run(model, Relations.CountryToCapital, options);
-        Assert.Equal(PromptTemplates.Ablation("country_to_capital"), result.Template);
-        Assert.Equal(3, result.RelationHeads.Heads.Count);
-        Assert.Equal(4, result.RelationHeads.Accuracies.Count);
+        Assert.Equal(Relations.CountryToCapital.Prompt, result.Template);
+        Assert.Equal(3, result.Heads.Count);
+        Assert.Equal(4, result.Accuracies.Count);
         Assert.True(result.BaseAccuracy > 0.9, $"{result}");
-        Assert.True(result.RelationHeads.Accuracies[^1] < result.BaseAccuracy, $"{result}");
+        Assert.True(result.Accuracies[^1] < result.BaseAccuracy, $"{result}");
         Assert.Equal(3, result.RandomRuns.Count);
-        Assert.All(result.RandomRuns, r => Assert.Empty(r.Heads.Intersect(result.RelationHeads.Heads)));
+        Assert.All(result.RandomRuns, r => Assert.Empty(r.Heads.Intersect(result.Heads)));
         Assert.NotEqual(result.RandomRuns[0].Heads, result.RandomRuns[1].Heads);
         var again = HeadAblation.Run(model, Relations.CountryToCapital, options with { BatchSize = 9 });
         Assert.Equal(result.ToJson(), again.ToJson());
-        var mean = HeadAblation.Run(model, Relations.CountryToCapital, options with { Kind = AblationKind.Mean, RandomRuns = 0, ControlTasks = 0 });
+        var mean = HeadAblation.Run(model, Relations.CountryToCapital, options with { Mean = true, RandomRuns = 0, ControlTasks = 0 });
         Assert.Equal(result.BaseAccuracy, mean.BaseAccuracy);
-        Assert.Equal(AblationKind.Mean, mean.Kind);
+        Assert.True(mean.Mean);
         var lines = result.ToCsv().TrimEnd('\n').Split('\n');
         Assert.Equal("run,heads_ablated,last_head,accuracy", lines[0]);
-        Assert.Equal(1 + (4 * (4 + result.Controls.Count(c => c.Qualifies))), lines.Length);
+        Assert.Equal(1 + (4 * (4 + result.Controls.Count(c => c.Accuracies is not null))), lines.Length);
     }
 
     [Fact]
     public void The_last_token_alone_gives_what_a_full_pass_gives()
     {
         using var model = Model.Load("demo");
-        var relation = TokenRelation.From(Relations.CountryToLanguage, model.Tokenizer);
-        var prompts = MapsUnderTest.Tokens("The official language of <X> is", relation.Pairs, model.Tokenizer);
+        var (prompts, targets) = MapsUnderTest.Tokens("The official language of <X> is", Relations.CountryToLanguage, model.Tokenizer);
         Head[] heads = [new(0, 3), new(1, 2), new(3, 7)];
-        var right = prompts.Zip(relation.Pairs).Count(
-            p => ModelUnderTest.LastLogits(model, p.First, heads).Index().MaxBy(l => l.Item).Index == p.Second.TargetToken);
-        var meter = new MapsUnderTest.Accuracy(model, prompts, [.. relation.Pairs.Select(p => p.TargetToken)], batchSize: 10);
-        Assert.Equal(right / (float)relation.Pairs.Count, meter.Without(heads));
-        Assert.Equal(right / (float)relation.Pairs.Count, meter.Without(heads));
+        var right = prompts.Zip(targets).Count(
+            p => ModelUnderTest.LastLogits(model, p.First, heads).Index().MaxBy(l => l.Item).Index == p.Second);
+        var meter = new MapsUnderTest.Accuracy(model, prompts, targets, batchSize: 10);
+        Assert.Equal(right / (float)targets.Length, meter.Without(heads));
+        Assert.Equal(right / (float)targets.Length, meter.Without(heads));
     }
 
     [Fact]
     public void A_relation_without_a_prompt_is_named()
     {
         using var model = Model.Load("demo");
-        var mine = Relations.CountryToCapital with { Name = "mine" };
+        var mine = Relations.CountryToCapital with { Name = "mine", Prompt = null };
         var error = Assert.Throws<ArgumentException>(() => HeadAblation.Run(model, mine));
         Assert.Contains("No prompt ships for the relation 'mine'", error.Message, StringComparison.Ordinal);
     }
 
-    private static MapsUnderTest.Accuracy Meter(Model model, string template, TokenPair[] pairs, int batch) => new(
+    private static MapsUnderTest.Accuracy Meter(Model model, string template, JsonElement pairs, int batch) => new(
         model,
-        [.. pairs.Select(p => template.Replace("<X>", p.Source, StringComparison.Ordinal).Split(' ').Select(int.Parse).ToArray())],
-        [.. pairs.Select(p => p.TargetToken)],
+        [.. pairs.EnumerateArray().Select(p => template.Replace("<X>", p[0].ToString(), StringComparison.Ordinal).Split(' ').Select(int.Parse).ToArray())],
+        [.. pairs.EnumerateArray().Select(p => p[1].GetInt32())],
         batch);
 
     private static void RequireSame(MapsUnderTest.Accuracy meter, JsonElement heads, JsonElement accuracies, float tolerance) =>
         RequireSame(meter.OneByOne([.. Heads(heads)]), accuracies, tolerance);
 
-    private static void RequireSame(AblationRun run, JsonElement accuracies, float tolerance)
+    private static void RequireSame(IReadOnlyList<float> found, JsonElement accuracies, float tolerance)
     {
         var expected = accuracies.EnumerateArray().Select(a => (float)a.GetDouble()).ToArray();
-        Assert.Equal(expected.Length, run.Accuracies.Count);
+        Assert.Equal(expected.Length, found.Count);
         for (var i = 0; i < expected.Length; i++)
         {
-            Assert.Equal(expected[i], run.Accuracies[i], tolerance);
+            Assert.Equal(expected[i], found[i], tolerance);
         }
     }
 

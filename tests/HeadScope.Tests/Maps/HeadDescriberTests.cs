@@ -21,15 +21,17 @@ public class HeadDescriberTests
         { "same category", [" France", " tiger", " Anna"], [" Germany", " wolf", " Peter"] },
     };
 
+    private static readonly Head MadeUp = new(1, 2);
+
     [Theory]
     [MemberData(nameof(Patterns))]
     public void A_pattern_is_found_with_its_evidence(string name, string[] sources, string[] targets)
     {
-        var description = HeadDescriber.Describe(Operations([.. sources.Zip(targets)]));
+        var description = Describe([.. sources.Zip(targets)]);
         var pattern = Assert.Single(description.Patterns, p => p.Name == name);
-        Assert.Equal(1, pattern.Strength);
         Assert.Equal(sources.Length, pattern.Matches);
-        Assert.Equal(sources.Zip(targets).Select(p => new RelationPair(p.First, p.Second)), pattern.Evidence);
+        Assert.Equal(sources.Length, pattern.Of);
+        Assert.Equal(sources.Zip(targets), pattern.Evidence);
         Assert.Contains(name, description.Summary, StringComparison.Ordinal);
         Assert.Contains(name, description.ToJson(), StringComparison.Ordinal);
     }
@@ -37,12 +39,11 @@ public class HeadDescriberTests
     [Fact]
     public void Chance_matches_and_unrelated_words_are_no_pattern()
     {
-        var description = HeadDescriber.Describe(Operations(
-            (" river", " steel"), (" seven", " grammar"), (" quiet", " lamp"), (" Anna", " engine"), (" fox", " foxes"), ("12", "14")));
+        var description = Describe((" river", " steel"), (" seven", " grammar"), (" quiet", " lamp"), (" Anna", " engine"), (" fox", " foxes"), ("12", "14"));
         Assert.Empty(description.Patterns);
         Assert.Contains("no simple pattern", description.Summary, StringComparison.Ordinal);
-        Assert.Equal(6, description.Operations.Operations.Count);
-        var looser = HeadDescriber.Describe(description.Operations, options: new DescriberOptions { MinimumShare = 0.1 });
+        Assert.Equal(6, description.Operations[description.Head].Count);
+        var looser = HeadDescription.Of(description.Operations, description.Head, minimumShare: 0.1);
         Assert.Equal(["plural of the word", "suffix added"], looser.Patterns.Select(p => p.Name));
     }
 
@@ -52,12 +53,12 @@ public class HeadDescriberTests
         using var model = Model.Load("demo");
         var map = HeadMap.Score(model, Relations.All);
         var strongest = map.Top(1).MaxBy(s => s.Score);
-        var description = HeadDescriber.Describe(model, strongest.Head, map);
+        var description = HeadDescription.Of(model, strongest.Head, map);
         var pattern = Assert.Single(description.Patterns, p => p.Name == $"relation {strongest.Relation}");
-        Assert.Equal(strongest.Score, pattern.Strength, 6);
+        Assert.Equal((strongest.Hits, strongest.Pairs), (pattern.Matches, pattern.Of));
         Assert.NotEmpty(pattern.Evidence);
-        Assert.Equal(15, description.Operations.Operations.Count);
-        Assert.Throws<ArgumentException>(() => HeadDescriber.Describe(description.Operations with { Model = "other" }, map));
+        Assert.Equal(15, description.Operations[description.Head].Count);
+        Assert.Throws<ArgumentException>(() => HeadDescription.Of(description.Operations with { Model = "other" }, strongest.Head, map));
     }
 
     [Fact]
@@ -65,12 +66,11 @@ public class HeadDescriberTests
     {
         var operations = Operations((" France", " Paris"), (" Italy", " Rome"));
         using var chat = new FakeChat("Sure!\n```json\n{\"inputs\": \"Countries.\", \"rule\": \"Their capitals.\", \"clear\": true}\n```");
-        var description = await new ChatHeadDescriber(chat).DescribeAsync(operations, cancellationToken: TestContext.Current.CancellationToken);
+        var description = await HeadDescription.AskAsync(chat, operations, MadeUp, cancellationToken: TestContext.Current.CancellationToken);
         Assert.Equal("Countries.", description.Inputs);
         Assert.Equal("Their capitals.", description.Rule);
         Assert.True(description.IsClear);
         Assert.Equal("fake-1", description.ChatModel);
-        Assert.Same(operations, description.Operations);
         Assert.Contains("\" France\": \" Paris\"", chat.Asked, StringComparison.Ordinal);
     }
 
@@ -84,15 +84,16 @@ public class HeadDescriberTests
     {
         using var chat = new FakeChat(answer);
         var error = await Assert.ThrowsAsync<FormatException>(
-            () => new ChatHeadDescriber(chat).DescribeAsync(Operations((" a", " b")), cancellationToken: TestContext.Current.CancellationToken));
+            () => HeadDescription.AskAsync(chat, Operations((" a", " b")), MadeUp, cancellationToken: TestContext.Current.CancellationToken));
         Assert.Contains(answer, error.Message, StringComparison.Ordinal);
     }
 
-    private static HeadOperations Operations(params (string Source, string Target)[] pairs)
+    private static HeadDescription Describe(params (string Source, string Target)[] pairs) => HeadDescription.Of(Operations(pairs), MadeUp);
+
+    private static SalientOperations Operations(params (string Source, string Target)[] pairs)
     {
         var tokens = pairs.SelectMany(p => ((string[])[p.Source, p.Target])).Distinct(StringComparer.Ordinal).ToList();
-        return new HeadOperations("made up", new Head(1, 2), FirstMlp: true, 1, [.. pairs.Select(p => new SalientOperation(
-            tokens.IndexOf(p.Source), p.Source, 2, [new TokenValue(tokens.IndexOf(p.Target), p.Target, 3)], []))]);
+        return MapsUnderTest.Operations("made up", MadeUp, [.. pairs.Select(p => (tokens.IndexOf(p.Source), p.Source, tokens.IndexOf(p.Target), p.Target))]);
     }
 
     private sealed class FakeChat(string answer) : IChatClient

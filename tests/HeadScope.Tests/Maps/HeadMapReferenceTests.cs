@@ -20,21 +20,21 @@ public class HeadMapReferenceTests
         var folder = TestData.Shared("reference", "maps", name);
         using var model = Model.Load(folder);
         using var golden = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "golden.json")));
-        var relation = new TokenRelation("tiny", "", [.. golden.RootElement.GetProperty("pairs").EnumerateArray().Select(
-            p => new TokenPair(p[0].ToString(), p[1].ToString(), p[0].GetInt32(), p[1].GetInt32()))], []);
+        (string, string, int, int)[] pairs = [.. golden.RootElement.GetProperty("pairs").EnumerateArray().Select(
+            p => (p[0].ToString(), p[1].ToString(), p[0].GetInt32(), p[1].GetInt32()))];
         foreach (var firstMlp in (bool[])[true, false])
         {
             var expected = golden.RootElement.GetProperty(firstMlp ? "with_first_mlp" : "without_first_mlp");
             foreach (var k in (int[])[1, 3, 10, 25])
             {
-                var map = HeadMap.Score(model, [relation], new HeadMapOptions { K = k, FirstMlp = firstMlp });
-                Assert.Equal(Hits(expected.GetProperty("relation"), k), map["tiny"].RelationHits.Values<int>());
-                Assert.Equal(Hits(expected.GetProperty("suppression"), k), map["tiny"].SuppressionHits.Values<int>());
+                var scored = MapsUnderTest.Score(model, "tiny", pairs, new HeadMapOptions { K = k, FirstMlp = firstMlp });
+                Assert.Equal(Hits(expected.GetProperty("relation"), k), scored.Hits.Values<int>());
+                Assert.Equal(Hits(expected.GetProperty("suppression"), k), scored.SuppressionHits.Values<int>());
                 if (k == 10)
                 {
                     var scores = expected.GetProperty("official_scores_k10");
-                    Assert.Equal(Numbers(scores.GetProperty("relation")), map["tiny"].Scores.Values().Select(s => (double)s));
-                    Assert.Equal(Numbers(scores.GetProperty("suppression")), map["tiny"].SuppressionScores.Values().Select(s => (double)s));
+                    Assert.Equal(Numbers(scores.GetProperty("relation")), scored.Scores.Values().Select(s => (double)s));
+                    Assert.Equal(Numbers(scores.GetProperty("suppression")), scored.Suppression.Values().Select(s => (double)s));
                 }
             }
         }
@@ -45,17 +45,17 @@ public class HeadMapReferenceTests
     public void SmolLm2_has_the_reference_s_hits(string name)
     {
         using var golden = JsonDocument.Parse(File.ReadAllText(TestData.Shared("reference", "maps", "smollm2", "static", name + ".json")));
-        var relation = new TokenRelation(name, "", [.. golden.RootElement.GetProperty("pairs").EnumerateArray().Select(
-            p => new TokenPair(p[0].GetString()!, p[1].GetString()!, p[2].GetInt32(), p[3].GetInt32()))], []);
+        (string, string, int, int)[] pairs = [.. golden.RootElement.GetProperty("pairs").EnumerateArray().Select(
+            p => (p[0].GetString()!, p[1].GetString()!, p[2].GetInt32(), p[3].GetInt32()))];
         foreach (var firstMlp in (bool[])[true, false])
         {
             var field = firstMlp ? "with_first_mlp" : "without_first_mlp";
             foreach (var k in (int[])[1, 10])
             {
-                var map = HeadMap.Score(ReferenceModels.SmolLm2, [relation], new HeadMapOptions { K = k, FirstMlp = firstMlp, MinimumPairs = 1 });
+                var scored = MapsUnderTest.Score(ReferenceModels.SmolLm2, name, pairs, new HeadMapOptions { K = k, FirstMlp = firstMlp, MinimumPairs = 1 });
                 foreach (var sign in (string[])["relation", "suppression"])
                 {
-                    var actual = sign == "relation" ? map[name].RelationHits : map[name].SuppressionHits;
+                    var actual = sign == "relation" ? scored.Hits : scored.SuppressionHits;
                     var expected = Hits(golden.RootElement.GetProperty(field).GetProperty(sign), k);
                     var near = golden.RootElement.GetProperty("near_boundary").GetProperty(field).GetProperty(sign).GetProperty($"k{k}");
                     var differences = actual.Values<int>().Zip(expected, (a, b) => Math.Abs(a - b)).ToArray();

@@ -8,20 +8,23 @@ public class MapComparisonTests
         var a = Map("a", 5, 4, 2, new() { [new(4, 1)] = 8, [new(2, 0)] = 2 }, "capital", "only_a");
         var b = Map("b", 3, 2, 2, new() { [new(1, 0)] = 4, [new(1, 1)] = 4 }, "capital", "only_b");
         var comparison = HeadMap.Compare(a, b, threshold: 0.25);
-        var capital = Assert.Single(comparison.Relations);
-        Assert.Equal(new Head(4, 1), capital.First.Strongest.Head);
-        Assert.Equal(0.8f, capital.First.Strongest.Score);
-        Assert.Equal(1, capital.First.StrongestDepth);
-        Assert.Equal(1, capital.First.Heads);
-        Assert.Equal(((0.8 * 1) + (0.2 * 0.5)) / 1.0, capital.First.MeanDepth, 6);
-        Assert.Equal(new Head(1, 0), capital.Second.Strongest.Head);
-        Assert.Equal(2, capital.Second.Heads);
-        Assert.Equal(0.5, capital.Second.MeanDepth, 6);
-        Assert.Equal(["only_a"], comparison.OnlyFirst);
-        Assert.Equal(["only_b"], comparison.OnlySecond);
-        Assert.Single(comparison.Shared);
-        Assert.Empty(HeadMap.Compare(a, b, threshold: 0.5).Shared);
-        Assert.Equal(2, comparison.ToCsv().TrimEnd('\n').Split('\n').Length);
+        Assert.Equal(
+            "relation,category,first_pairs,first_strongest_head,first_score,first_depth,first_heads,first_mean_depth,"
+            + "second_pairs,second_strongest_head,second_score,second_depth,second_heads,second_mean_depth",
+            string.Join(',', comparison.Columns.Select(column => column.Name)));
+        Assert.Equal(1, comparison.Rows.Count);
+        object Of(string column) => comparison[column][0];
+        Assert.Equal("capital", Of("relation"));
+        Assert.Equal(10, Of("first_pairs"));
+        Assert.Equal("4.1", Of("first_strongest_head"));
+        Assert.Equal(0.8f, Of("first_score"));
+        Assert.Equal(1.0, Of("first_depth"));
+        Assert.Equal(1, Of("first_heads"));
+        Assert.Equal(((0.8 * 1) + (0.2 * 0.5)) / 1.0, (double)Of("first_mean_depth"), 6);
+        Assert.Equal("1.0", Of("second_strongest_head"));
+        Assert.Equal(2, Of("second_heads"));
+        Assert.Equal(0.5, (double)Of("second_mean_depth"), 6);
+        Assert.Equal(0, HeadMap.Compare(a, b, threshold: 0.5)["second_heads"][0]);
     }
 
     [Fact]
@@ -29,12 +32,13 @@ public class MapComparisonTests
     {
         // Heads 0 and 1 share one key-value head, 2 and 3 another.
         var map = Map("grouped", 2, 4, 2, new() { [new(1, 0)] = 9, [new(1, 1)] = 2, [new(1, 2)] = 1 }, "capital");
-        var sharing = Assert.Single(map.GroupSharing(threshold: 0.5));
-        Assert.Equal(1, sharing.Heads);
-        Assert.Equal(0.2, sharing.GroupScore, 6);
-        Assert.Equal(0.05, sharing.LayerScore, 6);
-        var own = Assert.Single(Map("own", 2, 2, 2, new() { [new(1, 0)] = 9 }, "capital").GroupSharing());
-        Assert.True(double.IsNaN(own.GroupScore));
+        var sharing = map.GroupSharing(threshold: 0.5);
+        Assert.Equal(1, sharing.Rows.Count);
+        Assert.Equal(1, sharing["heads"][0]);
+        Assert.Equal(0.2, (double)sharing["group_score"][0], 6);
+        Assert.Equal(0.05, (double)sharing["layer_score"][0], 6);
+        var own = Map("own", 2, 2, 2, new() { [new(1, 0)] = 9 }, "capital").GroupSharing();
+        Assert.True(double.IsNaN((double)own["group_score"][0]));
     }
 
     [Fact]

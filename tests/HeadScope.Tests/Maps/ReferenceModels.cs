@@ -11,9 +11,9 @@ internal static class ReferenceModels
     public static Model SmolLm2 => Lazy.Value;
 
     /// <summary>A relation of the reference data, as published.</summary>
-    public static Relation Relation(string name)
+    public static Relation Relation(string name, string? prompt = null)
     {
         using var pairs = JsonDocument.Parse(File.ReadAllText(TestData.Shared("reference", "maps", "datasets", name, name + ".json")));
-        return new Relation(name, "", [.. pairs.RootElement.EnumerateArray().Select(p => new RelationPair(p[0].GetString()!, p[1].GetString()!))]);
+        return new Relation(name, "", [.. pairs.RootElement.EnumerateArray().Select(p => (p[0].GetString()!, p[1].GetString()!))]) { Prompt = prompt };
     }
 }

@@ -51,7 +51,7 @@ public class RelationsTests
         var relation = Relations.FromCsv(path);
         Assert.Equal("made up", relation.Category);
         Assert.Equal("none", relation.Source);
-        Assert.Equal([new RelationPair("c", "a, b"), new RelationPair("d", "Païs")], relation.Pairs);
+        Assert.Equal([("c", "a, b"), ("d", "Païs")], relation.Pairs);
     }
 
     [Theory]

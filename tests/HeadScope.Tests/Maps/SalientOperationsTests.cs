@@ -37,28 +37,30 @@ public class SalientOperationsTests
     public void All_heads_at_once_have_the_operations_of_each_alone()
     {
         var all = SalientOperations.Of(DemoModel.Value, heads: null);
-        Assert.Equal(DemoModel.Value.Heads, all.Select(o => o.Head));
+        Assert.Equal(DemoModel.Value.Heads, all.Heads);
+        Assert.Equal([32, 15, 5], all.Targets.shape);
         foreach (var head in (Head[])[new(0, 0), new(1, 7), new(3, 5)])
         {
             var one = SalientOperations.Of(DemoModel.Value, head);
-            var same = all.Single(o => o.Head == head);
-            Assert.Equal(one.Operations.Select(o => o.Token), same.Operations.Select(o => o.Token));
-            Assert.Equal(one.Operations.SelectMany(o => o.Targets).Select(t => t.Text), same.Operations.SelectMany(o => o.Targets).Select(t => t.Text));
-            Assert.Equal(one.MeanAmplification, same.MeanAmplification, one.MeanAmplification * 1e-6);
+            var at = (head.Layer * 8) + head.Index;
+            Assert.Equal(one.Tokens.Values<long>(), all.Tokens[at].Values<long>());
+            Assert.Equal(one[head].SelectMany(o => o.Targets).Select(t => t.Text), all[head].SelectMany(o => o.Targets).Select(t => t.Text));
+            var (mean, same) = (one.MeanAmplification.Values<double>()[0], all.MeanAmplification.Values<double>()[at]);
+            Assert.Equal(mean, same, mean * 1e-6);
         }
     }
 
     [Fact]
     public void Csv_and_json_list_every_operation()
     {
-        var operations = SalientOperations.Of(DemoModel.Value, new Head(3, 5), new SalientOperationsOptions { Tokens = 4, Mappings = 3 });
+        var operations = SalientOperations.Of(DemoModel.Value, new Head(3, 5), tokens: 4, mappings: 3);
         Assert.Equal(1 + (4 * 6), operations.ToCsv().TrimEnd('\n').Split('\n').Length);
         using var json = JsonDocument.Parse(operations.ToJson());
         var head = json.RootElement.GetProperty("heads")[0];
         Assert.Equal(3, head.GetProperty("layer").GetInt32());
-        Assert.Equal(operations.Operations[1].Text, head.GetProperty("operations")[1].GetProperty("token").GetString());
+        Assert.Equal(operations[new(3, 5)][1].Text, head.GetProperty("operations")[1].GetProperty("token").GetString());
         Assert.Equal(
-            operations.Operations[1].Targets.Select(t => t.Token),
+            operations[new(3, 5)][1].Targets.Select(t => t.Token),
             head.GetProperty("operations")[1].GetProperty("targetIds").EnumerateArray().Select(t => t.GetInt32()));
     }
 
@@ -66,12 +68,12 @@ public class SalientOperationsTests
     public void Bad_input_is_named()
     {
         Assert.Contains(
-            "no head 31.2: demo has 4 layers of 8 heads",
+            "no head 31.2: 'demo' has 4 layers of 8 heads",
             Assert.Throws<ArgumentException>(() => SalientOperations.Of(DemoModel.Value, new Head(31, 2))).Message,
             StringComparison.Ordinal);
         Assert.Contains(
             "9999 source tokens",
-            Assert.Throws<ArgumentException>(() => SalientOperations.Of(DemoModel.Value, new Head(3, 2), new SalientOperationsOptions { Tokens = 9999 })).Message,
+            Assert.Throws<ArgumentException>(() => SalientOperations.Of(DemoModel.Value, new Head(3, 2), tokens: 9999)).Message,
             StringComparison.Ordinal);
     }
 
@@ -91,33 +93,35 @@ public class SalientOperationsTests
     private static void RequireSame(IReadOnlyList<JsonElement> expected, Model model, int tokens)
     {
         Head[] heads = [.. expected.Select(e => new Head(e.GetProperty("layer").GetInt32(), e.GetProperty("head").GetInt32()))];
-        var options = new SalientOperationsOptions { Tokens = tokens, FirstMlp = expected[0].GetProperty("first_mlp").GetBoolean() };
-        var actual = SalientOperations.Of(model, heads, options);
+        var actual = SalientOperations.Of(model, heads, tokens, firstMlp: expected[0].GetProperty("first_mlp").GetBoolean());
+        var means = actual.MeanAmplification.Values<double>();
         for (var i = 0; i < heads.Length; i++)
         {
-            RequireSame(expected[i], actual[i]);
+            Assert.Equal(1, means[i] / expected[i].GetProperty("mean_amplification").GetDouble(), 1e-5);
+            RequireSame(expected[i], actual[heads[i]]);
         }
     }
 
-    private static void RequireSame(JsonElement expected, HeadOperations actual)
+    private static void RequireSame(
+        JsonElement expected,
+        IReadOnlyList<(int Token, string, float Amplification, IReadOnlyList<(int Token, string, float Logit)> Targets, IReadOnlyList<(int Token, string, float Logit)> Suppressed)> actual)
     {
-        Assert.Equal(1, actual.MeanAmplification / expected.GetProperty("mean_amplification").GetDouble(), 1e-5);
         var operations = expected.GetProperty("operations").EnumerateArray().ToArray();
         RequireOrder(
             [.. operations.Select(o => (o.GetProperty("id").GetInt32(), o.GetProperty("amplification").GetDouble()))],
-            [.. actual.Operations.Select(o => (o.Token, (double)o.Amplification))]);
+            [.. actual.Select(o => (o.Token, (double)o.Amplification))]);
         foreach (var operation in operations)
         {
-            var same = actual.Operations.SingleOrDefault(o => o.Token == operation.GetProperty("id").GetInt32());
-            if (same is null)
+            var same = actual.SingleOrDefault(o => o.Token == operation.GetProperty("id").GetInt32());
+            if (same.Targets is null)
             {
                 // Only the last one can be missing, and only when it is as good as tied.
                 Assert.Equal(operations[^1].GetProperty("id").GetInt32(), operation.GetProperty("id").GetInt32());
                 continue;
             }
 
-            RequireOrder(Pairs(operation, "target_ids", "values"), [.. same.Targets.Select(t => (t.Token, (double)t.Value))]);
-            RequireOrder(Pairs(operation, "suppressed_ids", "suppressed_values"), [.. same.Suppressed.Select(t => (t.Token, (double)t.Value))]);
+            RequireOrder(Pairs(operation, "target_ids", "values"), [.. same.Targets.Select(t => (t.Token, (double)t.Logit))]);
+            RequireOrder(Pairs(operation, "suppressed_ids", "suppressed_values"), [.. same.Suppressed.Select(t => (t.Token, (double)t.Logit))]);
         }
     }
 

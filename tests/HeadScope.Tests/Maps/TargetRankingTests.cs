@@ -1,5 +1,6 @@
 using FsCheck;
 using FsCheck.Fluent;
+using static TorchSharp.torch;
 
 namespace HeadScope.Tests;
 
@@ -25,6 +26,9 @@ public class TargetRankingTests
             var vectors = Whole(40 * width);
             int[] targets = [.. Enumerable.Range(0, 40).Select(_ => random.Next(vocabulary))];
             var (up, down) = MapsUnderTest.Hits(unembedding, vectors, targets, Math.Min(k, vocabulary));
+            var plain = MapsUnderTest.Hits(unembedding, vectors, targets, Math.Min(k, vocabulary), plain: true);
+            Assert.Equal(up, plain.Up);
+            Assert.Equal(down, plain.Down);
             for (var i = 0; i < targets.Length; i++)
             {
                 var logits = Enumerable.Range(0, vocabulary).Select(t => Dot(unembedding, t, vectors, i, width)).ToArray();
@@ -38,8 +42,11 @@ public class TargetRankingTests
         }));
     }
 
-    [Fact]
-    public void Logits_that_fp32_cannot_tell_apart_are_compared_in_fp64()
+    [Theory]
+    [InlineData(false, ScalarType.Float32)]
+    [InlineData(true, ScalarType.Float32)]
+    [InlineData(false, ScalarType.Float64)]
+    public void Logits_that_fp32_cannot_tell_apart_are_compared_in_fp64(bool plain, ScalarType dtype)
     {
         // Beside a large common part, token 1 is above token 0 and token 2 below it by less than fp32 sums keep.
         const int Width = 64;
@@ -49,9 +56,27 @@ public class TargetRankingTests
         unembedding[(2 * Width) + 5] -= 0.0005f;
         var vector = new float[Width];
         vector.AsSpan().Fill(1);
-        var (up, down) = MapsUnderTest.Hits(unembedding, [.. vector, .. vector, .. vector], [0, 1, 2], 1);
+        var (up, down) = MapsUnderTest.Hits(unembedding, [.. vector, .. vector, .. vector], [0, 1, 2], 1, plain, dtype);
         Assert.Equal([1], up);
         Assert.Equal([2], down);
+    }
+
+    [Fact]
+    public void One_pass_over_memory_counts_what_torch_s_operations_count()
+    {
+        // Random rows, of which some are zero: all their logits are tied.
+        var random = new Random(3);
+        float[] Normal(int count) => [.. Enumerable.Range(0, count).Select(i => i / 48 % 7 == 0 ? 0 : random.NextSingle() - 0.5f)];
+        var (unembedding, vectors) = (Normal(5000 * 48), Normal(300 * 48));
+        int[] targets = [.. Enumerable.Range(0, 300).Select(_ => random.Next(5000))];
+        foreach (var k in (int[])[1, 40, 2000])
+        {
+            var (up, down) = MapsUnderTest.Hits(unembedding, vectors, targets, k);
+            var plain = MapsUnderTest.Hits(unembedding, vectors, targets, k, plain: true);
+            Assert.NotEmpty(up);
+            Assert.Equal(plain.Up, up);
+            Assert.Equal(plain.Down, down);
+        }
     }
 
     [Fact]

@@ -9,9 +9,6 @@ public sealed class BridgeTests
     // Each method that moves onto tensors takes its types from this list.
     private static readonly string[] OverTheBridge =
     [
-        // Maps
-        nameof(AccuracyMeter), nameof(HeadScoring), nameof(PromptActivations), nameof(SalientOperations), nameof(StaticValues), nameof(VocabularyRows),
-
         // Circuits
         nameof(CircuitActivations), nameof(DirectEffect), nameof(Interventions), nameof(LocalChange), nameof(OmegaFactors), nameof(UpstreamReader),
 

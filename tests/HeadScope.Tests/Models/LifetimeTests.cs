@@ -50,7 +50,7 @@ public sealed class LifetimeTests : IDisposable
         ["Scores"] = model =>
         {
             var scores = HeadMap.Score(model, Relations.CountryToCapital).Relations[0];
-            return Bits(scores.Scores, scores.SuppressionScores, scores.RelationHits, scores.SuppressionHits);
+            return Bits(scores.Scores, scores.Suppression, scores.Hits, scores.SuppressionHits);
         },
         ["Omega"] = model =>
         {

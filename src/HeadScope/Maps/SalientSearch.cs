@@ -1,0 +1,166 @@
+using static TorchSharp.torch;
+
+namespace HeadScope;
+
+/// <summary>
+/// Finds the tokens that heads amplify most, and what they map them to (<see cref="SalientOperations"/>):
+/// <list type="number">
+/// <item>The vocabulary passes once, in blocks: u, then u W_V for all heads of a layer together.</item>
+/// <item>|u W_V W_O| needs no row of the residual stream: with W_Oᵀ = Q R it is |R (u W_V)ᵀ|, d_head numbers instead of d_model.</item>
+/// <item>Only the few tokens that are listed go through W_O and W_U, the unembedding in blocks too.</item>
+/// </list>
+/// </summary>
+internal sealed class SalientSearch
+{
+    // Numbers of a block's widest activation; more where weights are read anew for each block.
+    private const long NumbersAtOnce = 1L << 22;
+    private const long NumbersStreamed = 1L << 26;
+
+    private readonly Model model;
+    private readonly IReadOnlyList<Head> heads;
+    private readonly bool firstMlp;
+    private readonly (int Layer, (Head Head, int At)[] Heads)[] layers;
+    private readonly IProgress<WorkProgress>? progress;
+    private readonly CancellationToken cancellationToken;
+
+    /// <exception cref="ArgumentException">The model has no such head.</exception>
+    public SalientSearch(Model model, IReadOnlyList<Head> heads, bool firstMlp, IProgress<WorkProgress>? progress, CancellationToken cancellationToken)
+    {
+        (this.model, this.heads, this.firstMlp, this.progress, this.cancellationToken) = (model, heads, firstMlp, progress, cancellationToken);
+        foreach (var head in heads)
+        {
+            _ = model.AttentionOf(head);
+        }
+
+        layers = [.. heads.Select((head, at) => (Head: head, At: at)).GroupBy(h => h.Head.Layer).Select(layer => (layer.Key, layer.ToArray()))];
+    }
+
+    /// <summary>Each head's mean amplification, and the tokens that it amplifies most, most first.</summary>
+    public (double[] Means, (int Token, float Value)[][] Sources) MostAmplified(int count)
+    {
+        using var scope = NewDisposeScope();
+        var (vocabulary, type) = (model.Config.VocabularySize, HeadInputs.Wide(model));
+        var amplifications = zeros([heads.Count, vocabulary], type, model.Device);
+        var readers = layers.Select(layer => Reader(layer.Layer, layer.Heads)).ToArray();
+        var widest = Math.Max(model.Config.MlpWidth, model.Config.HeadCount * model.Config.HeadWidth);
+        var atOnce = Math.Max(64, (model.KeepsWeights ? NumbersAtOnce : NumbersStreamed) / widest);
+        for (var first = 0L; first < vocabulary; first += atOnce)
+        {
+            using var block = NewDisposeScope();
+            var tokens = Math.Min(atOnce, vocabulary - first);
+            var begin = first;
+            var u = HeadInputs.Of(model, [.. Enumerable.Range(0, (int)tokens).Select(i => begin + i)], firstMlp);
+
+            // A token without embedding has no direction to amplify.
+            var norms = u.norm(1).unsqueeze(0);
+            norms = norms.add(norms.eq(zeros_like(norms)), Scalars.One);
+            foreach (var (layer, reader) in layers.Zip(readers))
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                using var inLayer = NewDisposeScope();
+                var at = tensor([.. layer.Heads.Select(h => (long)h.At)], device: model.Device);
+                amplifications.narrow(1, first, tokens).index_copy_(0, at, reader(u).div(norms));
+            }
+
+            progress?.Report(new WorkProgress("measuring amplification", first + tokens, vocabulary, "tokens"));
+        }
+
+        var means = amplifications.mean([1], type: float64).Copied<double>();
+        if (Array.FindIndex(means, mean => !double.IsFinite(mean)) is >= 0 and var damaged)
+        {
+            throw HeadInputs.Damaged(model, heads[damaged]);
+        }
+
+        return (means, Largest(amplifications, count, 0, null));
+    }
+
+    /// <summary>For each source of each head, in order, the largest and the smallest entries of u W_V W_O W_U, the smallest with their sign
+    /// changed.</summary>
+    public ((int Token, float Value)[] Largest, (int Token, float Value)[] Smallest)[] Targets((int Token, float Value)[][] sources, int count)
+    {
+        using var scope = NewDisposeScope();
+        var (each, width, type) = (sources[0].Length, model.Config.ModelWidth, HeadInputs.Wide(model));
+        var rows = zeros([heads.Count, each, width], type, model.Device);
+        foreach (var (layer, some) in layers)
+        {
+            using var inLayer = NewDisposeScope();
+            var u = HeadInputs.Of(model, [.. some.SelectMany(h => sources[h.At].Select(s => (long)s.Token))], firstMlp).view(some.Length, each, width);
+            var (values, output) = Weights(layer, some);
+            rows.index_copy_(0, tensor([.. some.Select(h => (long)h.At)], device: model.Device), u.bmm(values).bmm(output));
+        }
+
+        rows = rows.flatten(0, 1);
+        ((int, float)[][]? largest, (int, float)[][]? smallest) = (null, null);
+        var (unembedding, vocabulary) = (model.Net.Unembedding.Weight, (long)model.Config.VocabularySize);
+        var atOnce = Math.Clamp(4 * NumbersAtOnce / rows.shape[0], 256, vocabulary);
+        for (var first = 0L; first < vocabulary; first += atOnce)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            using var block = NewDisposeScope();
+            var logits = nn.functional.linear(rows, unembedding.Rows(first, Math.Min(atOnce, vocabulary - first)).to(type));
+            largest = Largest(logits, count, first, largest);
+            smallest = Largest(logits.neg_(), count, first, smallest);
+            progress?.Report(new WorkProgress("projecting", Math.Min(first + atOnce, vocabulary), vocabulary, "tokens"));
+        }
+
+        return [.. largest!.Zip(smallest!)];
+    }
+
+    /// <summary>The largest numbers of each row with their places, largest first, of equal ones the earlier; those of blocks before count
+    /// too.</summary>
+    /// <param name="rows">[row, n].</param>
+    /// <param name="count">How many.</param>
+    /// <param name="first">The place of the first number.</param>
+    /// <param name="before">What was found in blocks before; null for none.</param>
+    internal static (int Token, float Value)[][] Largest(Tensor rows, int count, long first, (int Token, float Value)[][]? before)
+    {
+        using var scope = NewDisposeScope();
+        var numbers = rows.to(float32).cpu().contiguous();
+        var (found, length) = (new (int, float)[numbers.shape[0]][], (int)numbers.shape[1]);
+        Parallelism.For(found.Length, row =>
+        {
+            var line = numbers.Memory<float>().Slice(row * length, length);
+            var places = new int[Math.Min(count, length)];
+            TopK.Of(line, places);
+            var these = new (int, float)[places.Length];
+            for (var i = 0; i < these.Length; i++)
+            {
+                these[i] = ((int)first + places[i], line[places[i]]);
+            }
+
+            // Sorting is stable, and those before are earlier.
+            found[row] = before is null ? these : [.. before[row].Concat(these).OrderByDescending(t => t.Item2).Take(count)];
+        });
+        GC.KeepAlive(numbers);
+        return found;
+    }
+
+    // W_V of heads, [head, d_model, d_head], and W_O, [head, d_head, d_model].
+    private (Tensor Values, Tensor Output) Weights(int layer, (Head Head, int At)[] some)
+    {
+        using var scope = NewDisposeScope();
+        var (attention, type) = (model.Net.Blocks[layer].Attention, HeadInputs.Wide(model));
+        Tensor Of(Tensor weight, Func<Head, long> part) => weight.to(type).index_select(0, tensor([.. some.Select(h => part(h.Head))], device: model.Device));
+        var (values, output) = (Of(attention.W_V, h => h.Index / model.Config.GroupSize), Of(attention.W_O, h => h.Index));
+        return (values.MoveToOuterDisposeScope(), output.MoveToOuterDisposeScope());
+    }
+
+    // From u, [token, d_model], to |u W_V W_O| of heads of a layer, [head, token].
+    private Func<Tensor, Tensor> Reader(int layer, (Head Head, int At)[] some)
+    {
+        using var scope = NewDisposeScope();
+        var (values, output) = Weights(layer, some);
+        var triangles = linalg.qr(output.transpose(1, 2).to(float64), linalg.QRMode.R).R.transpose(1, 2);
+        var width = model.Config.HeadWidth;
+        if (model.Config.GroupSize == 1 && model.KeepsWeights)
+        {
+            // W_V Rᵀ serves one head only, so it is made once.
+            var direct = values.to(float64).bmm(triangles).to(values.dtype).transpose(0, 1).flatten(1).contiguous().MoveToOuterDisposeScope();
+            return u => u.matmul(direct).unflatten(1, some.Length, direct.shape[1] / some.Length).norm(2).t();
+        }
+
+        var groups = tensor([.. some.Select(h => (long)(h.Head.Index / model.Config.GroupSize))], device: model.Device).MoveToOuterDisposeScope();
+        var kept = triangles.to(values.dtype).contiguous().MoveToOuterDisposeScope();
+        return u => HeadInputs.Values(model, layer, u).index_select(0, groups).bmm(kept).norm(2);
+    }
+}
