@@ -40,6 +40,6 @@ internal static class LorsaCommand
     };
 
     /// <summary>Loads the Lorsa that is named.</summary>
-    internal static LorsaModel Load(string folder, bool folded) =>
-        LorsaModel.Load(folder, new LorsaLoadOptions { Normalization = folded ? LorsaNormalization.None : null });
+    internal static Lorsa Load(string folder, bool folded) =>
+        Lorsa.Load(folder, new LorsaLoadOptions { Normalization = folded ? LorsaNormalization.None : null });
 }

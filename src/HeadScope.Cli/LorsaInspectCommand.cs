@@ -14,7 +14,7 @@ internal static class LorsaInspectCommand
         var model = ModelOption.Create();
         var folded = LorsaCommand.FoldedOption();
         var head = new Option<int[]>("--head") { Description = "A head to describe; several with the option given several times.", HelpName = "n" };
-        var kind = new Option<string?>("--kind") { Description = $"Find heads of a kind: {string.Join(", ", LorsaModel.HeadKinds)}.", HelpName = "kind" };
+        var kind = new Option<string?>("--kind") { Description = $"Find heads of a kind: {string.Join(", ", Lorsa.HeadKinds)}.", HelpName = "kind" };
         var text = new Option<string?>("--text") { Description = "Show the z-pattern of each head on this text at its strongest token.", HelpName = "text" };
         var corpus = new Option<string?>("--corpus") { Description = "Show where in these texts each head is most active.", HelpName = "file" };
         var tokens = new Option<long>("--tokens") { Description = "How many tokens of the corpus to read.", HelpName = "n", DefaultValueFactory = _ => 100_000 };

@@ -73,10 +73,10 @@ internal static class LorsaTrainCommand
                 EvaluateEvery = parsed.GetValue(evaluate),
                 Folder = folder,
             };
-            LorsaModel lorsa;
+            Lorsa lorsa;
             try
             {
-                lorsa = TerminalProgress.Show(progress => LorsaTrainer.Train(
+                lorsa = TerminalProgress.Show(progress => Lorsa.Train(
                     loaded, parsed.GetValue(layer), LorsaCorpus.FromFile(parsed.GetValue(corpus)!), options, progress, cancellation));
             }
             catch (OperationCanceledException)

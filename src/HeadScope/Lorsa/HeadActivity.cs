@@ -44,7 +44,7 @@ public sealed class HeadActivities
     /// <param name="cancellationToken">Stops between batches.</param>
     /// <returns>The activity of every head.</returns>
     public static HeadActivities Of(
-        LorsaModel lorsa, IEnumerable<ActivationBatch> batches, int top = 16, IProgress<WorkProgress>? progress = null,
+        Lorsa lorsa, IEnumerable<ActivationBatch> batches, int top = 16, IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
@@ -135,7 +135,7 @@ public sealed class HeadActivities
     /// <param name="cancellationToken">Stops between batches.</param>
     /// <returns>The activity of every head.</returns>
     public static HeadActivities Of(
-        LorsaModel lorsa, Model model, LorsaCorpus corpus, long maximumTokens = 1_000_000, int top = 16,
+        Lorsa lorsa, Model model, LorsaCorpus corpus, long maximumTokens = 1_000_000, int top = 16,
         IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);

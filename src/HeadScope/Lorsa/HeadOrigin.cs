@@ -42,7 +42,7 @@ public sealed record HeadOrigin(IReadOnlyList<double> Alignments)
         return count;
     }
 
-    internal static HeadOrigin Of(LorsaModel lorsa, Model model, int head)
+    internal static HeadOrigin Of(Lorsa lorsa, Model model, int head)
     {
         var d = lorsa.Config.ModelWidth;
         var original = OriginalAttention.Of(model, lorsa.Config);

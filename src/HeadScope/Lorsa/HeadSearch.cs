@@ -5,11 +5,11 @@ namespace HeadScope;
 /// <summary>A head that was found to behave in a way.</summary>
 /// <param name="Head">The OV head.</param>
 /// <param name="QkHead">Its QK head.</param>
-/// <param name="Score">How clearly; <see cref="LorsaModel.FindHeads"/> says what the number means for each kind.</param>
+/// <param name="Score">How clearly; <see cref="Lorsa.FindHeads"/> says what the number means for each kind.</param>
 /// <param name="ActiveTokens">At how many of the probes' tokens that matter it was active.</param>
 public sealed record FoundHead(int Head, int QkHead, double Score, int ActiveTokens);
 
-public sealed partial class LorsaModel
+public sealed partial class Lorsa
 {
     /// <summary>The kinds of heads that <see cref="FindHeads"/> knows.</summary>
     public static IReadOnlyList<string> HeadKinds { get; } =
@@ -187,7 +187,7 @@ public sealed partial class LorsaModel
         for (var i = 0; i < n; i++)
         {
             var row = writes.AsSpan(i * d, d);
-            TensorPrimitives.Divide(Parameters.OutputWeight.AsSpan(i * d, d), OutputScale, row);
+            TensorPrimitives.Divide(Parameters.OutputWeight.AsSpan(i * d, d), (float)OutputScale, row);
             model.Net.LnFinal.Divide(row, 1, row);
             model.Net.LnFinal.Amplify(row, row);
         }

@@ -15,7 +15,7 @@ public sealed record LorsaLoadOptions
     public LorsaNormalization? Normalization { get; init; }
 }
 
-public sealed partial class LorsaModel
+public sealed partial class Lorsa
 {
     private const string VersionWritten = "2.0.0b34";
 
@@ -29,7 +29,7 @@ public sealed partial class LorsaModel
     /// <exception cref="FileNotFoundException">There is no configuration or no file of weights.</exception>
     /// <exception cref="InvalidDataException">A file is damaged, or lacks a field or a tensor; the message names it.</exception>
     /// <exception cref="NotSupportedException">It uses something that a Lorsa here does not do.</exception>
-    public static LorsaModel Load(string folder, LorsaLoadOptions? options = null)
+    public static Lorsa Load(string folder, LorsaLoadOptions? options = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         var path = Path.Combine(folder, "config.json");
@@ -77,7 +77,9 @@ public sealed partial class LorsaModel
 
         try
         {
-            return new LorsaModel(config, p, normalization, inputNorm, outputNorm) { IsFirstLayout = LorsaConfigJson.IsFirstLayout(json) };
+            var lorsa = new Lorsa(config, normalization, inputNorm, outputNorm) { IsFirstLayout = LorsaConfigJson.IsFirstLayout(json) };
+            lorsa.Fill(p);
+            return lorsa;
         }
         catch (ArgumentException error)
         {
@@ -171,22 +173,22 @@ public sealed partial class LorsaModel
     private static void Fill(
         LorsaTensor tensor, Dictionary<string, torch.Tensor> tensors, LorsaConfig config, string path)
     {
-        var name = tensor.Name == "b_D" && !tensors.ContainsKey("b_D") ? "b_O" : tensor.Name;
-        if (!tensors.TryGetValue(name, out var found))
+        var key = tensor.Name == "b_D" && !tensors.ContainsKey("b_D") ? "b_O" : tensor.Name;
+        if (!tensors.TryGetValue(key, out var found))
         {
             throw new InvalidDataException(
-                $"'{path}' has no tensor '{name}' of shape [{string.Join(", ", tensor.Shape)}]; it has {string.Join(", ", tensors.Keys.Order(StringComparer.Ordinal))}.");
+                $"'{path}' has no tensor '{key}' of shape [{string.Join(", ", tensor.Shape)}]; it has {string.Join(", ", tensors.Keys.Order(StringComparer.Ordinal))}.");
         }
 
         int[] stored = [.. found.shape.Select(length => (int)Math.Min(length, int.MaxValue))];
-        var perQkHead = name is "W_Q" or "W_K" or "b_Q" or "b_K" or "ln_q.w" or "ln_k.w";
+        var perQkHead = key is "W_Q" or "W_K" or "b_Q" or "b_K" or "ln_q.w" or "ln_k.w";
         var heads = perQkHead && stored.Length == tensor.Shape.Length ? stored[0] : config.QkHeads;
         var repeated = perQkHead && heads < config.QkHeads && heads > 0 && config.QkHeads % heads == 0
             && stored[1..].SequenceEqual(tensor.Shape[1..]);
         if (!repeated && !Squeezed(stored).SequenceEqual(Squeezed(tensor.Shape)))
         {
             throw new InvalidDataException(
-                $"'{path}', tensor '{name}': expected shape [{string.Join(", ", tensor.Shape)}], found [{string.Join(", ", found.shape)}].");
+                $"'{path}', tensor '{key}': expected shape [{string.Join(", ", tensor.Shape)}], found [{string.Join(", ", found.shape)}].");
         }
 
         var values = found.ToNumbers().AsSpan();

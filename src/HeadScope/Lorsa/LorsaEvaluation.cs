@@ -27,7 +27,7 @@ public sealed record LorsaEvaluation(
     /// <param name="cancellationToken">Stops between batches.</param>
     /// <returns>The metrics.</returns>
     /// <exception cref="ArgumentException">There is no token that counts.</exception>
-    public static LorsaEvaluation Of(LorsaModel lorsa, IEnumerable<ActivationBatch> batches, CancellationToken cancellationToken = default)
+    public static LorsaEvaluation Of(Lorsa lorsa, IEnumerable<ActivationBatch> batches, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(lorsa);
         ArgumentNullException.ThrowIfNull(batches);
@@ -89,7 +89,7 @@ public sealed record LorsaEvaluation(
                     continue;
                 }
 
-                TensorPrimitives.Multiply(batch.OutputNumbers.AsSpan(t * d, d), lorsa.OutputScale, y);
+                TensorPrimitives.Multiply(batch.OutputNumbers.AsSpan(t * d, d), (float)lorsa.OutputScale, y);
                 TensorPrimitives.Subtract(pass.Reconstruction.AsSpan(t * d, d), y, difference);
                 var squared = DoubleSums.SumOfSquares(difference);
                 var spread = DoubleSums.SumOfSquaredDifferences(y, muRow);
@@ -132,7 +132,7 @@ public sealed record LorsaLossRecovered(int Predictions, double Original, double
     /// <returns>The cross entropies.</returns>
     /// <exception cref="ArgumentException">The sequences are too short to predict anything.</exception>
     public static LorsaLossRecovered Of(
-        LorsaModel lorsa, Model model, IReadOnlyList<int[]> sequences, IProgress<WorkProgress>? progress = null,
+        Lorsa lorsa, Model model, IReadOnlyList<int[]> sequences, IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);

@@ -9,12 +9,12 @@ namespace HeadScope;
 /// <param name="Score">The score.</param>
 public sealed record TokenScore(int Token, string Text, float Score);
 
-/// <summary>A head of a Lorsa at a glance. Without a model (<see cref="LorsaModel.For"/>) it knows its numbers alone.</summary>
+/// <summary>A head of a Lorsa at a glance. Without a model (<see cref="Lorsa.For"/>) it knows its numbers alone.</summary>
 public sealed record LorsaHead
 {
-    private readonly LorsaModel lorsa;
+    private readonly Lorsa lorsa;
 
-    internal LorsaHead(LorsaModel lorsa, int index)
+    internal LorsaHead(Lorsa lorsa, int index)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(index);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, lorsa.Config.Heads);
@@ -112,7 +112,7 @@ public sealed record LorsaHead
         static string Names(IReadOnlyList<TokenScore> scores) => string.Join(' ', scores.Take(3).Select(score => $"'{score.Text}'"));
     }
 
-    private static (IReadOnlyList<TokenScore> Most, IReadOnlyList<TokenScore> Least) ReadTokens(LorsaModel lorsa, Model model, int head)
+    private static (IReadOnlyList<TokenScore> Most, IReadOnlyList<TokenScore> Least) ReadTokens(Lorsa lorsa, Model model, int head)
     {
         var (d, v) = (model.Config.ModelWidth, model.Config.VocabularySize);
         var norm = model.Net.Blocks[lorsa.Config.Layer].Ln1;
@@ -135,13 +135,13 @@ public sealed record LorsaHead
                     norm.Finish(normalized, normalized);
                 }
 
-                scores[tokens[i]] = lorsa.InputScale * TensorPrimitives.Dot<float>(normalized, read.AsSpan(head * d, d));
+                scores[tokens[i]] = (float)lorsa.InputScale * TensorPrimitives.Dot<float>(normalized, read.AsSpan(head * d, d));
             }
         });
         return Extremes(scores, model);
     }
 
-    private static (IReadOnlyList<TokenScore> Most, IReadOnlyList<TokenScore> Least) WrittenTokens(LorsaModel lorsa, Model model, int head)
+    private static (IReadOnlyList<TokenScore> Most, IReadOnlyList<TokenScore> Least) WrittenTokens(Lorsa lorsa, Model model, int head)
     {
         var scores = lorsa.LogitEffect(model, head);
         TensorPrimitives.Subtract(scores, (float)(DoubleSums.Sum(scores) / scores.Length), scores);
@@ -164,16 +164,16 @@ public sealed record LorsaHead
         ?? throw new InvalidOperationException("This Lorsa was loaded without its model; take lorsa.For(model).Head(...) instead.");
 }
 
-public sealed partial class LorsaModel
+public sealed partial class Lorsa
 {
     /// <summary>The model it belongs to; null when not known. Needed for reading its heads.</summary>
     public Model? Model { get; internal init; }
 
     /// <summary>The same Lorsa together with its model.</summary>
     /// <param name="model">The model, with the weight processing the Lorsa was trained on.</param>
-    /// <returns>The Lorsa; it shares its numbers with this one.</returns>
+    /// <returns>The Lorsa; a copy.</returns>
     /// <exception cref="ArgumentException">The model has another width, or no such layer.</exception>
-    public LorsaModel For(Model model)
+    public Lorsa For(Model model)
     {
         ArgumentNullException.ThrowIfNull(model);
         if (model.Config.ModelWidth != Config.ModelWidth || Config.Layer < 0 || Config.Layer >= model.Config.LayerCount)
@@ -187,10 +187,7 @@ public sealed partial class LorsaModel
         var config = IsFirstLayout && model.Config.Norm == NormKind.LayerNorm
             ? Config with { HookIn = $"blocks.{Config.Layer}.ln1.hook_out" }
             : Config;
-        return new LorsaModel(config, Parameters, Normalization, InputNorm, OutputNorm)
-        {
-            Training = Training, Model = model, IsFirstLayout = IsFirstLayout,
-        };
+        return Changed(Normalization, (_, weight) => weight, config, model);
     }
 
     /// <summary>Whether it was read from the layout of the first published code.</summary>
@@ -202,7 +199,7 @@ public sealed partial class LorsaModel
     public LorsaHead Head(int index) => new(this, index);
 
     /// <summary>Runs a token sequence through a model up to this layer and encodes it.</summary>
-    internal LorsaActivations Encode(Model model, int[] tokens)
+    internal ArrayActivations Encode(Model model, int[] tokens)
     {
         if (tokens.Length == 0 || tokens.Length > Config.ContextLength)
         {
@@ -210,7 +207,7 @@ public sealed partial class LorsaModel
         }
 
         using var run = model.Run(tokens, new Hooks().Keep(Config.HookIn), LogitsOf.None, stopAfterLayer: Config.Layer);
-        return new LorsaActivations(this, Pass(run.Take(Config.HookIn).AsFlatSpan(), 1, tokens.Length));
+        return new ArrayActivations(this, Pass(run.Take(Config.HookIn).AsFlatSpan(), 1, tokens.Length));
     }
 
     /// <summary>What one unit of a head's activation adds to every logit before the final norm divides by its scale, [V].</summary>
@@ -218,7 +215,7 @@ public sealed partial class LorsaModel
     {
         var (d, v) = (Config.ModelWidth, model.Config.VocabularySize);
         var write = new float[d];
-        TensorPrimitives.Divide(Parameters.OutputWeight.AsSpan(head * d, d), OutputScale, write);
+        TensorPrimitives.Divide(Parameters.OutputWeight.AsSpan(head * d, d), (float)OutputScale, write);
         model.Net.LnFinal.Divide(write, 1, write);
         model.Net.LnFinal.Amplify(write, write);
 

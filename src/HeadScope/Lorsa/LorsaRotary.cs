@@ -1,4 +1,6 @@
 using System.Numerics.Tensors;
+using static TorchSharp.torch;
+using Tensor = TorchSharp.torch.Tensor;
 
 namespace HeadScope;
 
@@ -31,6 +33,31 @@ public sealed record LorsaRotary
             ? LorsaRotaryScaling.From(divisors, rotary)
             : null,
     };
+
+    /// <summary>The tables as Language-Model-SAEs stores them, [length, Dimensions], fp64: every angle twice, pairs laid out like the components.</summary>
+    internal (Tensor Sine, Tensor Cosine) Tables(int length)
+    {
+        using var scope = NewDisposeScope();
+        var angles = tensor([.. Enumerable.Range(0, length).Select(t => (double)t)]).outer(tensor(Frequencies()));
+        var full = AdjacentPairs ? angles.repeat_interleave(2, 1) : angles.repeat(1, 2);
+        return (scope.MoveToOuter(full.sin()), scope.MoveToOuter(full.cos()));
+    }
+
+    /// <summary>Turns queries or keys [..., T, e] by their position; they become <see cref="Repeat"/> times as wide.</summary>
+    internal Tensor Turn(Tensor q)
+    {
+        var wide = Repeat == 1 ? q : q.repeat_interleave(Repeat, -1);
+        var (sine, cosine) = Tables((int)q.shape[^2]);
+        var turned = wide.narrow(-1, 0, Dimensions);
+        var last = q.ndim - 1;
+        var pairs = AdjacentPairs ? turned.unflatten(last, Dimensions / 2, 2) : turned.unflatten(last, 2, Dimensions / 2);
+
+        // (u, v) becomes (u cos - v sin, v cos + u sin).
+        var signs = AdjacentPairs ? tensor([-1.0, 1.0]).repeat(Dimensions / 2) : tensor([-1.0, 1.0]).repeat_interleave(Dimensions / 2);
+        var partners = pairs.flip(AdjacentPairs ? last + 1 : last).flatten(last);
+        turned = turned.mul(cosine.to(q.dtype, q.device)).addcmul(partners, sine.mul(signs).to(q.dtype, q.device), Scalars.One);
+        return wide.shape[^1] == Dimensions ? turned : cat([turned, wide.narrow(-1, Dimensions, wide.shape[^1] - Dimensions)], -1);
+    }
 
     /// <summary>The angle per position of every pair, [Dimensions / 2].</summary>
     /// <returns>The angular frequencies.</returns>

@@ -8,9 +8,9 @@ namespace HeadScope;
 /// <remarks>
 /// A training is determined by its options, its seed and its data, not by the number of threads or by where it was interrupted. With a
 /// <see cref="LorsaTrainingOptions.Folder"/> it writes checkpoints there, goes on from one it finds, and leaves the finished Lorsa in the
-/// layout that <see cref="LorsaModel.Load"/> and Language-Model-SAEs read.
+/// layout that <see cref="Lorsa.Load"/> and Language-Model-SAEs read.
 /// </remarks>
-public static class LorsaTrainer
+public sealed partial class Lorsa
 {
     /// <summary>Trains a Lorsa for a layer of a model on a corpus.</summary>
     /// <param name="model">The model.</param>
@@ -19,13 +19,13 @@ public static class LorsaTrainer
     /// <param name="options">How; null for the defaults.</param>
     /// <param name="progress">Where progress goes; null for nowhere.</param>
     /// <param name="cancellationToken">Stops after the step at hand and writes a checkpoint.</param>
-    /// <returns>The Lorsa, with its training curve in <see cref="LorsaModel.Training"/>.</returns>
+    /// <returns>The Lorsa, with its training curve in <see cref="Lorsa.Training"/>.</returns>
     /// <exception cref="ArgumentException">The options do not fit the model, each other, or the checkpoint found.</exception>
     /// <exception cref="InvalidDataException">The corpus cannot be read or is too short; the last checkpoint is intact.</exception>
     /// <exception cref="ArithmeticException">Training diverged; the message names step and parameter.</exception>
     /// <exception cref="IOException">A checkpoint cannot be written; the one before is intact.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public static LorsaModel Train(
+    public static Lorsa Train(
         Model model, int layer, LorsaCorpus corpus, LorsaTrainingOptions? options = null,
         IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
@@ -47,11 +47,11 @@ public static class LorsaTrainer
     /// <param name="model">The model the activations are from, for the start; null for a random start.</param>
     /// <param name="progress">Where progress goes; null for nowhere.</param>
     /// <param name="cancellationToken">Stops after the step at hand and writes a checkpoint.</param>
-    /// <returns>The Lorsa, with its training curve in <see cref="LorsaModel.Training"/>.</returns>
+    /// <returns>The Lorsa, with its training curve in <see cref="Lorsa.Training"/>.</returns>
     /// <exception cref="ArgumentException">The options do not fit the source, each other, or the checkpoint found.</exception>
     /// <exception cref="InvalidDataException">The data cannot be read; the last checkpoint is intact.</exception>
     /// <exception cref="ArithmeticException">Training diverged; the message names step and parameter.</exception>
-    public static LorsaModel Train(
+    public static Lorsa Train(
         ActivationSource source, LorsaConfig config, LorsaTrainingOptions options, Model? model = null,
         IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
@@ -98,7 +98,7 @@ public static class LorsaTrainer
         };
     }
 
-    internal static LorsaModel Train(
+    internal static Lorsa Train(
         ActivationSource source, LorsaConfig config, LorsaTrainingOptions options, OriginalAttention? original,
         IProgress<WorkProgress>? progress, CancellationToken cancellationToken)
     {
@@ -109,8 +109,8 @@ public static class LorsaTrainer
             throw new ArgumentException($"The activations have width {source.ModelWidth}; the Lorsa has width {config.ModelWidth}.");
         }
 
-        var parameters = new LorsaParameters(config);
-        var stepper = new LorsaStepper(config, parameters, options.Rules());
+        var numbers = new LorsaParameters(config);
+        var stepper = new LorsaStepper(config, numbers, options.Rules());
         var fingerprint = options.Fingerprint(config);
         LorsaTrainingState.DeleteLeftovers(options.Folder);
         LorsaTrainingState state;
@@ -122,7 +122,7 @@ public static class LorsaTrainer
         {
             progress?.Report(new WorkProgress("starting", 0, 0, "steps"));
             var (inputNorm, outputNorm) = Norms(source, options, cancellationToken);
-            Initialize(parameters, config, options, original, source, inputNorm, outputNorm, cancellationToken);
+            Initialize(numbers, config, options, original, source, inputNorm, outputNorm, cancellationToken);
             state = new LorsaTrainingState
             {
                 Options = fingerprint,
@@ -208,7 +208,7 @@ public static class LorsaTrainer
         private readonly CurveBuilder curve = new(config, start.Curve, start.Pending);
         private readonly long tokensPerStep = (long)options.BatchSequences * options.ContextLength;
 
-        public LorsaModel Go(CancellationToken cancellationToken)
+        public Lorsa Go(CancellationToken cancellationToken)
         {
             var clock = Stopwatch.StartNew();
             var (steps, first) = (options.Steps, stepper.Step);
@@ -276,8 +276,8 @@ public static class LorsaTrainer
         private LorsaEvaluation Evaluate(CancellationToken cancellationToken) =>
             LorsaEvaluation.Of(Model(null), source.HeldOut(options.BatchSequences, cancellationToken), cancellationToken);
 
-        private LorsaModel Model(LorsaTrainingReport? report) =>
-            new(config, stepper.Parameters, LorsaNormalization.Dataset, start.InputNorm, start.OutputNorm) { Training = report };
+        private Lorsa Model(LorsaTrainingReport? report) =>
+            Of(config, stepper.Parameters, LorsaNormalization.Dataset, start.InputNorm, start.OutputNorm, report);
 
         private void Save()
         {

@@ -20,7 +20,7 @@ public sealed record PlantedUnitMatch(int Unit, int QkHead, int Head, double Rea
 /// <param name="Lorsa">The Lorsa.</param>
 /// <param name="Evaluation">Its quality on fresh contexts.</param>
 /// <param name="Matches">The match of every unit.</param>
-public sealed record PlantedUnitsResult(LorsaModel Lorsa, LorsaEvaluation Evaluation, IReadOnlyList<PlantedUnitMatch> Matches)
+public sealed record PlantedUnitsResult(Lorsa Lorsa, LorsaEvaluation Evaluation, IReadOnlyList<PlantedUnitMatch> Matches)
 {
     /// <summary>How many units were found.</summary>
     public int Recovered => Matches.Count(match => match.IsRecovered);
@@ -143,7 +143,7 @@ public sealed class PlantedUnits : ActivationSource
             Heads = 2, HeadWidth = QkWidth, Query = source.planted.QueryWeight, Key = source.planted.KeyWeight, Value = [], Output = [],
             QueryBias = new float[2 * QkWidth], KeyBias = new float[2 * QkWidth],
         };
-        var lorsa = LorsaTrainer.Train(source, config, options, original, progress, cancellationToken);
+        var lorsa = Lorsa.Train(source, config, options, original, progress, cancellationToken);
         var fresh = new[] { source.Contexts(long.MaxValue / 2, 1024) };
         return new PlantedUnitsResult(lorsa, LorsaEvaluation.Of(lorsa, fresh, cancellationToken), source.Match(lorsa, 1024));
     }
@@ -152,7 +152,7 @@ public sealed class PlantedUnits : ActivationSource
     /// <param name="lorsa">A Lorsa trained on these units, its QK heads in the order of the planted ones.</param>
     /// <param name="contexts">On how many fresh contexts activations are compared.</param>
     /// <returns>The match of every unit.</returns>
-    public IReadOnlyList<PlantedUnitMatch> Match(LorsaModel lorsa, int contexts = 1024)
+    public IReadOnlyList<PlantedUnitMatch> Match(Lorsa lorsa, int contexts = 1024)
     {
         ArgumentNullException.ThrowIfNull(lorsa);
         var batch = Contexts(long.MaxValue / 2, contexts);
@@ -180,7 +180,7 @@ public sealed class PlantedUnits : ActivationSource
 
     /// <summary>Matches heads to units whose activations on a batch are given, [N, units].</summary>
     internal static IReadOnlyList<PlantedUnitMatch> Match(
-        LorsaModel lorsa, ActivationBatch batch, float[] unitActivations, float[] read, float[] write, Func<int, int> qkHeadOf)
+        Lorsa lorsa, ActivationBatch batch, float[] unitActivations, float[] read, float[] write, Func<int, int> qkHeadOf)
     {
         var (d, r) = (lorsa.Config.ModelWidth, lorsa.Config.GroupSize);
         var units = read.Length / d;

@@ -45,7 +45,7 @@ public class FigureTests(PlotlyBrowser plotly)
 
     private static readonly Lazy<Firing> Fired = new(() => Trace.Value.Traces[0].Root);
 
-    private static readonly Lazy<LorsaHead> Head = new(() => LorsaTrainer.Train(
+    private static readonly Lazy<LorsaHead> Head = new(() => Lorsa.Train(
         Demo.Value, 1, new[] { string.Join(' ', Enumerable.Repeat("When Mary and John went to the store, John gave a drink to Mary.", 60)) },
         new LorsaTrainingOptions { Heads = 64, TopK = 4, ContextLength = 32, BatchSequences = 2, Tokens = 512, HeldOutSequences = 2 }).Head(3));
 

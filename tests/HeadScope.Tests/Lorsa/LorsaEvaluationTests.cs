@@ -41,9 +41,10 @@ public class LorsaEvaluationTests
         {
             for (var i = 0; i < n; i++)
             {
+                var pattern = activations.ZPattern(i)[c].Values();
                 for (var t = 0; t < length; t++)
                 {
-                    var row = activations.ZPatternAt(i, c, t).Values();
+                    var row = pattern.AsSpan(t * length, length).ToArray();
                     row.CopyTo(actual, ((((c * n) + i) * length) + t) * length);
                     Assert.Equal(before[c, t, i], row.Sum(), 1e-4);
                 }
@@ -53,7 +54,7 @@ public class LorsaEvaluationTests
         LorsaReference.AssertClose(reference.Numbers("zpattern.contexts0to3"), actual, 5e-6, "The z-pattern");
     }
 
-    internal static LorsaModel Tiny(LorsaReference reference)
+    internal static Lorsa Tiny(LorsaReference reference)
     {
         var config = reference.Config;
         var norms = reference.Json.GetProperty("dataset_average_activation_norm").EnumerateObject().Select(p => p.Value.GetDouble()).ToArray();

@@ -46,7 +46,7 @@ public class LorsaReadingTests
     {
         using var model = Model.Load(TestData.Shared("models", "smollm2-135m-instruct", "model.gguf"));
         using var reference = new SmolLm2();
-        var lorsa = LorsaModel.Load(TestData.Shared("reference", "lorsa", "eval", "checkpoint_layer12")).For(model);
+        var lorsa = Lorsa.Load(TestData.Shared("reference", "lorsa", "eval", "checkpoint_layer12")).For(model);
         foreach (var expected in reference.Json.GetProperty("heads").EnumerateArray())
         {
             var index = expected.GetProperty("head").GetInt32();
@@ -76,7 +76,7 @@ public class LorsaReadingTests
     {
         using var model = Model.Load(TestData.Shared("models", "smollm2-135m-instruct", "model.gguf"));
         using var reference = new SmolLm2();
-        var lorsa = LorsaModel.Load(TestData.Shared("reference", "lorsa", "eval", "checkpoint_layer12"));
+        var lorsa = Lorsa.Load(TestData.Shared("reference", "lorsa", "eval", "checkpoint_layer12"));
         var downstream = reference.Json.GetProperty("downstream");
 
         // The mean output there is that of all twelve windows, so mean ablation is not compared on these three.
@@ -99,7 +99,7 @@ public class LorsaReadingTests
             var list = Enumerable.Range(0, 31).Select(_ => random.Next(vocabulary - 1)).ToArray();
             return (int[])[model.Tokenizer.EndOfText!.Value, .. list, .. list];
         }).ToArray();
-        LorsaModel Train(int layer) => LorsaTrainer.Train(
+        Lorsa Train(int layer) => Lorsa.Train(
             model, layer, LorsaCorpus.FromWindows(windows),
             new() { Heads = 512, TopK = 16, ContextLength = 63, BatchSequences = 8, Tokens = 60 * 8 * 63, HeldOutSequences = 4, EvaluateEvery = 0 },
             cancellationToken: TestContext.Current.CancellationToken);
@@ -132,7 +132,7 @@ public class LorsaReadingTests
     public void What_a_head_writes_is_its_output_through_the_unembedding()
     {
         using var model = Model.Load("demo");
-        var config = LorsaTrainer.ConfigFor(model, 2, new() { Heads = 64, TopK = 4, ContextLength = 16 });
+        var config = Lorsa.ConfigFor(model, 2, new() { Heads = 64, TopK = 4, ContextLength = 16 });
         var p = LorsaUnderTest.Random(config, 1, firstCode: true);
         var lorsa = LorsaUnderTest.Create(config, p, LorsaNormalization.Dataset, 3, 0.5);
         var effect = LorsaUnderTest.LogitEffect(lorsa.For(model), model, 5);

@@ -44,7 +44,7 @@ public sealed class LorsaTrainerTests : IDisposable
         Assert.Equal(Numbers(whole), Numbers(resumed));
         Assert.Equal(
             whole.Training!.Curve.Select(point => point with { Seconds = 0 }), resumed.Training!.Curve.Select(point => point with { Seconds = 0 }));
-        Assert.Equal(Numbers(whole), Numbers(LorsaModel.Load(folder)));
+        Assert.Equal(Numbers(whole), Numbers(Lorsa.Load(folder)));
     }
 
     [Fact]
@@ -58,7 +58,7 @@ public sealed class LorsaTrainerTests : IDisposable
             Heads = 64, TopK = 4, ContextLength = 16, BatchSequences = 2, Tokens = 12 * 32, HeldOutSequences = 6, ReportEvery = 5, EvaluateEvery = 4,
             CheckpointEvery = 100, Folder = where,
         };
-        var whole = LorsaTrainer.Train(model, 1, LorsaCorpus.FromWindows(windows), Options(null), cancellationToken: TestContext.Current.CancellationToken);
+        var whole = Lorsa.Train(model, 1, LorsaCorpus.FromWindows(windows), Options(null), cancellationToken: TestContext.Current.CancellationToken);
         using var stop = new CancellationTokenSource();
         var stopping = new Callback(progress =>
         {
@@ -69,8 +69,8 @@ public sealed class LorsaTrainerTests : IDisposable
             }
         });
         Assert.ThrowsAny<OperationCanceledException>(() =>
-            LorsaTrainer.Train(model, 1, LorsaCorpus.FromWindows(windows), Options(folder), stopping, stop.Token));
-        var resumed = LorsaTrainer.Train(
+            Lorsa.Train(model, 1, LorsaCorpus.FromWindows(windows), Options(folder), stopping, stop.Token));
+        var resumed = Lorsa.Train(
             model, 1, LorsaCorpus.FromWindows(windows), Options(folder), cancellationToken: TestContext.Current.CancellationToken);
         Assert.Equal(Numbers(whole), Numbers(resumed));
         Assert.Equal(
@@ -152,7 +152,7 @@ public sealed class LorsaTrainerTests : IDisposable
         var path = Path.Combine(folder, "corpus.jsonl");
         File.WriteAllText(path, "{\"text\": \"The capital of France is Paris.\"}\n\n{\"texts\": 1}\n");
         using var model = Model.Load("demo");
-        var error = Assert.Throws<InvalidDataException>(() => LorsaTrainer.Train(
+        var error = Assert.Throws<InvalidDataException>(() => Lorsa.Train(
             model, 1, LorsaCorpus.FromFile(path), new() { Heads = 64, TopK = 4, ContextLength = 16, HeldOutSequences = 0 }, cancellationToken: TestContext.Current.CancellationToken));
         Assert.Contains("corpus.jsonl', line 3", error.Message, StringComparison.Ordinal);
     }
@@ -161,8 +161,8 @@ public sealed class LorsaTrainerTests : IDisposable
     public void A_corpus_that_is_too_short_is_refused()
     {
         using var model = Model.Load("demo");
-        Assert.Equal(128, LorsaTrainer.ConfigFor(model, 1, new()).ContextLength);
-        var error = Assert.Throws<InvalidDataException>(() => LorsaTrainer.Train(
+        Assert.Equal(128, Lorsa.ConfigFor(model, 1, new()).ContextLength);
+        var error = Assert.Throws<InvalidDataException>(() => Lorsa.Train(
             model, 1, new[] { "Too short." }, new() { Heads = 64, TopK = 4 }, cancellationToken: TestContext.Current.CancellationToken));
         Assert.Contains("too short", error.Message, StringComparison.Ordinal);
     }
@@ -174,7 +174,7 @@ public sealed class LorsaTrainerTests : IDisposable
         var words = new[] { "river", "Paris", "the", "king", "of", "blue", "a", "house", "France", "city", "one", "two", "three", "and" };
         var random = new Random(1);
         var texts = Enumerable.Range(0, 300).Select(_ => string.Join(' ', Enumerable.Range(0, 40).Select(_ => words[random.Next(words.Length)]))).ToArray();
-        var lorsa = LorsaTrainer.Train(
+        var lorsa = Lorsa.Train(
             model, 1, texts, new() { Heads = 256, TopK = 16, ContextLength = 32, Tokens = 20_000, HeldOutSequences = 8, EvaluateEvery = 50 },
             cancellationToken: TestContext.Current.CancellationToken);
         Assert.True(lorsa.Training!.HeldOut!.ExplainedVariance > 0.5, $"EV {lorsa.Training.HeldOut.ExplainedVariance}");
@@ -182,7 +182,7 @@ public sealed class LorsaTrainerTests : IDisposable
         Assert.StartsWith("step,tokens", lorsa.Training.ToCsv(), StringComparison.Ordinal);
     }
 
-    private static LorsaModel Train(
+    private static Lorsa Train(
         LorsaTrainingOptions options, IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default,
         ActivationSource? source = null)
     {
@@ -194,7 +194,7 @@ public sealed class LorsaTrainerTests : IDisposable
         return LorsaUnderTest.Train(source, config, options, progress, cancellationToken);
     }
 
-    private static float[] Numbers(LorsaModel lorsa) => [.. lorsa.Tensors.Values.SelectMany(tensor => tensor.Values())];
+    private static float[] Numbers(Lorsa lorsa) => [.. lorsa.state_dict().Values.SelectMany(tensor => tensor.Values())];
 
     private sealed class Callback(Action<WorkProgress> report) : IProgress<WorkProgress>
     {

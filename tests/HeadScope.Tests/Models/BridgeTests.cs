@@ -16,7 +16,7 @@ public sealed class BridgeTests
         nameof(CircuitActivations), nameof(DirectEffect), nameof(Interventions), nameof(LocalChange), nameof(OmegaFactors), nameof(UpstreamReader),
 
         // Lorsa
-        nameof(ActivationBatch), nameof(LorsaHead), nameof(LorsaLossRecovered), nameof(LorsaModel), nameof(ModelActivationSource), nameof(OriginalAttention),
+        nameof(ActivationBatch), nameof(LorsaHead), nameof(LorsaLossRecovered), nameof(Lorsa), nameof(ModelActivationSource), nameof(OriginalAttention),
     ];
 
     private static readonly (string Method, string Reason)[] ToTheCpu =
@@ -27,7 +27,7 @@ public sealed class BridgeTests
         ("Folding.CenterColumns", "weights are processed as stored, in fp64, once"),
         ("Folding.PlusProduct", "weights are processed as stored, in fp64, once"),
         ("GgufConfig.Rotary", "a few numbers of the configuration, from a file"),
-        ("LorsaModel.Load", "one number of the configuration, from a file"),
+        ("Lorsa.Load", "one number of the configuration, from a file"),
         ("LorsaTrainingState.Load", "they come from a file"),
         ("Model.Generate", "the chosen token, which is looked up and returned"),
         ("Omega.Along", "Omega is on the CPU, in fp64"),

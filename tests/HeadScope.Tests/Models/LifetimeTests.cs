@@ -66,8 +66,8 @@ public sealed class LifetimeTests : IDisposable
             var activations = lorsa.Encode(batch.Input);
             return Bits(
             [
-                batch.Input, batch.Output, batch.Mask, planted.Read, planted.Write, activations.PreActivations, activations.Output, lorsa.Reconstruct(batch.Input),
-                activations.PatternAt(1, 2, 5), activations.ZPatternAt(3, 2, 5), .. lorsa.Tensors.Values,
+                batch.Input, batch.Output, batch.Mask, planted.Read, planted.Write, activations.PreActivations, activations.Output, lorsa.forward(batch.Input),
+                activations.Patterns, activations.ZPattern(3), .. lorsa.state_dict().Values,
             ]);
         },
         ["Generate"] = model => [.. model.Generate([1, 2, 3, 4], 8).SelectMany(BitConverter.GetBytes)],

@@ -42,13 +42,13 @@ internal static class LorsaUnderTest
     /// <summary>All parameters of a Lorsa, zero, in their fixed order.</summary>
     public static OrderedDictionary<string, float[]> Zeros(LorsaConfig config) => Plain(new LorsaParameters(config));
 
-    public static OrderedDictionary<string, float[]> ParametersOf(LorsaModel lorsa) => Plain(lorsa.Parameters);
+    public static OrderedDictionary<string, float[]> ParametersOf(Lorsa lorsa) => Plain(lorsa.Parameters);
 
     public static LorsaConfig ReadConfig(JsonElement json) => LorsaConfigJson.Read(json, "reference");
 
-    public static LorsaModel Create(
+    public static Lorsa Create(
         LorsaConfig config, OrderedDictionary<string, float[]> parameters, LorsaNormalization normalization = LorsaNormalization.None,
-        double inputNorm = 0, double outputNorm = 0) => new(config, Own(config, parameters), normalization, inputNorm, outputNorm);
+        double inputNorm = 0, double outputNorm = 0) => Lorsa.Of(config, Own(config, parameters), normalization, inputNorm, outputNorm);
 
     public static LorsaForward Forward(
         LorsaConfig config, OrderedDictionary<string, float[]> parameters, float[] x, int batch, int length, int k)
@@ -79,21 +79,25 @@ internal static class LorsaUnderTest
     }
 
     /// <summary>|w_O| of every head as the choice of active heads takes it.</summary>
-    public static float[] OutputNorms(LorsaActivations activations) => activations.Pass.OutputNorms;
+    public static float[] OutputNorms(Lorsa lorsa) => lorsa.OutputNorms().Values();
 
-    public static LorsaModel Train(
+    /// <summary>The heads that are active at a token, in order, and their activations.</summary>
+    public static (int Head, float Activation)[] ActiveAt(this LorsaActivations activations, int sequence, int position) =>
+        [.. activations.Activations[sequence, position].Values().Index().Where(pair => pair.Item != 0)];
+
+    public static Lorsa Train(
         ActivationSource source, LorsaConfig config, LorsaTrainingOptions options, IProgress<WorkProgress>? progress,
-        CancellationToken cancellationToken) => LorsaTrainer.Train(source, config, options, original: null, progress, cancellationToken);
+        CancellationToken cancellationToken) => Lorsa.Train(source, config, options, original: null, progress, cancellationToken);
 
     /// <summary>The Lorsa that planted units are made for.</summary>
     public static LorsaConfig LayerOf(PlantedUnits planted) => planted.Layer;
 
     public static IReadOnlyList<PlantedUnitMatch> Match(
-        LorsaModel lorsa, ActivationBatch batch, float[] unitActivations, float[] read, float[] write, Func<int, int> qkHeadOf) =>
+        Lorsa lorsa, ActivationBatch batch, float[] unitActivations, float[] read, float[] write, Func<int, int> qkHeadOf) =>
         PlantedUnits.Match(lorsa, batch, unitActivations, read, write, qkHeadOf);
 
     /// <summary>What one unit of a head's activation adds to every logit, [V].</summary>
-    public static float[] LogitEffect(LorsaModel lorsa, Model model, int head) => lorsa.LogitEffect(model, head);
+    public static float[] LogitEffect(Lorsa lorsa, Model model, int head) => lorsa.LogitEffect(model, head);
 
     public static double[] Frequencies(Rotary rotary) => LorsaRotary.Of(rotary).Frequencies();
 
