@@ -233,7 +233,7 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
             q = q.div(scale).mul(Weight(which == "Q" ? "ln_q.w" : "ln_k.w"));
         }
 
-        return Config.Rotary is { } rotary ? rotary.Turn(q.transpose(1, 2)) : q.transpose(1, 2);
+        return Config.Turn(q.transpose(1, 2));
     }
 
     /// <summary>a: z of the heads that enter the output, 0 of the others. Which ones is a constant for differentiation.</summary>

@@ -1,6 +1,5 @@
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
-using System.Text.Json;
 using TorchSharp;
 
 namespace HeadScope;
@@ -38,9 +37,8 @@ public sealed partial class Lorsa
             throw new FileNotFoundException($"'{folder}' has no config.json: expected the folder of a trained Lorsa.", path);
         }
 
-        using var document = ConfigFile.ParseObject(path);
-        var json = document.RootElement;
-        var config = LorsaConfigJson.Read(json, path);
+        var json = ConfigFile.Read(path);
+        var config = LorsaConfigJson.Read(json);
         using var scope = torch.NewDisposeScope();
         var (weightsPath, tensors) = ReadTensors(folder, LorsaConfigJson.IsFirstLayout(json)
             ? ["final.safetensors", "final.pth"]
@@ -71,7 +69,7 @@ public sealed partial class Lorsa
         }
         else
         {
-            normalization = options?.Normalization ?? NormalizationOf(json, path);
+            normalization = options?.Normalization ?? NormalizationOf(json);
             (inputNorm, outputNorm) = (StoredNorm(config.HookIn), StoredNorm(config.HookOut));
         }
 
@@ -87,9 +85,7 @@ public sealed partial class Lorsa
                 $"'{weightsPath}': {error.Message} Where the weights are folded, load with Normalization = None.", error);
         }
 
-        double AverageNorm(string side) =>
-            json.TryGetProperty("avg_norm", out var norms) && norms.ValueKind == JsonValueKind.Object
-            && norms.TryGetProperty(side, out var norm) && norm.ValueKind == JsonValueKind.Number ? norm.GetDouble() : double.NaN;
+        double AverageNorm(string side) => json.Part("avg_norm")?.NumberOrNull(side) ?? double.NaN;
 
         double StoredNorm(string hook) =>
             tensors.TryGetValue($"dataset_average_activation_norm.{hook}", out var norm) && norm.NumberOfElements == 1
@@ -103,7 +99,7 @@ public sealed partial class Lorsa
     public void Save(string folder)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
-        var json = LorsaConfigJson.Write(Config, Normalization);
+        var json = LorsaConfigJson.Write(Config, Normalization == LorsaNormalization.None);
         using var scope = torch.NewDisposeScope();
         var writer = new SafetensorsWriter();
         writer.Metadata["version"] = VersionWritten;
@@ -114,11 +110,11 @@ public sealed partial class Lorsa
 
         // Its loader is strict: it wants these although they follow from the configuration.
         var length = Config.ContextLength;
-        if (Config.Rotary is { } rotary)
+        if (Config.RotaryDimensions > 0)
         {
-            var (sine, cosine) = new RotaryTable(rotary, Config.QkWidth, length).Full(length);
-            writer.Add("rotary_sin", torch.tensor(sine, [length, rotary.Dimensions]));
-            writer.Add("rotary_cos", torch.tensor(cosine, [length, rotary.Dimensions]));
+            var (sine, cosine) = Config.RotaryTables(length);
+            writer.Add("rotary_sin", sine, torch.float32);
+            writer.Add("rotary_cos", cosine, torch.float32);
         }
 
         var mask = new bool[length * length];
@@ -137,18 +133,13 @@ public sealed partial class Lorsa
         void AddScalar(string name, float value) => writer.Add(name, torch.tensor(value));
     }
 
-    private static LorsaNormalization NormalizationOf(JsonElement json, string path)
+    private static LorsaNormalization NormalizationOf(ConfigFile json) => json.Text("norm_activation") switch
     {
-        var text = json.TryGetProperty("norm_activation", out var value) ? value.GetString() : "dataset-wise";
-        return text switch
-        {
-            "dataset-wise" => LorsaNormalization.Dataset,
-            "inference" => LorsaNormalization.None,
-            _ => throw new NotSupportedException(
-                $"'{path}' normalises activations '{text}'; known are dataset-wise and inference. Normalise the inputs yourself and load with "
-                + "Normalization = None."),
-        };
-    }
+        null or "dataset-wise" => LorsaNormalization.Dataset,
+        "inference" => LorsaNormalization.None,
+        _ => throw json.Refuse(
+            "norm_activation", "known are dataset-wise and inference. Normalise the inputs yourself and load with Normalization = None."),
+    };
 
     private static (string Path, Dictionary<string, torch.Tensor> Tensors) ReadTensors(string folder, string[] names)
     {

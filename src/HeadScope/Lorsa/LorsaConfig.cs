@@ -44,8 +44,26 @@ public sealed record LorsaConfig
     /// <summary>The divisor of the attention scores; null for sqrt(<see cref="QkWidth"/>).</summary>
     public double? AttentionScale { get; init; }
 
-    /// <summary>Rotary positions; null for none (also right for models with learned positions: those are in the input).</summary>
-    public LorsaRotary? Rotary { get; init; }
+    /// <summary>
+    /// How many components of a query or key are rotated by its position; the rest pass through. Even; 0 for no rotation (also right for
+    /// models with learned positions: those are in the input).
+    /// </summary>
+    public int RotaryDimensions { get; init; }
+
+    /// <summary>The base of the frequencies <c>base^(-2m / RotaryDimensions)</c>.</summary>
+    public double RotaryBase { get; init; } = 10000;
+
+    /// <summary>Whether components 2m and 2m+1 form a pair (GPT-J); otherwise m and m + RotaryDimensions/2 do (Llama, GPT-NeoX).</summary>
+    public bool RotaryAdjacentPairs { get; init; }
+
+    /// <summary>How often every component is repeated before the rotation; 1 for none.</summary>
+    public int RotaryRepeat { get; init; } = 1;
+
+    /// <summary>
+    /// The frequency scaling of Llama 3 ("NTK by parts"): wavelengths above old length / low are stretched by the factor, those below old
+    /// length / high stay, and those between are blended. Null for none.
+    /// </summary>
+    public (double Factor, double Low, double High, int OldLength)? RotaryScaling { get; init; }
 
     /// <summary>The width of the window around the threshold in which it has a gradient, for <see cref="LorsaActivation.JumpRelu"/>.</summary>
     public double JumpReluWindow { get; init; } = 2;
@@ -89,16 +107,16 @@ public sealed record LorsaConfig
             throw new ArgumentException($"TopK is {TopK}, but there are only {Heads} heads.");
         }
 
-        if (Scale is not > 0)
+        if (Scale is not (> 0 and < double.PositiveInfinity))
         {
             throw new ArgumentException($"AttentionScale is {AttentionScale}; expected a positive divisor of the scores.");
         }
 
-        if (Rotary is { } rotary && (rotary.Dimensions % 2 != 0 || rotary.Repeat < 1 || rotary.Dimensions > QkWidth * rotary.Repeat))
+        if (RotaryRepeat < 1 || RotaryDimensions < 0 || RotaryDimensions % 2 != 0 || RotaryDimensions > (long)QkWidth * RotaryRepeat)
         {
             throw new ArgumentException(
-                $"Rotary positions over {rotary.Dimensions} components (each repeated {rotary.Repeat} times) do not fit queries of width "
-                + $"{QkWidth}: expected an even number of at most {QkWidth * rotary.Repeat}.");
+                $"Rotary positions over {RotaryDimensions} components (each repeated {RotaryRepeat} times) do not fit queries of width "
+                + $"{QkWidth}: expected an even number of at most {(long)QkWidth * RotaryRepeat}.");
         }
     }
 

@@ -45,7 +45,7 @@ internal sealed partial class LorsaPass
         this.config = config;
         (Batch, Length, Tokens) = (batch, length, batch * length);
         (d, n, groups, e, r) = (config.ModelWidth, config.Heads, config.QkHeads, config.QkWidth, config.GroupSize);
-        rotary = new RotaryTable(config.Rotary, e, length);
+        rotary = new RotaryTable(config, length);
         w = rotary.Width;
         var qk = checked(groups * Tokens * w);
         Queries = new float[qk];

@@ -82,7 +82,6 @@ public sealed partial class Lorsa
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(options);
         options = options.For(model);
-        var rotary = model.Config.Rotary;
         return new LorsaConfig
         {
             ModelWidth = model.Config.ModelWidth,
@@ -92,10 +91,9 @@ public sealed partial class Lorsa
             ContextLength = options.ContextLength,
             Activation = options.Activation,
             TopK = options.TopK,
-            Rotary = rotary is null ? null : LorsaRotary.Of(rotary),
             HookIn = $"blocks.{layer}.ln1.hook_normalized",
             HookOut = $"blocks.{layer}.hook_attn_out",
-        };
+        }.With(model.Config.Rotary);
     }
 
     internal static Lorsa Train(

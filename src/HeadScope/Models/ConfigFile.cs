@@ -17,6 +17,9 @@ internal sealed class ConfigFile
         this.parent = parent;
     }
 
+    /// <summary>The file.</summary>
+    public string Path => path;
+
     /// <summary>Reads the file.</summary>
     public static ConfigFile Read(string path)
     {
@@ -78,6 +81,11 @@ internal sealed class ConfigFile
 
         return null;
     }
+
+    /// <summary>A whole number from 0 on; null when it is missing.</summary>
+    public int? WholeOrNull(string key) => Find(key) is not { } value ? null
+        : value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var number) && number >= 0 ? number
+        : throw Malformed(key, value, "a whole number from 0 on");
 
     /// <summary>A positive number; null when it is missing.</summary>
     public double? NumberOrNull(string key) => Find(key) is not { } value ? null

@@ -234,7 +234,7 @@ public class LorsaExactTests
 
         // Without rotation, or in components that are not rotated, b_K has a zero gradient and follows rounding noise.
         bool IsUndetermined(string tensor) =>
-            tensor == "b_K" && (config.Rotary is null || config.Rotary.Dimensions < config.QkWidth * config.Rotary.Repeat);
+            tensor == "b_K" && config.RotaryDimensions < config.QkWidth * config.RotaryRepeat;
     }
 
     private static void AssertSilentHeadsStayed(

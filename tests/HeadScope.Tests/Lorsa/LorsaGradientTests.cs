@@ -73,9 +73,9 @@ public class LorsaGradientTests
             "relu power" => (config with { Activation = LorsaActivation.Relu }, objective with { Penalty = LorsaPenalty.Power, Power = 1.5 }),
             "relu tanh" => (config with { Activation = LorsaActivation.Relu }, objective with { Penalty = LorsaPenalty.Tanh }),
             "relu tanh-quad" => (config with { Activation = LorsaActivation.Relu }, objective with { Penalty = LorsaPenalty.TanhQuadratic }),
-            "qk norm" => (config with { QkNorm = true, Rotary = new() { Dimensions = 4 } }, objective),
-            "rotary" => (config with { Rotary = new() { Dimensions = 2, AdjacentPairs = true } }, objective),
-            "rotary repeated" => (config with { Rotary = new() { Dimensions = 8, Repeat = 2 } }, objective with { MeanOverWidth = true }),
+            "qk norm" => (config with { QkNorm = true, RotaryDimensions = 4 }, objective),
+            "rotary" => (config with { RotaryDimensions = 2, RotaryAdjacentPairs = true }, objective),
+            "rotary repeated" => (config with { RotaryDimensions = 8, RotaryRepeat = 2 }, objective with { MeanOverWidth = true }),
             "magnitude" => (config with { Activation = LorsaActivation.TopKMagnitude }, objective),
             "dense" => (config with { Activation = LorsaActivation.Dense }, objective),
             "auxiliary" => (config, objective with { AuxiliaryCoefficient = 0.5, AuxiliaryHeads = 3 }),
@@ -192,17 +192,12 @@ public class LorsaGradientTests
 
         private double[] Rotate(double[] row, int t)
         {
-            if (c.Rotary is not { } rotary)
-            {
-                return row;
-            }
-
-            var wide = row.SelectMany(v => Enumerable.Repeat(v, rotary.Repeat)).ToArray();
-            var half = rotary.Dimensions / 2;
+            var wide = row.SelectMany(v => Enumerable.Repeat(v, c.RotaryRepeat)).ToArray();
+            var half = c.RotaryDimensions / 2;
             for (var m = 0; m < half; m++)
             {
-                var angle = t * Math.Pow(rotary.Base, -2.0 * m / rotary.Dimensions);
-                var (i, j) = rotary.AdjacentPairs ? (2 * m, (2 * m) + 1) : (m, m + half);
+                var angle = t * Math.Pow(c.RotaryBase, -2.0 * m / c.RotaryDimensions);
+                var (i, j) = c.RotaryAdjacentPairs ? (2 * m, (2 * m) + 1) : (m, m + half);
                 (wide[i], wide[j]) = (
                     (wide[i] * Math.Cos(angle)) - (wide[j] * Math.Sin(angle)), (wide[j] * Math.Cos(angle)) + (wide[i] * Math.Sin(angle)));
             }

@@ -162,7 +162,7 @@ public class LorsaPropertyTests
             ModelWidth = given.D, Heads = given.Groups * given.PerGroup, QkHeads = given.Groups, QkWidth = 2 * given.Pairs,
             ContextLength = given.Length, TopK = 1 + random.Next(given.Groups * given.PerGroup), Activation = given.Activation,
             ScoreByOutputNorm = given.ByNorm, HasOutputBias = random.Next(2) == 0,
-            Rotary = given.Rotary ? new() { Dimensions = 2 * given.Pairs, AdjacentPairs = random.Next(2) == 0 } : null,
+            RotaryDimensions = given.Rotary ? 2 * given.Pairs : 0, RotaryAdjacentPairs = given.Rotary && random.Next(2) == 0,
         };
         var p = LorsaUnderTest.Zeros(config);
         foreach (var values in p.Values)

@@ -1,5 +1,3 @@
-using System.Text.Json;
-
 namespace HeadScope.Tests;
 
 /// <summary>A head at a token: what it adds there, and whether it was chosen or is a dead head of the auxiliary loss.</summary>
@@ -44,7 +42,8 @@ internal static class LorsaUnderTest
 
     public static OrderedDictionary<string, float[]> ParametersOf(Lorsa lorsa) => Plain(lorsa.Parameters);
 
-    public static LorsaConfig ReadConfig(JsonElement json) => LorsaConfigJson.Read(json, "reference");
+    /// <summary>The configuration in a file of reference numbers.</summary>
+    public static LorsaConfig ReadConfig(string path) => LorsaConfigJson.Read(ConfigFile.Read(path).Part("config")!);
 
     public static Lorsa Create(
         LorsaConfig config, OrderedDictionary<string, float[]> parameters, LorsaNormalization normalization = LorsaNormalization.None,
@@ -99,17 +98,17 @@ internal static class LorsaUnderTest
     /// <summary>What one unit of a head's activation adds to every logit, [V].</summary>
     public static float[] LogitEffect(Lorsa lorsa, Model model, int head) => lorsa.LogitEffect(model, head);
 
-    public static double[] Frequencies(Rotary rotary) => LorsaRotary.Of(rotary).Frequencies();
+    public static double[] Frequencies(Rotary rotary) => Shape(rotary.Dimensions).With(rotary).Frequencies();
 
-    /// <summary>A vector rotated to a position, and the result rotated back.</summary>
-    public static (float[] Rotated, float[] Back) Rotate(LorsaRotary rotary, float[] v, int position, int length)
+    /// <summary>A vector rotated to a position.</summary>
+    public static float[] Rotate(LorsaConfig config, float[] v, int position)
     {
-        var table = new RotaryTable(rotary, v.Length, length);
-        var (rotated, back) = (new float[v.Length], new float[v.Length]);
-        table.Rotate(v, position, rotated);
-        table.RotateBack(rotated, position, back);
-        return (rotated, back);
+        using var scope = TorchSharp.torch.NewDisposeScope();
+        return config.Turn(TorchSharp.torch.tensor(v).expand(position + 1, v.Length))[position].Values();
     }
+
+    /// <summary>A Lorsa whose queries have a width.</summary>
+    public static LorsaConfig Shape(int qkWidth) => new() { ModelWidth = 4, Heads = 2, QkHeads = 1, QkWidth = qkWidth, ContextLength = 32 };
 
     public static void ReadPickle(string path) => TorchPickle.Read(path);
 
