@@ -1,11 +1,12 @@
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace HeadScope;
 
 /// <summary>Sequences of attention inputs and outputs, all of one length; shorter ones are padded on the right.</summary>
-public sealed record ActivationBatch
+public sealed partial record ActivationBatch
 {
-    /// <summary>Makes a batch of copies.</summary>
+    /// <summary>Puts activations together.</summary>
     /// <param name="input">What the attention layer reads, in the units of the model, [B, T, d].</param>
     /// <param name="output">What it writes, [B, T, d].</param>
     /// <param name="mask">1 for tokens that count, 0 for padding and the token at the beginning of a text, [B, T].</param>
@@ -24,52 +25,36 @@ public sealed record ActivationBatch
                 + "expected [sequences, tokens, d] twice and [sequences, tokens] twice.");
         }
 
-        (Sequences, Length) = ((int)input.shape[0], (int)input.shape[1]);
-        (InputNumbers, OutputNumbers, MaskNumbers) = (input.ToNumbers(), output.ToNumbers(), mask.ToNumbers());
-        using var scope = NewDisposeScope();
-        TokenNumbers = tokens?.to(int32).cpu().data<int>().ToArray() ?? [];
-    }
-
-    internal ActivationBatch(int sequences, int length, float[] input, float[] output, float[] mask, int[] tokens)
-    {
-        (Sequences, Length) = (sequences, length);
-        (InputNumbers, OutputNumbers, MaskNumbers, TokenNumbers) = (input, output, mask, tokens);
+        (Input, Output, Mask, Tokens) = (input, output, mask, tokens);
     }
 
     /// <summary>B, the number of sequences.</summary>
-    public int Sequences { get; }
+    public int Sequences => (int)Input.shape[0];
 
     /// <summary>T, the number of tokens of each.</summary>
-    public int Length { get; }
+    public int Length => (int)Input.shape[1];
 
-    /// <summary>What the attention layer reads, in the units of the model, [B, T, d], fp32.</summary>
-    public Tensor Input => tensor(InputNumbers, [Sequences, Length, InputNumbers.Length / MaskNumbers.Length]);
+    /// <summary>What the attention layer reads, in the units of the model, [B, T, d].</summary>
+    public Tensor Input { get; }
 
-    /// <summary>What it writes, [B, T, d], fp32.</summary>
-    public Tensor Output => tensor(OutputNumbers, [Sequences, Length, OutputNumbers.Length / MaskNumbers.Length]);
+    /// <summary>What it writes, [B, T, d].</summary>
+    public Tensor Output { get; }
 
-    /// <summary>1 for tokens that count, 0 for padding and the token at the beginning of a text, [B, T], fp32.</summary>
-    public Tensor Mask => tensor(MaskNumbers, [Sequences, Length]);
+    /// <summary>1 for tokens that count, 0 for padding and the token at the beginning of a text, [B, T].</summary>
+    public Tensor Mask { get; }
 
     /// <summary>The tokens, [B, T], int64; null where there are none.</summary>
-    public Tensor? Tokens => TokenNumbers.Length == 0 ? null : tensor(TokenNumbers, [Sequences, Length], int64);
-
-    internal float[] InputNumbers { get; }
-
-    internal float[] OutputNumbers { get; }
-
-    internal float[] MaskNumbers { get; }
-
-    internal int[] TokenNumbers { get; init; }
+    public Tensor? Tokens { get; }
 
     /// <inheritdoc/>
     public override string ToString() => $"{Sequences} sequences of {Length} tokens";
 }
 
 /// <summary>
-/// Where a Lorsa's activations come from: a model on a corpus, saved shards, or a generator. The order of the training sequences depends
-/// on nothing but how the source was made, so a position in it is a number.
+/// Where a Lorsa's activations come from: a model on a corpus, a folder of saved ones, or a generator. The order of the training sequences
+/// depends on nothing but how the source was made, so a position in it is a number.
 /// </summary>
+/// <remarks>The tensors of a batch live in the dispose scope that is open when the batch is asked for.</remarks>
 public abstract class ActivationSource
 {
     /// <summary>d, the width of the activations.</summary>
@@ -92,4 +77,68 @@ public abstract class ActivationSource
     /// <param name="cancellationToken">Stops between batches.</param>
     /// <returns>The batches.</returns>
     public abstract IEnumerable<ActivationBatch> HeldOut(int sequences, CancellationToken cancellationToken = default);
+
+    /// <summary>Opens a folder that <see cref="Save"/> wrote, or another program, of safetensors files with <c>hook_in</c> and <c>hook_out</c>
+    /// [S, T, d], <c>mask</c> [S, T] and, where known, <c>tokens</c> [S, T]; all files have the same T and d.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="heldOutSequences">How many sequences, from the first on, are held out from training.</param>
+    /// <returns>The source; training takes the sequences in the order of the files' names.</returns>
+    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
+    /// <exception cref="InvalidDataException">A file holds something else, files do not fit each other, or there are too few.</exception>
+    public static ActivationSource Open(string folder, int heldOutSequences = 32) => new ActivationShards(folder, heldOutSequences);
+
+    /// <summary>
+    /// Saves activations, so that several trainings share one run of the model, or a model that is not here can be learnt from: the held-out
+    /// sequences first, then training ones.
+    /// </summary>
+    /// <param name="folder">The folder; made when missing.</param>
+    /// <param name="sequences">How many training sequences to save.</param>
+    /// <param name="sequencesPerFile">How many go into one file.</param>
+    /// <param name="dtype">Float32, Float16 or BFloat16.</param>
+    /// <param name="progress">Where progress goes; null for nowhere.</param>
+    /// <param name="cancellationToken">Stops between files.</param>
+    public void Save(
+        string folder, int sequences, int sequencesPerFile = 64, ScalarType dtype = ScalarType.Float32,
+        IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
+        ArgumentOutOfRangeException.ThrowIfLessThan(sequencesPerFile, 1);
+        var training = Batches(0, sequencesPerFile, cancellationToken).Take((sequences + sequencesPerFile - 1) / sequencesPerFile);
+        var number = 0;
+        HeldOut(sequencesPerFile, cancellationToken).Concat(training).ForEach(cancellationToken, batch =>
+        {
+            var writer = new SafetensorsWriter();
+            writer.Add("hook_in", batch.Input, dtype);
+            writer.Add("hook_out", batch.Output, dtype);
+            writer.Add("mask", batch.Mask);
+            if (batch.Tokens is { } tokens)
+            {
+                writer.Add("tokens", tokens);
+            }
+
+            writer.Save(Path.Combine(folder, FormattableString.Invariant($"activations-{number++:d5}.safetensors")));
+            progress?.Report(new WorkProgress("saving activations", (long)number * sequencesPerFile * batch.Length, 0, "tokens"));
+        });
+    }
+}
+
+/// <summary>Goes through batches.</summary>
+internal static class ActivationBatches
+{
+    /// <summary>Does something with every batch, in a dispose scope of its own.</summary>
+    public static void ForEach(this IEnumerable<ActivationBatch> batches, CancellationToken cancellationToken, Action<ActivationBatch> body)
+    {
+        using var all = batches.GetEnumerator();
+        while (true)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            using var scope = NewDisposeScope();
+            if (!all.MoveNext())
+            {
+                return;
+            }
+
+            body(all.Current);
+        }
+    }
 }

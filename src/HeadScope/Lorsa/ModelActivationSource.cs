@@ -1,10 +1,12 @@
+using static TorchSharp.torch;
+
 namespace HeadScope;
 
 /// <summary>
 /// The attention inputs and outputs of a layer of a model on a corpus, computed as they are asked for. The first windows of the corpus are
 /// held out; the others are shuffled within a buffer, anew in every round.
 /// </summary>
-public sealed class ModelActivationSource : ActivationSource
+internal sealed class ModelActivationSource : ActivationSource
 {
     private readonly Model model;
     private readonly int layer;
@@ -13,8 +15,8 @@ public sealed class ModelActivationSource : ActivationSource
     private readonly int heldOut;
     private readonly int shuffleBuffer;
     private readonly int seed;
-    private readonly Tokenizer? tokenizer;
     private readonly string hookIn;
+    private readonly bool beginsWithToken;
 
     /// <summary>Describes the source; nothing is read yet.</summary>
     /// <param name="model">The model.</param>
@@ -46,46 +48,39 @@ public sealed class ModelActivationSource : ActivationSource
         (this.model, this.layer, this.corpus, length, heldOut) = (model, layer, corpus, contextLength, heldOutSequences);
         (this.shuffleBuffer, this.seed) = (corpus.KeepsOrder ? 0 : shuffleBuffer, seed);
         this.hookIn = hookIn ?? $"blocks.{layer}.ln1.hook_normalized";
-        tokenizer = corpus.KeepsOrder ? null : model.Tokenizer;
-        BeginsWithToken = corpus.KeepsOrder || (tokenizer!.BeginningOfText ?? tokenizer.EndOfText) is not null;
+        beginsWithToken = corpus.KeepsOrder || (model.Tokenizer.BeginningOfText ?? model.Tokenizer.EndOfText) is not null;
     }
 
-    /// <inheritdoc/>
     public override int ModelWidth => model.Config.ModelWidth;
 
-    /// <summary>Whether the first token of every window is one that begins a text, and so does not count.</summary>
-    public bool BeginsWithToken { get; }
-
-    /// <inheritdoc/>
     public override bool HasHeldOut => heldOut > 0;
 
-    /// <inheritdoc/>
     public override IEnumerable<ActivationBatch> Batches(
         long firstSequence, int sequences, CancellationToken cancellationToken = default) =>
-        Training().Skip(firstSequence).Chunk(sequences).Select(windows => Activations(windows, cancellationToken));
+        Training().Skip(checked((int)firstSequence)).Chunk(sequences).Select(windows => Activations(windows, cancellationToken));
 
-    /// <inheritdoc/>
     public override IEnumerable<ActivationBatch> HeldOut(int sequences, CancellationToken cancellationToken = default) =>
         HeldOutWindows().Chunk(sequences).Select(windows => Activations(windows, cancellationToken));
 
     /// <summary>The tokens of the windows held out.</summary>
-    /// <returns>The windows.</returns>
-    public IEnumerable<int[]> HeldOutWindows() => corpus.Windows(tokenizer, length).Take(heldOut);
+    public IEnumerable<int[]> HeldOutWindows() => corpus.Windows(model, length).Take(heldOut);
 
     private ActivationBatch Activations(int[][] windows, CancellationToken cancellationToken)
     {
+        using var scope = NewDisposeScope();
         var hookOut = $"blocks.{layer}.hook_attn_out";
-        using var pass = model.Run(
+        var pass = model.Run(
             windows, new Hooks().Keep(hookIn, hookOut), LogitsOf.None, stopAfterLayer: layer, cancellationToken: cancellationToken);
-        var mask = new float[windows.Length * windows[0].Length];
-        for (var t = 0; t < mask.Length; t++)
+        var mask = ones(windows.Length, windows[0].Length, float32, model.Device);
+        if (beginsWithToken)
         {
-            mask[t] = BeginsWithToken && t % windows[0].Length == 0 ? 0 : 1;
+            mask.narrow(1, 0, 1).zero_();
         }
 
-        return new ActivationBatch(
-            windows.Length, windows[0].Length, pass.Take(hookIn).AsFlatSpan().ToArray(), pass.Take(hookOut).AsFlatSpan().ToArray(), mask,
-            [.. windows.SelectMany(window => window)]);
+        var tokens = tensor([.. windows.SelectMany(window => window.Select(token => (long)token))], [windows.Length, windows[0].Length]);
+        return new(
+            scope.MoveToOuter(pass[hookIn].to(float32)), scope.MoveToOuter(pass[hookOut].to(float32)), scope.MoveToOuter(mask),
+            scope.MoveToOuter(tokens));
     }
 
     private IEnumerable<int[]> Training()
@@ -93,7 +88,10 @@ public sealed class ModelActivationSource : ActivationSource
         for (var round = 0; ; round++)
         {
             var any = false;
-            foreach (var window in Shuffled(corpus.Windows(tokenizer, length).Skip(heldOut), new Random(HashCode(seed, round))))
+
+            // Not System.HashCode: that differs from process to process.
+            var windows = corpus.Windows(model, length).Skip(heldOut);
+            foreach (var window in shuffleBuffer < 2 ? windows : Shuffled(windows, new Random(unchecked((seed * 1_000_003) + round))))
             {
                 any = true;
                 yield return window;
@@ -105,23 +103,10 @@ public sealed class ModelActivationSource : ActivationSource
                     $"The corpus, {corpus.Name}, is too short: after {heldOut} held-out windows of {length} tokens none is left to learn from.");
             }
         }
-
-        // Not System.HashCode: that differs from process to process.
-        static int HashCode(int seed, int round) => unchecked((seed * 1_000_003) + round);
     }
 
     private IEnumerable<int[]> Shuffled(IEnumerable<int[]> windows, Random random)
     {
-        if (shuffleBuffer < 2)
-        {
-            foreach (var window in windows)
-            {
-                yield return window;
-            }
-
-            yield break;
-        }
-
         var buffer = new List<int[]>(shuffleBuffer);
         foreach (var window in windows)
         {
@@ -142,24 +127,6 @@ public sealed class ModelActivationSource : ActivationSource
             yield return buffer[at];
             buffer[at] = buffer[^1];
             buffer.RemoveAt(buffer.Count - 1);
-        }
-    }
-}
-
-/// <summary>Leaves out many elements; LINQ counts them in 32 bits.</summary>
-internal static class LongSkip
-{
-    public static IEnumerable<T> Skip<T>(this IEnumerable<T> source, long count)
-    {
-        foreach (var item in source)
-        {
-            if (count > 0)
-            {
-                count--;
-                continue;
-            }
-
-            yield return item;
         }
     }
 }

@@ -7,7 +7,7 @@ public class LorsaEvaluationTests
     {
         using var reference = new LorsaReference("eval", "llamascopium_eval_tiny");
         var lorsa = Tiny(reference);
-        var evaluation = LorsaEvaluation.Of(lorsa, Batches(reference));
+        var evaluation = LorsaUnderTest.Evaluate(lorsa, Batches(reference));
         var pooled = reference.Json.GetProperty("pooled");
         var official = reference.Json.GetProperty("official_metrics_averaged_over_batches");
         Assert.Equal(pooled.GetProperty("ev").GetDouble(), evaluation.ExplainedVariance, 1e-5);
@@ -16,10 +16,12 @@ public class LorsaEvaluationTests
         Assert.Equal(pooled.GetProperty("l0").GetDouble(), evaluation.ActiveHeads, 1e-9);
         Assert.Equal(pooled.GetProperty("dead_fraction").GetDouble(), evaluation.DeadFraction, 1e-9);
         Assert.Equal(pooled.GetProperty("l2_per_token").GetDouble(), evaluation.SquaredError, 1e-4);
+        Assert.Equal(evaluation.ActiveHeads, evaluation.Frequencies.Values().Sum(f => (double)f), 1e-5);
+        Assert.Equal(evaluation.Frequencies.Values(), evaluation.Table["frequency"].Cast<float>());
         Assert.Equal(pooled.GetProperty("never_active_heads").EnumerateArray().Select(h => h.GetInt32()), evaluation.DeadHeads);
 
         // What the official code averages over batches, averaged the same way here (its EV with the mean of each batch).
-        var batches = Batches(reference).Select(batch => LorsaEvaluation.Of(lorsa, [batch])).ToArray();
+        var batches = Batches(reference).Select(batch => LorsaUnderTest.Evaluate(lorsa, [batch])).ToArray();
         Assert.Equal(official.GetProperty("metrics/explained_variance").GetDouble(), batches.Average(b => b.ExplainedVariance), 1e-5);
         Assert.Equal(official.GetProperty("metrics/explained_variance_legacy").GetDouble(), batches.Average(b => b.ExplainedVarianceByToken), 1e-5);
         Assert.Equal(official.GetProperty("metrics/l2_norm_error").GetDouble(), batches.Average(b => b.ErrorNorm), 1e-5);

@@ -141,8 +141,8 @@ public sealed class LorsaTrainerTests : IDisposable
     public void Shards_give_the_same_training_as_their_source()
     {
         var planted = new PlantedUnits(3);
-        ActivationShards.Save(planted, folder, sequences: 240, sequencesPerShard: 50, cancellationToken: TestContext.Current.CancellationToken);
-        var shards = ActivationShards.Open(folder, heldOutSequences: 0);
+        planted.Save(folder, sequences: 240, sequencesPerFile: 50, cancellationToken: TestContext.Current.CancellationToken);
+        var shards = ActivationSource.Open(folder, heldOutSequences: 0);
         Assert.Equal(Numbers(Train(Small, source: planted)), Numbers(Train(Small, source: shards)));
     }
 

@@ -95,8 +95,28 @@ internal static class LorsaUnderTest
         Lorsa lorsa, ActivationBatch batch, float[] unitActivations, float[] read, float[] write, Func<int, int> qkHeadOf) =>
         PlantedUnits.Match(lorsa, batch, unitActivations, read, write, qkHeadOf);
 
-    /// <summary>What one unit of a head's activation adds to every logit, [V].</summary>
-    public static float[] LogitEffect(Lorsa lorsa, Model model, int head) => lorsa.LogitEffect(model, head);
+    /// <summary>A Lorsa of a layer all of whose parameters are 0.</summary>
+    public static Lorsa Empty(Model model, int layer)
+    {
+        using var alone = new Lorsa(Lorsa.ConfigFor(model, layer, new() { Heads = 9, QkHeads = 9, TopK = 1, ContextLength = 256 }));
+        return alone.For(model);
+    }
+
+    /// <summary>The quality on batches.</summary>
+    public static LorsaEvaluation Evaluate(Lorsa lorsa, IEnumerable<ActivationBatch> batches) => LorsaEvaluation.Of(lorsa, batches, default);
+
+    /// <summary>Where heads are most active on batches.</summary>
+    public static HeadActivities Activities(Lorsa lorsa, IEnumerable<ActivationBatch> batches, int top) =>
+        HeadActivities.Of(lorsa, batches, top, progress: null, default);
+
+    /// <summary>The tokens of the windows of a corpus that are learnt from, from the first on, and those of the windows held out.</summary>
+    public static (IEnumerable<int[]> Training, IEnumerable<int[]> HeldOut) Windows(Model model, LorsaCorpus corpus, int length, int heldOut, int seed)
+    {
+        var source = new ModelActivationSource(model, 0, corpus, length, heldOut, shuffleBuffer: 8, seed);
+        return (source.Batches(0, 1).Select(Tokens), source.HeldOut(1).Select(Tokens));
+
+        static int[] Tokens(ActivationBatch batch) => batch.Tokens!.Copied<int>();
+    }
 
     public static double[] Frequencies(Rotary rotary) => Shape(rotary.Dimensions).With(rotary).Frequencies();
 
