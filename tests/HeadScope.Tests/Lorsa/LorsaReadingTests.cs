@@ -1,3 +1,4 @@
+using System.Globalization;
 using TorchSharp;
 
 namespace HeadScope.Tests;
@@ -167,6 +168,64 @@ public class LorsaReadingTests
         Assert.All(second.FindHeads("name mover", cancellationToken: TestContext.Current.CancellationToken), found => Assert.True(found.Score > 0 && found.ActiveTokens > 0));
         Assert.NotEmpty(second.FindHeads("successor", cancellationToken: TestContext.Current.CancellationToken));
         Assert.Contains("successor", Assert.Throws<ArgumentException>(() => second.FindHeads("teapot")).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("previous token", 0, "50:0.16643:18 20:0.16574:24 36:0.15014:25")]
+    [InlineData("previous token", 1, "50:0.17010:24 22:0.14010:12 0:0.12639:23")]
+    [InlineData("current token", 0, "38:0.19558:42 42:0.17062:111 31:0.16281:13")]
+    [InlineData("duplicate token", 0, "25:0.07130:33 3:0.06744:21 38:0.06574:15")]
+    [InlineData("induction", 0, "38:0.04282:15 13:0.03825:403 5:0.03551:30")]
+    [InlineData("induction", 1, "6:0.06504:102 58:0.05277:23 2:0.04744:31")]
+    [InlineData("sink", 0, "27:0.81117:106 16:0.80118:237 37:0.42404:612")]
+    [InlineData("name mover", 0, "5:0.00055:22 35:0.00013:2")]
+    [InlineData("name mover", 1, "30:0.00108:17 46:0.00003:2 60:0.00001:3")]
+    [InlineData("successor", 0, "21:0.03461:18 30:0.02011:27 16:0.01610:19")]
+    public void Heads_are_found_as_by_the_first_version_which_went_head_by_head(string kind, int seed, string recorded)
+    {
+        using var model = Model.Load("demo");
+        using var lorsa = LorsaUnderTest.Uniform(new()
+        {
+            ModelWidth = 160, Heads = 64, QkHeads = 8, QkWidth = 20, ContextLength = 64, TopK = 8,
+            HookIn = "blocks.2.ln1.hook_normalized", HookOut = "blocks.2.hook_attn_out",
+        }, 5, 12, 3).For(model);
+        var found = lorsa.FindHeads(kind, recorded.Split(' ').Length, seed, TestContext.Current.CancellationToken);
+        foreach (var (head, expected) in found.Zip(recorded.Split(' ').Select(one => one.Split(':')), (head, expected) => (head, expected)))
+        {
+            Assert.Equal(int.Parse(expected[0], CultureInfo.InvariantCulture), head.Index);
+            Assert.Equal(double.Parse(expected[1], CultureInfo.InvariantCulture), head.Score, 6e-6);
+            Assert.Equal(int.Parse(expected[2], CultureInfo.InvariantCulture), head.ActiveTokens);
+        }
+
+        Assert.Equal(recorded.Split(' ').Length, found.Count);
+    }
+
+    [Fact]
+    public void A_head_reads_and_writes_what_it_did_in_the_first_version()
+    {
+        using var model = Model.Load("demo");
+        using var lorsa = LorsaUnderTest.Uniform(new()
+        {
+            ModelWidth = 160, Heads = 64, QkHeads = 8, QkWidth = 20, ContextLength = 64, TopK = 8,
+            HookIn = "blocks.2.ln1.hook_normalized", HookOut = "blocks.2.hook_attn_out",
+        }, 5, 12, 3).For(model);
+        var head = lorsa.Head(7);
+        Assert.Equal(3.73310, head.OutputNorm, 1e-4);
+        Assert.Equal(new Head(2, 5), head.Origin);
+        Assert.Equal(2, head.HeadsFor());
+        Check([(2418, 13.2078), (2563, 12.6590), (2030, 12.4106)], head.Reads);
+        Check([(2757, -13.9442), (2720, -12.9628), (1407, -11.7720)], head.ReadsNegatively);
+        Check([(1631, 0.6026), (317, 0.5604), (458, 0.4951)], head.Promotes);
+        Check([(2675, -0.4107), (738, -0.3995), (1142, -0.3914)], head.Suppresses);
+
+        static void Check((int Token, double Score)[] expected, IReadOnlyList<(int Token, string Text, float Score)> found)
+        {
+            foreach (var (wanted, token) in expected.Zip(found))
+            {
+                Assert.Equal(wanted.Token, token.Token);
+                Assert.Equal(wanted.Score, token.Score, 1e-4);
+            }
+        }
     }
 
     [Fact]

@@ -95,6 +95,21 @@ internal static class LorsaUnderTest
         Lorsa lorsa, ActivationBatch batch, float[] unitActivations, float[] read, float[] write, Func<int, int> qkHeadOf) =>
         PlantedUnits.Match(lorsa, batch, unitActivations, read, write, qkHeadOf);
 
+    /// <summary>A Lorsa with parameters from -0.5 to 0.5, which depend on nothing but a seed of .NET's generator.</summary>
+    public static Lorsa Uniform(LorsaConfig config, int seed, double inputNorm, double outputNorm)
+    {
+        var (parameters, random) = (Zeros(config), new Random(seed));
+        foreach (var values in parameters.Values)
+        {
+            for (var i = 0; i < values.Length; i++)
+            {
+                values[i] = (float)(random.NextDouble() - 0.5);
+            }
+        }
+
+        return Create(config, parameters, LorsaNormalization.Dataset, inputNorm, outputNorm);
+    }
+
     /// <summary>A Lorsa of a layer all of whose parameters are 0.</summary>
     public static Lorsa Empty(Model model, int layer)
     {
