@@ -66,7 +66,7 @@ internal static class LorsaTrainCommand
                 BatchSequences = parsed.GetValue(batch),
                 Tokens = parsed.GetValue(tokens),
                 LearningRate = parsed.GetValue(rate),
-                Initialization = parsed.GetValue(random) ? LorsaInitialization.Random : LorsaInitialization.FromAttention,
+                RandomStart = parsed.GetValue(random),
                 Seed = parsed.GetValue(seed),
                 HeldOutSequences = parsed.GetValue(heldOut),
                 CheckpointEvery = parsed.GetValue(checkpoint),

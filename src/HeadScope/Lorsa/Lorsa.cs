@@ -50,7 +50,7 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
     public double OutputNorm { get; }
 
     /// <summary>How it was trained; null for a Lorsa that was loaded.</summary>
-    public LorsaTrainingReport? Training { get; internal init; }
+    public LorsaTrainingReport? Training { get; internal set; }
 
     /// <summary>[QK head, d, e]. This and the others are as they are stored: in normalised units unless folded.</summary>
     public Tensor W_Q => View("W_Q");
@@ -246,7 +246,7 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
             return z;
         }
 
-        var norms = Config.ScoreByOutputNorm ? OutputNorms().detach() : ones(1, z.dtype, z.device);
+        var norms = Norms(z);
         var score = z.detach().mul(norms);
         var threshold = Config.Activation == LorsaActivation.JumpRelu ? Weight(LogThreshold).exp() : null;
         var chosen = Config.Activation switch
@@ -268,6 +268,16 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
         var near = score.gt(Scalars.Of(0)).logical_and(score.sub(fixedThreshold).abs().lt(Scalars.Of(Config.JumpReluWindow / 2)));
         var slope = near.to(z.dtype).mul(fixedThreshold).div(norms).mul(Scalars.Of(-1 / Config.JumpReluWindow));
         return active.add(threshold.sub(fixedThreshold).mul(slope), Scalars.One);
+    }
+
+    /// <summary>z of the dead heads with the largest positive scores, 0 of all others, [B, T, n].</summary>
+    /// <param name="z">[B, T, n].</param>
+    /// <param name="dead">Which heads are dead, [n].</param>
+    /// <param name="k">How many heads per token, at most.</param>
+    internal Tensor ChooseDead(Tensor z, bool[] dead, int k)
+    {
+        var score = z.detach().mul(Norms(z)).masked_fill(tensor(dead, device: z.device).logical_not(), Scalars.Of(0));
+        return z.masked_fill(Largest(score, Math.Min(k, dead.Count(isDead => isDead))).logical_not(), Scalars.Of(0));
     }
 
     /// <summary>The output in the units of the weights, [B, T, d].</summary>
@@ -304,6 +314,9 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
         var room = above.sum(-1, keepdim: true).neg().add(Scalars.Of(Math.Min(k, score.shape[^1])), Scalars.One);
         return above.logical_or(equal.logical_and(equal.cumsum(-1).le(room))).logical_and(score.gt(Scalars.Of(0)));
     }
+
+    // What z is multiplied by for its score, [n] or [1].
+    private Tensor Norms(Tensor z) => Config.ScoreByOutputNorm ? OutputNorms().detach() : ones(1, z.dtype, z.device);
 
     private Tensor Normalized(Tensor input)
     {

@@ -65,12 +65,11 @@ public class LorsaEvaluationTests
 
     internal static IEnumerable<ActivationBatch> Batches(LorsaReference reference)
     {
-        const int Contexts = 4, Length = 12, Width = 24;
-        var (x, y, mask, tokens) = (
-            reference.Numbers("in.hook_in"), reference.Numbers("in.hook_out"), reference.Numbers("in.mask"), reference.Numbers("in.tokens"));
-        const int Tokens = Contexts * Length;
-        return Enumerable.Range(0, mask.Length / Tokens).Select(b => new ActivationBatch(
-            Contexts, Length, x[(b * Tokens * Width)..((b + 1) * Tokens * Width)], y[(b * Tokens * Width)..((b + 1) * Tokens * Width)],
-            mask[(b * Tokens)..((b + 1) * Tokens)], Array.ConvertAll(tokens[(b * Tokens)..((b + 1) * Tokens)], token => (int)token)));
+        const int Contexts = 4, Length = 12;
+        var batches = reference.Shape("in.mask")[0] / Contexts;
+        return Enumerable.Range(0, batches).Select(b => new ActivationBatch(Part("in.hook_in", b), Part("in.hook_out", b), Part("in.mask", b), Part("in.tokens", b)));
+
+        TorchSharp.torch.Tensor Part(string name, int b) =>
+            TorchSharp.torch.tensor(reference.Numbers(name)).view(batches, Contexts, Length, -1)[b].squeeze(-1);
     }
 }

@@ -32,8 +32,8 @@ public class LorsaReadingTests
     [Fact]
     public void Top_activations_are_the_largest_of_each_sequence_however_they_are_batched()
     {
-        var planted = new PlantedUnits(1);
-        var config = LorsaUnderTest.LayerOf(planted) with { Heads = 48, TopK = 6, Activation = LorsaActivation.TopK };
+        var (planted, layer, _) = LorsaUnderTest.Planted(1);
+        var config = layer.Config with { Heads = 48, TopK = 6, Activation = LorsaActivation.TopK };
         var lorsa = LorsaUnderTest.Create(config, LorsaUnderTest.Random(config, 2, firstCode: true));
         var token = TestContext.Current.CancellationToken;
         var one = LorsaUnderTest.Activities(lorsa, planted.Batches(0, 1, token).Take(60), top: 5);

@@ -7,7 +7,7 @@ public sealed class LorsaTrainerTests : IDisposable
     private static readonly LorsaTrainingOptions Small = new()
     {
         Heads = 64, QkHeads = 2, TopK = 4, ContextLength = 16, BatchSequences = 8, Tokens = 30 * 128, HeldOutSequences = 0, LearningRate = 3e-3,
-        ReportEvery = 4, CheckpointEvery = 7, Initialization = LorsaInitialization.Random,
+        ReportEvery = 4, CheckpointEvery = 7, RandomStart = true,
     };
 
     private readonly string folder = Directory.CreateTempSubdirectory("headscope-lorsa-").FullName;
@@ -15,11 +15,18 @@ public sealed class LorsaTrainerTests : IDisposable
     public void Dispose() => Directory.Delete(folder, recursive: true);
 
     [Fact]
-    public void The_same_seed_gives_the_same_numbers_at_any_number_of_threads()
+    public void The_same_seed_gives_the_same_numbers()
     {
-        var runs = ThreadsUnderTest.With([1, 3], () => Numbers(Train(Small)));
-        Assert.Equal(runs[0], runs[1]);
-        Assert.NotEqual(runs[0], Numbers(Train(Small with { Seed = 1 })));
+        foreach (var options in new[] { Small, Small with { Penalty = "power", PenaltyCoefficient = 0.1 } })
+        {
+            var first = Numbers(Train(options));
+
+            // Other addresses, and a collection in between, change nothing.
+            using var between = torch.zeros(1001);
+            GC.Collect();
+            Assert.Equal(first, Numbers(Train(options)));
+            Assert.NotEqual(first, Numbers(Train(options with { Seed = 1 })));
+        }
     }
 
     [Theory]
@@ -42,8 +49,7 @@ public sealed class LorsaTrainerTests : IDisposable
         Assert.Throws<OperationCanceledException>(() => Train(options, stopping, stop.Token));
         var resumed = Train(options);
         Assert.Equal(Numbers(whole), Numbers(resumed));
-        Assert.Equal(
-            whole.Training!.Curve.Select(point => point with { Seconds = 0 }), resumed.Training!.Curve.Select(point => point with { Seconds = 0 }));
+        Assert.Equal(whole.Training!.ToCsv(), resumed.Training!.ToCsv());
         Assert.Equal(Numbers(whole), Numbers(Lorsa.Load(folder)));
     }
 
@@ -73,9 +79,8 @@ public sealed class LorsaTrainerTests : IDisposable
         var resumed = Lorsa.Train(
             model, 1, LorsaCorpus.FromWindows(windows), Options(folder), cancellationToken: TestContext.Current.CancellationToken);
         Assert.Equal(Numbers(whole), Numbers(resumed));
-        Assert.Equal(
-            whole.Training!.Curve.Select(point => point with { Seconds = 0 }), resumed.Training!.Curve.Select(point => point with { Seconds = 0 }));
-        Assert.Equal([4, 5, 8, 10, 12], whole.Training.Curve.Select(point => point.Step));
+        Assert.Equal(whole.Training!.ToCsv(), resumed.Training!.ToCsv());
+        Assert.Equal([4L, 5L, 8L, 10L, 12L], whole.Training.Table["step"].Cast<long>());
     }
 
     [Fact]
@@ -87,16 +92,16 @@ public sealed class LorsaTrainerTests : IDisposable
     }
 
     [Theory]
-    [InlineData("norms", "[1]", "the field 'norms' is damaged. Expected 2 numbers, found 1")]
-    [InlineData("norms", "null", "it has no 'norms'")]
-    [InlineData("pending", "[0,1,2]", "the field 'pending' is damaged")]
-    [InlineData("curve", "[null]", "the field 'curve' is damaged")]
-    [InlineData("curve", "{", "the field 'curve' is damaged")]
-    [InlineData("optimizer.steps", "", "tensor 'optimizer.steps': expected")]
-    [InlineData("position", "", "tensor 'position': expected 3 numbers")]
-    [InlineData("W_Q", "", "tensor 'W_Q': expected")]
-    [InlineData("optimizer.m.W_Q", null, "no tensor 'optimizer.m.W_Q'")]
-    public void A_damaged_checkpoint_is_refused_by_file_and_field(string field, string? value, string said)
+    [InlineData("norms", true, "tensor 'norms': expected [2] of Float64, found [3] of Float32")]
+    [InlineData("pending", true, "tensor 'pending': expected")]
+    [InlineData("curve", true, "tensor 'curve': expected [-1, 9] of Float64")]
+    [InlineData("optimizer.steps", true, "tensor 'optimizer.steps': expected")]
+    [InlineData("silent_tokens", true, "tensor 'silent_tokens': expected")]
+    [InlineData("position", true, "tensor 'position': expected [2] of Int64")]
+    [InlineData("W_Q", true, "tensor 'W_Q': expected")]
+    [InlineData("optimizer.m.W_Q", false, "no tensor 'optimizer.m.W_Q'")]
+    [InlineData("norms", false, "no tensor 'norms'")]
+    public void A_damaged_checkpoint_is_refused_by_file_and_field(string field, bool isThere, string said)
     {
         Train(Small with { Folder = folder });
         var path = Path.Combine(folder, "training.safetensors");
@@ -106,12 +111,12 @@ public sealed class LorsaTrainerTests : IDisposable
         {
             foreach (var (key, text) in file.Metadata)
             {
-                writer.Metadata[key] = key == field ? value! : text;
+                writer.Metadata[key] = text;
             }
 
-            foreach (var name in file.Tensors.Keys.Where(name => name != field || value is not null))
+            foreach (var name in file.Tensors.Keys.Where(name => name != field || isThere))
             {
-                writer.Add(name, name == field ? torch.ones(2) : file.Read(name));
+                writer.Add(name, name == field ? torch.ones(3) : file.Read(name));
             }
         }
 
@@ -140,7 +145,7 @@ public sealed class LorsaTrainerTests : IDisposable
     [Fact]
     public void Shards_give_the_same_training_as_their_source()
     {
-        var planted = new PlantedUnits(3);
+        var (planted, _, _) = LorsaUnderTest.Planted(3);
         planted.Save(folder, sequences: 240, sequencesPerFile: 50, cancellationToken: TestContext.Current.CancellationToken);
         var shards = ActivationSource.Open(folder, heldOutSequences: 0);
         Assert.Equal(Numbers(Train(Small, source: planted)), Numbers(Train(Small, source: shards)));
@@ -186,7 +191,7 @@ public sealed class LorsaTrainerTests : IDisposable
         LorsaTrainingOptions options, IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default,
         ActivationSource? source = null)
     {
-        source ??= new PlantedUnits(3);
+        source ??= LorsaUnderTest.Planted(3).Source;
         var config = new LorsaConfig
         {
             ModelWidth = 32, Heads = 64, QkHeads = 2, QkWidth = 8, ContextLength = 16, TopK = 4, HookIn = "x", HookOut = "y",
