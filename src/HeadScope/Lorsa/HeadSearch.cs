@@ -117,9 +117,8 @@ public sealed partial class Lorsa
             var (a, b) = (random.Next(names.Count), random.Next(names.Count - 1));
             b += b >= a ? 1 : 0;
             var (first, second) = probe % 2 == 0 ? (a, b) : (b, a);
-            prompts.Add(Begin(
-                model.Tokenizer,
-                $"When {names[first].Word} and {names[second].Word} went to the store, {names[b].Word} gave a drink to"));
+            var text = $"When {names[first].Word} and {names[second].Word} went to the store, {names[b].Word} gave a drink to";
+            prompts.Add(Begin(model.Tokenizer, model.Tokenizer.Encode(text, addSpecialTokens: false)));
             answers.Add(a);
             places.Add(Array.IndexOf(prompts[^1], names[a].Token));
         }
@@ -157,15 +156,8 @@ public sealed partial class Lorsa
             : throw new InvalidOperationException($"The vocabulary of '{model.Name}' has none of the probes' lists as single tokens.");
     }
 
-    /// <summary>
-    /// The mean over prompts of the logits by which what each head writes at the end prefers an answer to the mean of all options, [n], and at
-    /// how many ends it is active, [n].
-    /// </summary>
-    /// <param name="prompts">The prompts.</param>
-    /// <param name="options">The tokens that may be the answer.</param>
-    /// <param name="answers">The right option of each prompt, by its number.</param>
-    /// <param name="places">The token of each prompt from which alone what is gathered counts; null for all.</param>
-    /// <param name="cancellationToken">Stops between layers.</param>
+    // The mean over prompts of the logits by which what each head writes at the end prefers the answer (its number among the options) to the
+    // mean of all options, [n], and at how many ends it is active, [n]. Of what it gathers, what is from one place counts, where that is given.
     private (Tensor Scores, Tensor Active) Answers(
         IReadOnlyList<int[]> prompts, int[] options, IReadOnlyList<int> answers, IReadOnlyList<long>? places, CancellationToken cancellationToken)
     {
@@ -184,11 +176,7 @@ public sealed partial class Lorsa
         return (logits.mean([0], type: float64), active.sum([0]).to(model.Device));
     }
 
-    /// <summary>P(t, s) v(s) of every head at N places, [N, n].</summary>
-    /// <param name="found">The activations.</param>
-    /// <param name="sequences">The number of the sequence, [N].</param>
-    /// <param name="queries">t, [N].</param>
-    /// <param name="sources">s, [N].</param>
+    /// <summary>P(t, s) v(s) of every head in N sequences, by their numbers, at N queries t and sources s, [N, n].</summary>
     private Tensor Contributions(LorsaActivations found, Tensor sequences, Tensor queries, Tensor sources) =>
         found.Patterns.permute(0, 2, 3, 1)[sequences, queries, sources].repeat_interleave(Config.GroupSize, 1).mul(found.Values[sequences, sources]);
 

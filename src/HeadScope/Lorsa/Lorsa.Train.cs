@@ -49,7 +49,7 @@ public sealed partial class Lorsa
     /// <exception cref="ArgumentException">The options do not fit the source, each other, or the checkpoint found.</exception>
     /// <exception cref="InvalidDataException">The data cannot be read; the last checkpoint is intact.</exception>
     /// <exception cref="ArithmeticException">Training diverged; the message names step and parameter.</exception>
-    public static Lorsa Train(
+    internal static Lorsa Train(
         ActivationSource source, LorsaConfig config, LorsaTrainingOptions options, Model? model = null,
         IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {

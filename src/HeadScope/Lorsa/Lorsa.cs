@@ -20,12 +20,12 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
     /// <summary>All parameters are 0.</summary>
     /// <exception cref="ArgumentException">The shape cannot be one, or there are no norms to normalise by.</exception>
     internal Lorsa(
-        LorsaConfig config, LorsaNormalization normalization = LorsaNormalization.None, double inputNorm = 0, double outputNorm = 0)
+        LorsaConfig config, bool isFolded = true, double inputNorm = 0, double outputNorm = 0)
         : base(nameof(Lorsa))
     {
         config.Validate();
-        (Config, Normalization, InputNorm, OutputNorm) = (config, normalization, inputNorm, outputNorm);
-        if (normalization == LorsaNormalization.Dataset && !(inputNorm > 0 && outputNorm > 0 && double.IsFinite(inputNorm + outputNorm)))
+        (Config, IsFolded, InputNorm, OutputNorm) = (config, isFolded, inputNorm, outputNorm);
+        if (!isFolded && !(inputNorm > 0 && outputNorm > 0 && double.IsFinite(inputNorm + outputNorm)))
         {
             throw new ArgumentException(
                 $"The mean norms of input and output are {inputNorm} and {outputNorm}; expected positive numbers to normalise by.");
@@ -40,8 +40,8 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
     /// <summary>Its shape and rules.</summary>
     public LorsaConfig Config { get; }
 
-    /// <summary>Whether inputs and outputs are normalised on the way in and out, or the weights are folded.</summary>
-    public LorsaNormalization Normalization { get; }
+    /// <summary>Whether the weights work in the units of the model; else input and output are each scaled by one number, to a mean norm of sqrt(d).</summary>
+    public bool IsFolded { get; }
 
     /// <summary>The mean norm of inputs in the units of the model, by which they are normalised; meaningless when folded.</summary>
     public double InputNorm { get; }
@@ -77,10 +77,10 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
     public Tensor? b_D => Config.HasOutputBias ? View("b_D") : null;
 
     /// <summary>What inputs are multiplied by before they meet the weights.</summary>
-    internal double InputScale => Normalization == LorsaNormalization.None ? 1 : Math.Sqrt(Config.ModelWidth) / InputNorm;
+    internal double InputScale => IsFolded ? 1 : Math.Sqrt(Config.ModelWidth) / InputNorm;
 
     /// <summary>What outputs in the units of the model are multiplied by to become those of the weights.</summary>
-    internal double OutputScale => Normalization == LorsaNormalization.None ? 1 : Math.Sqrt(Config.ModelWidth) / OutputNorm;
+    internal double OutputScale => IsFolded ? 1 : Math.Sqrt(Config.ModelWidth) / OutputNorm;
 
     /// <summary>The attention output that this Lorsa predicts; gradients reach its parameters.</summary>
     /// <param name="input">What the attention layer reads, in the units of the model: [T, d] or [B, T, d].</param>
@@ -118,7 +118,7 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
     /// <exception cref="NotSupportedException">Queries and keys are normalised: their epsilon would change its meaning.</exception>
     public Lorsa FoldNormalization()
     {
-        if (Normalization == LorsaNormalization.None)
+        if (IsFolded)
         {
             return this;
         }
@@ -129,7 +129,7 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
                 "A Lorsa with normalised queries and keys cannot be folded: the epsilon of that norm would weigh differently.");
         }
 
-        return Changed(LorsaNormalization.None, (name, weight) => name switch
+        return Changed(isFolded: true, (name, weight) => name switch
         {
             "W_Q" or "W_K" or "W_V" => weight.mul(Scalars.Of(InputScale)),
             "W_O" or "b_D" => weight.div(Scalars.Of(OutputScale)),
@@ -156,7 +156,7 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
         using var constant = no_grad();
         var norms = OutputNorms();
         norms = norms.masked_fill(norms.eq(Scalars.Of(0)), Scalars.One);
-        return Changed(Normalization, (name, weight) => name switch
+        return Changed(IsFolded, (name, weight) => name switch
         {
             "W_V" => weight.mul(norms.unsqueeze(1)),
             "b_V" => weight.mul(norms),
@@ -288,9 +288,9 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
     }
 
     /// <summary>Another Lorsa whose parameters are made from those of this one.</summary>
-    internal Lorsa Changed(LorsaNormalization normalization, Func<string, Tensor, Tensor> change, LorsaConfig? config = null, Model? model = null)
+    internal Lorsa Changed(bool isFolded, Func<string, Tensor, Tensor> change, LorsaConfig? config = null, Model? model = null)
     {
-        var changed = new Lorsa(config ?? Config, normalization, InputNorm, OutputNorm)
+        var changed = new Lorsa(config ?? Config, isFolded, InputNorm, OutputNorm)
         {
             Training = Training, Model = model ?? Model, IsFirstLayout = IsFirstLayout,
         };

@@ -68,7 +68,7 @@ public sealed partial class Lorsa
         Lorsa lorsa;
         try
         {
-            lorsa = new Lorsa(config, folded ? LorsaNormalization.None : LorsaNormalization.Dataset, inputNorm, outputNorm) { IsFirstLayout = isFirst };
+            lorsa = new Lorsa(config, folded, inputNorm, outputNorm) { IsFirstLayout = isFirst };
         }
         catch (ArgumentException error)
         {
@@ -113,7 +113,7 @@ public sealed partial class Lorsa
     public void Save(string folder)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
-        var json = LorsaConfigJson.Write(Config, Normalization == LorsaNormalization.None);
+        var json = LorsaConfigJson.Write(Config, IsFolded);
         using var scope = NewDisposeScope();
         var writer = new SafetensorsWriter { Metadata = { ["version"] = VersionWritten } };
         foreach (var (key, _) in Shapes(Config))

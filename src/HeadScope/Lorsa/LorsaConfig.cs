@@ -120,6 +120,18 @@ public sealed record LorsaConfig
         }
     }
 
+    /// <summary>Refuses a model that this is not the shape of a layer of.</summary>
+    /// <exception cref="ArgumentException">The model has another width, or no such layer.</exception>
+    internal void RequireLayerOf(Model model)
+    {
+        if (model.Config.ModelWidth != ModelWidth || Layer < 0 || Layer >= model.Config.LayerCount)
+        {
+            throw new ArgumentException(
+                $"A Lorsa of {HookOut} and width {ModelWidth} does not belong to '{model.Name}' with {model.Config.LayerCount} layers of width "
+                + $"{model.Config.ModelWidth}.");
+        }
+    }
+
     private static void RequirePositive(int value, string name)
     {
         if (value < 1)

@@ -63,10 +63,7 @@ public sealed class LorsaCorpus
     /// <param name="texts">The texts.</param>
     public static implicit operator LorsaCorpus(string[] texts) => FromTexts(texts);
 
-    /// <summary>The windows, once through; a rest shorter than a window is left out.</summary>
-    /// <param name="model">Its tokenizer is used, but for a corpus of windows.</param>
-    /// <param name="length">The length of a window, the token in front included.</param>
-    /// <exception cref="InvalidDataException">A line cannot be read.</exception>
+    /// <summary>Windows of so many tokens, the one in front included, once through; a rest shorter than that is left out.</summary>
     internal IEnumerable<int[]> Windows(Model model, int length) => windows ?? Cut(model.Tokenizer, length);
 
     private IEnumerable<int[]> Cut(Tokenizer tokenizer, int length)

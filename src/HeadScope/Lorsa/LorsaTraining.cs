@@ -54,7 +54,7 @@ internal sealed class LorsaTraining : IDisposable
 
             var batch = source.Batches(0, options.BatchSequences, cancellationToken).First();
             var (inputNorm, outputNorm) = found?.Norms ?? Norms(source, options, cancellationToken);
-            var start = new Lorsa(config, LorsaNormalization.Dataset, inputNorm, outputNorm);
+            var start = new Lorsa(config, isFolded: false, inputNorm, outputNorm);
             training = new(source, start.to(batch.Input.device), options, progress);
             if (found is null)
             {

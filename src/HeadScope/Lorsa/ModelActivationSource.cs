@@ -16,23 +16,12 @@ internal sealed class ModelActivationSource : ActivationSource
     private readonly int shuffleBuffer;
     private readonly int seed;
     private readonly string hookIn;
-    private readonly bool beginsWithToken;
 
-    /// <summary>Describes the source; nothing is read yet.</summary>
-    /// <param name="model">The model.</param>
-    /// <param name="layer">The layer.</param>
-    /// <param name="corpus">The corpus.</param>
-    /// <param name="contextLength">T, the length of the windows.</param>
-    /// <param name="heldOutSequences">How many windows are held out.</param>
-    /// <param name="shuffleBuffer">How many windows are shuffled at a time; 0 keeps the order, as a corpus of windows does anyway.</param>
-    /// <param name="seed">The seed of the shuffling.</param>
-    /// <param name="hookIn">The activation to read; null for <c>blocks.L.ln1.hook_normalized</c>.</param>
+    /// <summary>Describes the source, of windows of so many tokens; nothing is read yet.</summary>
     /// <exception cref="ArgumentException">The model has no such layer, or a shorter context.</exception>
     public ModelActivationSource(
-        Model model, int layer, LorsaCorpus corpus, int contextLength, int heldOutSequences = 32, int shuffleBuffer = 1024,
-        int seed = 0, string? hookIn = null)
+        Model model, int layer, LorsaCorpus corpus, int contextLength, int heldOutSequences, int shuffleBuffer = 0, int seed = 0, string? hookIn = null)
     {
-        ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(corpus);
         if (layer < 0 || layer >= model.Config.LayerCount)
         {
@@ -41,29 +30,23 @@ internal sealed class ModelActivationSource : ActivationSource
 
         if (contextLength < 2 || contextLength > model.Config.ContextLength)
         {
-            throw new ArgumentException(
-                $"Windows of {contextLength} tokens do not suit '{model.Name}': expected 2 to {model.Config.ContextLength}.");
+            throw new ArgumentException($"Windows of {contextLength} tokens do not suit '{model.Name}': expected 2 to {model.Config.ContextLength}.");
         }
 
         (this.model, this.layer, this.corpus, length, heldOut) = (model, layer, corpus, contextLength, heldOutSequences);
         (this.shuffleBuffer, this.seed) = (corpus.KeepsOrder ? 0 : shuffleBuffer, seed);
         this.hookIn = hookIn ?? $"blocks.{layer}.ln1.hook_normalized";
-        beginsWithToken = corpus.KeepsOrder || (model.Tokenizer.BeginningOfText ?? model.Tokenizer.EndOfText) is not null;
     }
 
     public override int ModelWidth => model.Config.ModelWidth;
 
     public override bool HasHeldOut => heldOut > 0;
 
-    public override IEnumerable<ActivationBatch> Batches(
-        long firstSequence, int sequences, CancellationToken cancellationToken = default) =>
+    public override IEnumerable<ActivationBatch> Batches(long firstSequence, int sequences, CancellationToken cancellationToken = default) =>
         Training().Skip(checked((int)firstSequence)).Chunk(sequences).Select(windows => Activations(windows, cancellationToken));
 
     public override IEnumerable<ActivationBatch> HeldOut(int sequences, CancellationToken cancellationToken = default) =>
-        HeldOutWindows().Chunk(sequences).Select(windows => Activations(windows, cancellationToken));
-
-    /// <summary>The tokens of the windows held out.</summary>
-    public IEnumerable<int[]> HeldOutWindows() => corpus.Windows(model, length).Take(heldOut);
+        corpus.Windows(model, length).Take(heldOut).Chunk(sequences).Select(windows => Activations(windows, cancellationToken));
 
     private ActivationBatch Activations(int[][] windows, CancellationToken cancellationToken)
     {
@@ -72,7 +55,7 @@ internal sealed class ModelActivationSource : ActivationSource
         var pass = model.Run(
             windows, new Hooks().Keep(hookIn, hookOut), LogitsOf.None, stopAfterLayer: layer, cancellationToken: cancellationToken);
         var mask = ones(windows.Length, windows[0].Length, float32, model.Device);
-        if (beginsWithToken)
+        if (corpus.KeepsOrder || (model.Tokenizer.BeginningOfText ?? model.Tokenizer.EndOfText) is not null)
         {
             mask.narrow(1, 0, 1).zero_();
         }

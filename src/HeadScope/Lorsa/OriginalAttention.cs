@@ -35,17 +35,10 @@ internal sealed class OriginalAttention
     /// <exception cref="ArgumentException">The Lorsa does not belong to the model.</exception>
     public static OriginalAttention Of(Model model, LorsaConfig config)
     {
-        var layer = config.Layer;
-        if (layer < 0 || layer >= model.Config.LayerCount || model.Config.ModelWidth != config.ModelWidth)
-        {
-            throw new ArgumentException(
-                $"A Lorsa of {config.HookOut} and width {config.ModelWidth} does not belong to '{model.Name}' with {model.Config.LayerCount} layers of "
-                + $"width {model.Config.ModelWidth}.");
-        }
-
+        config.RequireLayerOf(model);
         using var scope = NewDisposeScope();
         using var constant = no_grad();
-        var (block, heads) = (model.Net.Blocks[layer], model.Config.HeadCount);
+        var (block, heads) = (model.Net.Blocks[config.Layer], model.Config.HeadCount);
         var norm = config.HookIn.EndsWith("hook_normalized", StringComparison.Ordinal) ? block.Ln1 : null;
         var (gain, shift) = (norm?.w?.to(float32), norm?.b?.to(float32));
         var (query, queryBias) = Fold(block.Attention.W_Q, block.Attention.b_Q);

@@ -45,9 +45,14 @@ public class FigureTests(PlotlyBrowser plotly)
 
     private static readonly Lazy<Firing> Fired = new(() => Trace.Value.Traces[0].Root);
 
-    private static readonly Lazy<LorsaHead> Head = new(() => Lorsa.Train(
+    private static readonly Lazy<Lorsa> Learned = new(() => Lorsa.Train(
         Demo.Value, 1, new[] { string.Join(' ', Enumerable.Repeat("When Mary and John went to the store, John gave a drink to Mary.", 60)) },
-        new LorsaTrainingOptions { Heads = 64, TopK = 4, ContextLength = 32, BatchSequences = 2, Tokens = 512, HeldOutSequences = 2 }).Head(3));
+        new LorsaTrainingOptions { Heads = 64, TopK = 4, ContextLength = 32, BatchSequences = 2, Tokens = 512, HeldOutSequences = 2 }));
+
+    private static readonly Lazy<LorsaHead> Head = new(() => Learned.Value.Head(3));
+
+    private static readonly Lazy<HeadActivities> Activities = new(() => HeadActivities.Of(
+        Learned.Value, LorsaCorpus.FromWindows([.. Enumerable.Range(0, 4).Select(i => Enumerable.Range(20 * i, 32).ToArray())])));
 
     private static readonly Lazy<HeadOperations> Operations = new(() => SalientOperations.Of(Demo.Value, new Head(0, 5)));
 
@@ -105,10 +110,10 @@ public class FigureTests(PlotlyBrowser plotly)
             ["a number for each head"] = Figures.HeadGrid(DirectEffect.OfHeads(CircuitModel.Of(Demo.Value), Sentences.Value, 4), Attack, "logits"),
             ["z-pattern"] = Figures.ZPattern(Head.Value.ZPattern("When Mary and John went to the store, John gave a drink to")),
             ["activations of a Lorsa head"] = Figures.Activations(Head.Value.ZPattern("When Mary and John went to the store")),
-            ["origin of a Lorsa head"] = Figures.HeadOrigin(Head.Value.Origin!, 1),
+            ["origin of a Lorsa head"] = Figures.HeadOrigin(Head.Value),
             ["dashboard of a Lorsa head"] = Figures.Dashboard(Head.Value),
             ["top activations of a Lorsa head"] = Figures.TopActivations(
-                new HeadActivity(3, 17, 0.02, 0.4, [new TopActivation(1.25f, 0, 2, [1, 2, 3, 4]), new TopActivation(0.5f, 1, 0, [5])]), token => token == 3 ? Attack : $" {token}"),
+                Activities.Value, (int)Activities.Value.Counts.argmax().item<long>(), token => token % 2 == 0 ? Attack : $" {token}"),
             ["salient operations"] = Figures.SalientOperations(Operations.Value),
         };
     }

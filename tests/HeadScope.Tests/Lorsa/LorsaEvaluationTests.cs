@@ -60,7 +60,7 @@ public class LorsaEvaluationTests
     {
         var config = reference.Config;
         var norms = reference.Json.GetProperty("dataset_average_activation_norm").EnumerateObject().Select(p => p.Value.GetDouble()).ToArray();
-        return LorsaUnderTest.Create(config, reference.Parameters(config, "param"), LorsaNormalization.Dataset, norms[0], norms[1]);
+        return LorsaUnderTest.Create(config, reference.Parameters(config, "param"), false, norms[0], norms[1]);
     }
 
     internal static IEnumerable<ActivationBatch> Batches(LorsaReference reference)

@@ -173,7 +173,7 @@ public class LorsaPropertyTests
         var input = new float[given.Batch * given.Length * given.D];
         Fill(input);
         return (
-            LorsaUnderTest.Create(config, p, LorsaNormalization.Dataset, 1.5, 0.25), new NumberArray(input, [given.Batch, given.Length, given.D]));
+            LorsaUnderTest.Create(config, p, false, 1.5, 0.25), new NumberArray(input, [given.Batch, given.Length, given.D]));
 
         void Fill(float[] values)
         {

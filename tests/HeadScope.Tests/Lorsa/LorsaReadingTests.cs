@@ -234,7 +234,7 @@ public class LorsaReadingTests
         using var model = Model.Load("demo");
         var config = Lorsa.ConfigFor(model, 2, new() { Heads = 64, TopK = 4, ContextLength = 16 });
         var p = LorsaUnderTest.Random(config, 1, firstCode: true);
-        var lorsa = LorsaUnderTest.Create(config, p, LorsaNormalization.Dataset, 3, 0.5);
+        var lorsa = LorsaUnderTest.Create(config, p, false, 3, 0.5);
         var effect = lorsa.For(model).Head(5).Table["promotes"];
 
         // Twice the output vector, normalised with scale 1, straight through the weights; less the mean over all tokens.

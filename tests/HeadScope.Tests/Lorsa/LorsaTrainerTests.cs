@@ -143,15 +143,6 @@ public sealed class LorsaTrainerTests : IDisposable
     }
 
     [Fact]
-    public void Shards_give_the_same_training_as_their_source()
-    {
-        var (planted, _, _) = LorsaUnderTest.Planted(3);
-        planted.Save(folder, sequences: 240, sequencesPerFile: 50, cancellationToken: TestContext.Current.CancellationToken);
-        var shards = ActivationSource.Open(folder, heldOutSequences: 0);
-        Assert.Equal(Numbers(Train(Small, source: planted)), Numbers(Train(Small, source: shards)));
-    }
-
-    [Fact]
     public void An_unreadable_line_of_a_corpus_is_named()
     {
         var path = Path.Combine(folder, "corpus.jsonl");

@@ -42,10 +42,10 @@ internal static class LorsaUnderTest
     public static LorsaConfig ReadConfig(string path) => LorsaConfigJson.Read(ConfigFile.Read(path).Part("config")!);
 
     public static Lorsa Create(
-        LorsaConfig config, OrderedDictionary<string, float[]> parameters, LorsaNormalization normalization = LorsaNormalization.None,
+        LorsaConfig config, OrderedDictionary<string, float[]> parameters, bool isFolded = true,
         double inputNorm = 0, double outputNorm = 0)
     {
-        var lorsa = new Lorsa(config, normalization, inputNorm, outputNorm);
+        var lorsa = new Lorsa(config, isFolded, inputNorm, outputNorm);
         using var scope = torch.NewDisposeScope();
         using var constant = torch.no_grad();
         Assert.Equal(Lorsa.Shapes(config).Select(p => p.Name), parameters.Keys);
@@ -148,7 +148,7 @@ internal static class LorsaUnderTest
             }
         }
 
-        return Create(config, parameters, LorsaNormalization.Dataset, inputNorm, outputNorm);
+        return Create(config, parameters, false, inputNorm, outputNorm);
     }
 
     /// <summary>A Lorsa of a layer all of whose parameters are 0.</summary>
