@@ -47,7 +47,7 @@ public class FigureTests(PlotlyBrowser plotly)
 
     private static readonly Lazy<Lorsa> Learned = new(() => Lorsa.Train(
         Demo.Value, 1, new[] { string.Join(' ', Enumerable.Repeat("When Mary and John went to the store, John gave a drink to Mary.", 60)) },
-        new LorsaTrainingOptions { Heads = 64, TopK = 4, ContextLength = 32, BatchSequences = 2, Tokens = 512, HeldOutSequences = 2 }));
+        new LorsaTrainingOptions { Heads = 64, TopK = 4, ContextLength = 32, BatchSequences = 2, Tokens = 512, HeldOutSequences = 2, ReportEvery = 1, EvaluateEvery = 2 }));
 
     private static readonly Lazy<LorsaHead> Head = new(() => Learned.Value.Head(3));
 
@@ -84,8 +84,8 @@ public class FigureTests(PlotlyBrowser plotly)
                 [new GraphEdge("a", "b", 0.5), new GraphEdge("b", "c", -2, 1, Attack)],
                 Attack, ["previous token", "other"], ["destination", "source"]),
             ["training"] = Figures.TrainingCurves(
-                new LorsaTrainingReport([.. Enumerable.Range(1, 20).Select(i => new LorsaTrainingPoint(i * 10, i * 10240, 1e-3, 32, 1.0 / i, 1 - (1.0 / i), 32, 2000 / i, i % 5 == 0 ? 0.9 - (1.0 / i) : null, i))], null, 1000),
-                [(10240, 0.2), (204800, 0.9)]),
+                Learned.Value.Training!,
+                [(64, 0.2), (512, 0.9)]),
             ["head map"] = Figures.HeadMap(Map.Value),
             ["head map of one relation"] = Figures.HeadMap(Map.Value, "country_to_capital", suppression: true),
             ["relation comparison"] = Figures.RelationComparison(Map.Value),
