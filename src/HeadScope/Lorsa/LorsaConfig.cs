@@ -91,52 +91,42 @@ public sealed record LorsaConfig
     /// <exception cref="ArgumentException">A number is out of range or two do not fit; the message says which.</exception>
     internal void Validate()
     {
-        RequirePositive(ModelWidth, nameof(ModelWidth));
-        RequirePositive(Heads, nameof(Heads));
-        RequirePositive(QkHeads, nameof(QkHeads));
-        RequirePositive(QkWidth, nameof(QkWidth));
-        RequirePositive(ContextLength, nameof(ContextLength));
-        RequirePositive(TopK, nameof(TopK));
-        if (Heads % QkHeads != 0)
+        foreach (var (name, value) in new[]
         {
-            throw new ArgumentException($"{Heads} OV heads cannot be shared out over {QkHeads} QK heads: expected a multiple.");
+            (nameof(ModelWidth), ModelWidth), (nameof(Heads), Heads), (nameof(QkHeads), QkHeads), (nameof(QkWidth), QkWidth),
+            (nameof(ContextLength), ContextLength), (nameof(TopK), TopK),
+        })
+        {
+            Require(value >= 1, $"{name} is {value}; expected at least 1.");
         }
 
-        if (TopK > Heads && Activation is not (LorsaActivation.Relu or LorsaActivation.JumpRelu or LorsaActivation.Dense))
-        {
-            throw new ArgumentException($"TopK is {TopK}, but there are only {Heads} heads.");
-        }
-
-        if (Scale is not (> 0 and < double.PositiveInfinity))
-        {
-            throw new ArgumentException($"AttentionScale is {AttentionScale}; expected a positive divisor of the scores.");
-        }
-
-        if (RotaryRepeat < 1 || RotaryDimensions < 0 || RotaryDimensions % 2 != 0 || RotaryDimensions > (long)QkWidth * RotaryRepeat)
-        {
-            throw new ArgumentException(
-                $"Rotary positions over {RotaryDimensions} components (each repeated {RotaryRepeat} times) do not fit queries of width "
-                + $"{QkWidth}: expected an even number of at most {(long)QkWidth * RotaryRepeat}.");
-        }
+        Require(Heads % QkHeads == 0, $"{Heads} OV heads cannot be shared out over {QkHeads} QK heads: expected a multiple.");
+        Require(
+            TopK <= Heads || Activation is LorsaActivation.Relu or LorsaActivation.JumpRelu or LorsaActivation.Dense,
+            $"TopK is {TopK}, but there are only {Heads} heads.");
+        Require(Scale is > 0 and < double.PositiveInfinity, $"AttentionScale is {AttentionScale}; expected a positive divisor of the scores.");
+        var room = (long)QkWidth * RotaryRepeat;
+        Require(
+            RotaryRepeat >= 1 && RotaryDimensions >= 0 && RotaryDimensions % 2 == 0 && RotaryDimensions <= room,
+            $"Rotary positions over {RotaryDimensions} components (each repeated {RotaryRepeat} times) do not fit queries of width {QkWidth}: expected an "
+            + $"even number of at most {room}.");
     }
 
     /// <summary>Refuses a model that this is not the shape of a layer of.</summary>
     /// <exception cref="ArgumentException">The model has another width, or no such layer.</exception>
     internal void RequireLayerOf(Model model)
     {
-        if (model.Config.ModelWidth != ModelWidth || Layer < 0 || Layer >= model.Config.LayerCount)
-        {
-            throw new ArgumentException(
-                $"A Lorsa of {HookOut} and width {ModelWidth} does not belong to '{model.Name}' with {model.Config.LayerCount} layers of width "
-                + $"{model.Config.ModelWidth}.");
-        }
+        Require(
+            model.Config.ModelWidth == ModelWidth && Layer >= 0 && Layer < model.Config.LayerCount,
+            $"A Lorsa of {HookOut} and width {ModelWidth} does not belong to '{model.Name}' with {model.Config.LayerCount} layers of width "
+            + $"{model.Config.ModelWidth}.");
     }
 
-    private static void RequirePositive(int value, string name)
+    private static void Require(bool condition, string message)
     {
-        if (value < 1)
+        if (!condition)
         {
-            throw new ArgumentException($"{name} is {value}; expected at least 1.");
+            throw new ArgumentException(message);
         }
     }
 }

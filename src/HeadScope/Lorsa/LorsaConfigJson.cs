@@ -109,43 +109,32 @@ internal static class LorsaConfigJson
             LorsaJson.Default.JsonObject);
     }
 
-    private static LorsaConfig Current(ConfigFile file, LorsaConfig config)
+    private static LorsaConfig Current(ConfigFile file, LorsaConfig config) => config with
     {
-        if (file.Flag("use_post_qk_ln", false) && file.Text("normalization_type") != "RMS")
+        Activation = file.Text("act_fn")?.ToLowerInvariant() switch
         {
-            throw file.Refuse("normalization_type", "of norms of queries and keys RMS alone is known.");
-        }
-
-        return config with
-        {
-            Activation = file.Text("act_fn")?.ToLowerInvariant() switch
-            {
-                "topk" => LorsaActivation.TopK,
-                "batchtopk" => LorsaActivation.BatchTopK,
-                "relu" => LorsaActivation.Relu,
-                "jumprelu" => LorsaActivation.JumpRelu,
-                _ => throw file.Refuse("act_fn", "known are topk, batchtopk, relu and jumprelu."),
-            },
-            ScoreByOutputNorm = file.Flag("sparsity_include_decoder_norm", true),
-            HasOutputBias = file.Flag("use_decoder_bias", true),
-            QkNorm = file.Flag("use_post_qk_ln", false),
-            QkNormEpsilon = file.NumberOrNull("eps") ?? 1e-6,
-            JumpReluWindow = file.NumberOrNull("jumprelu_threshold_window") ?? 2,
-            HookIn = file.Text("hook_point_in") ?? throw file.Refuse("hook_point_in", "expected the name of an activation."),
-            HookOut = file.Text("hook_point_out") ?? throw file.Refuse("hook_point_out", "expected the name of an activation."),
-        };
-    }
+            "topk" => LorsaActivation.TopK,
+            "batchtopk" => LorsaActivation.BatchTopK,
+            "relu" => LorsaActivation.Relu,
+            "jumprelu" => LorsaActivation.JumpRelu,
+            _ => throw file.Refuse("act_fn", "known are topk, batchtopk, relu and jumprelu."),
+        },
+        ScoreByOutputNorm = file.Flag("sparsity_include_decoder_norm", true),
+        HasOutputBias = file.Flag("use_decoder_bias", true),
+        QkNorm = file.Flag("use_post_qk_ln", false) && (file.Text("normalization_type") == "RMS" ? true
+            : throw file.Refuse("normalization_type", "of norms of queries and keys RMS alone is known.")),
+        QkNormEpsilon = file.NumberOrNull("eps") ?? 1e-6,
+        JumpReluWindow = file.NumberOrNull("jumprelu_threshold_window") ?? 2,
+        HookIn = file.Text("hook_point_in") ?? throw file.Refuse("hook_point_in", "expected the name of an activation."),
+        HookOut = file.Text("hook_point_out") ?? throw file.Refuse("hook_point_out", "expected the name of an activation."),
+    };
 
     private static LorsaConfig First(ConfigFile file, LorsaConfig config)
     {
-        if (file.CountOrNull("d_ov_head") is not (null or 1))
+        if (file.WholeOrNull("d_ov_head") is not (null or 1) || file.WholeOrNull("virtual_kv_num") is not (null or 0))
         {
-            throw file.Refuse("d_ov_head", "only OV heads of width 1 are a Lorsa here.");
-        }
-
-        if (file.WholeOrNull("virtual_kv_num") is not (null or 0))
-        {
-            throw file.Refuse("virtual_kv_num", "with virtual keys the published code lets a token see later ones.");
+            // With virtual keys the published code lets a token see later ones.
+            throw file.Refuse(file.WholeOrNull("d_ov_head") is null or 1 ? "virtual_kv_num" : "d_ov_head", "a Lorsa here has OV heads of width 1 and no virtual keys.");
         }
 
         var layer = file.WholeOrNull("layer") ?? 0;

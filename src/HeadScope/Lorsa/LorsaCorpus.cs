@@ -21,10 +21,10 @@ public sealed class LorsaCorpus
         (Name, this.texts, this.windows) = (name, texts, windows);
 
     /// <summary>What messages call it.</summary>
-    public string Name { get; }
+    internal string Name { get; }
 
     /// <summary>Whether its order is kept: windows given as such are not shuffled.</summary>
-    public bool KeepsOrder => windows is not null;
+    internal bool KeepsOrder => windows is not null;
 
     /// <summary>Texts in memory or generated; must be the same each time they are enumerated.</summary>
     /// <param name="texts">The texts.</param>

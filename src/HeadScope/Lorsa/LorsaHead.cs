@@ -65,9 +65,6 @@ public sealed class LorsaHead
     /// </summary>
     public IReadOnlyList<(int Token, string Text, float Score)> Reads => Extremes(reading.Value, 1);
 
-    /// <summary>The tokens with the most negative product.</summary>
-    public IReadOnlyList<(int Token, string Text, float Score)> ReadsNegatively => Extremes(reading.Value, -1);
-
     /// <summary>
     /// The tokens whose logit one unit of its activation raises most through the final norm's gain and the unembedding, relative to the mean
     /// over tokens. Largest first.

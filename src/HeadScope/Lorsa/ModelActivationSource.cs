@@ -6,37 +6,20 @@ namespace HeadScope;
 /// The attention inputs and outputs of a layer of a model on a corpus, computed as they are asked for. The first windows of the corpus are
 /// held out; the others are shuffled within a buffer, anew in every round.
 /// </summary>
-internal sealed class ModelActivationSource : ActivationSource
+/// <exception cref="ArgumentException">The model has no such layer, or a shorter context.</exception>
+internal sealed class ModelActivationSource(
+    Model model, int layer, LorsaCorpus corpus, int contextLength, int heldOut, int shuffleBuffer = 0, int seed = 0, string? hookIn = null)
+    : ActivationSource
 {
-    private readonly Model model;
-    private readonly int layer;
-    private readonly LorsaCorpus corpus;
-    private readonly int length;
-    private readonly int heldOut;
-    private readonly int shuffleBuffer;
-    private readonly int seed;
-    private readonly string hookIn;
+    private readonly int layer = layer >= 0 && layer < model.Config.LayerCount
+        ? layer
+        : throw new ArgumentException($"'{model.Name}' has {model.Config.LayerCount} layers, counted from 0; there is no layer {layer}.");
 
-    /// <summary>Describes the source, of windows of so many tokens; nothing is read yet.</summary>
-    /// <exception cref="ArgumentException">The model has no such layer, or a shorter context.</exception>
-    public ModelActivationSource(
-        Model model, int layer, LorsaCorpus corpus, int contextLength, int heldOutSequences, int shuffleBuffer = 0, int seed = 0, string? hookIn = null)
-    {
-        ArgumentNullException.ThrowIfNull(corpus);
-        if (layer < 0 || layer >= model.Config.LayerCount)
-        {
-            throw new ArgumentException($"'{model.Name}' has {model.Config.LayerCount} layers, counted from 0; there is no layer {layer}.");
-        }
+    private readonly int length = contextLength >= 2 && contextLength <= model.Config.ContextLength
+        ? contextLength
+        : throw new ArgumentException($"Windows of {contextLength} tokens do not suit '{model.Name}': expected 2 to {model.Config.ContextLength}.");
 
-        if (contextLength < 2 || contextLength > model.Config.ContextLength)
-        {
-            throw new ArgumentException($"Windows of {contextLength} tokens do not suit '{model.Name}': expected 2 to {model.Config.ContextLength}.");
-        }
-
-        (this.model, this.layer, this.corpus, length, heldOut) = (model, layer, corpus, contextLength, heldOutSequences);
-        (this.shuffleBuffer, this.seed) = (corpus.KeepsOrder ? 0 : shuffleBuffer, seed);
-        this.hookIn = hookIn ?? $"blocks.{layer}.ln1.hook_normalized";
-    }
+    private readonly string hookIn = hookIn ?? $"blocks.{layer}.ln1.hook_normalized";
 
     public override int ModelWidth => model.Config.ModelWidth;
 
@@ -74,7 +57,7 @@ internal sealed class ModelActivationSource : ActivationSource
 
             // Not System.HashCode: that differs from process to process.
             var windows = corpus.Windows(model, length).Skip(heldOut);
-            foreach (var window in shuffleBuffer < 2 ? windows : Shuffled(windows, new Random(unchecked((seed * 1_000_003) + round))))
+            foreach (var window in shuffleBuffer < 2 || corpus.KeepsOrder ? windows : Shuffled(windows, new Random(unchecked((seed * 1_000_003) + round))))
             {
                 any = true;
                 yield return window;

@@ -7,29 +7,17 @@ namespace HeadScope;
 /// The heads of the attention layer that a Lorsa stands in for, as they act on what the Lorsa reads: for <c>ln1.hook_normalized</c> the gain and
 /// shift of the norm are folded in.
 /// </summary>
-internal sealed class OriginalAttention
+/// <param name="Query">W_Q, [H, d, d_head].</param>
+/// <param name="Key">W_K of each head, [H, d, d_head].</param>
+/// <param name="Value">W_V of each head, [H, d, d_head]; null where only queries and keys are given.</param>
+/// <param name="Output">W_O, [H, d_head, d]; null likewise.</param>
+/// <param name="QueryBias">b_Q, [H, d_head].</param>
+/// <param name="KeyBias">b_K of each head, [H, d_head].</param>
+internal sealed record OriginalAttention(Tensor Query, Tensor Key, Tensor? Value, Tensor? Output, Tensor QueryBias, Tensor KeyBias)
 {
-    public required int Heads { get; init; }
+    public int Heads => (int)Query.shape[0];
 
-    public required int HeadWidth { get; init; }
-
-    /// <summary>W_Q, [H, d, d_head].</summary>
-    public required Tensor Query { get; init; }
-
-    /// <summary>W_K of each head, [H, d, d_head].</summary>
-    public required Tensor Key { get; init; }
-
-    /// <summary>W_V of each head, [H, d, d_head]; null where only queries and keys are given.</summary>
-    public required Tensor? Value { get; init; }
-
-    /// <summary>W_O, [H, d_head, d]; null likewise.</summary>
-    public required Tensor? Output { get; init; }
-
-    /// <summary>b_Q, [H, d_head].</summary>
-    public required Tensor QueryBias { get; init; }
-
-    /// <summary>b_K of each head, [H, d_head].</summary>
-    public required Tensor KeyBias { get; init; }
+    public int HeadWidth => (int)Query.shape[2];
 
     /// <summary>Reads a layer. The tensors live in the caller's dispose scope, fp32, on the model's device.</summary>
     /// <exception cref="ArgumentException">The Lorsa does not belong to the model.</exception>
@@ -44,17 +32,7 @@ internal sealed class OriginalAttention
         var (query, queryBias) = Fold(block.Attention.W_Q, block.Attention.b_Q);
         var (key, keyBias) = Fold(block.Attention.W_K, block.Attention.b_K);
         var (value, _) = Fold(block.Attention.W_V, null);
-        return new OriginalAttention
-        {
-            Heads = heads,
-            HeadWidth = model.Config.HeadWidth,
-            Query = query,
-            Key = key,
-            Value = value,
-            Output = scope.MoveToOuter(block.Attention.W_O.to(float32)),
-            QueryBias = queryBias,
-            KeyBias = keyBias,
-        };
+        return new(query, key, value, scope.MoveToOuter(block.Attention.W_O.to(float32)), queryBias, keyBias);
 
         // For each query head. x̂ gain W + shift W + bias: what the norm multiplies goes into the weight, what it adds into the bias.
         (Tensor Weight, Tensor Bias) Fold(Tensor stored, Tensor? bias)

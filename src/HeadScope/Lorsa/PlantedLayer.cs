@@ -39,11 +39,7 @@ internal sealed class PlantedLayer : ActivationSource, IDisposable
         var toTag = basis.narrow(0, 0, Tags).t().mul(tensor((float)Math.Sqrt(MatchingScore * Math.Sqrt(QkWidth))));
         Layer.Weight("W_K").copy_(toTag.unsqueeze(0));
         Layer.Weight("W_Q").copy_(stack([toTag, toTag.roll(1, 1)]));
-        Attention = new OriginalAttention
-        {
-            Heads = 2, HeadWidth = QkWidth, Query = Layer.Weight("W_Q"), Key = Layer.Weight("W_K"), Value = null, Output = null,
-            QueryBias = Layer.Weight("b_Q"), KeyBias = Layer.Weight("b_K"),
-        };
+        Attention = new(Layer.Weight("W_Q"), Layer.Weight("W_K"), null, null, Layer.Weight("b_Q"), Layer.Weight("b_K"));
 
         Tensor Normal(int rows) => tensor(
             [.. Enumerable.Range(0, rows * ModelWidth).Select(_ => (1 - random.NextDouble(), random.NextDouble()))

@@ -284,17 +284,9 @@ internal static class LorsaUnderTest
     private static OriginalAttention Own(AttentionWeights layer, LorsaConfig config)
     {
         var (h, d, e) = (layer.Heads, config.ModelWidth, layer.HeadWidth);
-        return new()
-        {
-            Heads = h,
-            HeadWidth = e,
-            Query = torch.tensor(layer.Query, [h, d, e]),
-            Key = torch.tensor(layer.Key, [h, d, e]),
-            Value = torch.tensor(layer.Value, [h, d, e]),
-            Output = torch.tensor(layer.Output, [h, e, d]),
-            QueryBias = torch.tensor(layer.QueryBias, [h, e]),
-            KeyBias = torch.tensor(layer.KeyBias, [h, e]),
-        };
+        return new(
+            torch.tensor(layer.Query, [h, d, e]), torch.tensor(layer.Key, [h, d, e]), torch.tensor(layer.Value, [h, d, e]),
+            torch.tensor(layer.Output, [h, e, d]), torch.tensor(layer.QueryBias, [h, e]), torch.tensor(layer.KeyBias, [h, e]));
     }
 
     private static OrderedDictionary<string, float[]> Changed(
