@@ -135,7 +135,7 @@ public sealed class LorsaHead
         return [.. net.Embedding.Chunks().SelectMany(part =>
         {
             using var scope = NewDisposeScope();
-            return norm.Forward(net.Embedding.Rows(part.First, part.Count).to(float32), default).matmul(read).Copied<float>();
+            return norm.Forward(net.Embedding.Rows(part.First, part.Count), default).to(float32).matmul(read).Copied<float>();
         })];
     }
 

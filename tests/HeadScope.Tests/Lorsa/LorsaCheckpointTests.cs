@@ -153,6 +153,50 @@ public sealed class LorsaCheckpointTests : IDisposable
         Assert.Contains("sae_type", Assert.Throws<NotSupportedException>(() => Lorsa.Load(folder)).Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("lorsa", "virtual_kv_num", "2")]
+    [InlineData("lorsa", "d_ov_head", "4")]
+    [InlineData("lorsa", "mode", "\"other\"")]
+    [InlineData("lorsa", "positional_embedding_type", "\"alibi\"")]
+    [InlineData("llamascopium", "act_fn", "\"softmax\"")]
+    [InlineData("llamascopium", "norm_activation", "\"token-wise\"")]
+    [InlineData("llamascopium_jumprelu_qknorm", "normalization_type", "\"LN\"")]
+    public void What_a_Lorsa_here_does_not_do_is_refused_by_file_and_field(string name, string field, string value) =>
+        Assert.Contains($"'{field}' = {value}", Assert.Throws<NotSupportedException>(() => Lorsa.Load(Changed(name, field, value))).Message, StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("lorsa", "n_ov_heads", "0")]
+    [InlineData("lorsa", "top_k", "1e99")]
+    [InlineData("lorsa", "layer", "-1")]
+    [InlineData("lorsa", "avg_norm", "{\"in\": \"x\"}")]
+    [InlineData("llamascopium", "d_model", "24.5")]
+    [InlineData("llamascopium", "n_qk_heads", "-2")]
+    [InlineData("llamascopium", "expansion_factor", "1e999")]
+    [InlineData("llamascopium", "hook_point_in", "7")]
+    [InlineData("llamascopium", "use_decoder_bias", "0")]
+    public void A_field_of_another_type_or_beyond_its_range_is_named(string name, string field, string value)
+    {
+        var message = Assert.Throws<InvalidDataException>(() => Lorsa.Load(Changed(name, field, value))).Message;
+        Assert.Contains("config.json", message, StringComparison.Ordinal);
+        Assert.Contains(field == "avg_norm" ? "avg_norm.in" : field, message, StringComparison.Ordinal);
+    }
+
+    /// <summary>A folder with a checkpoint in which one field of the configuration is another.</summary>
+    private string Changed(string name, string field, string value)
+    {
+        foreach (var path in Directory.GetFiles(TestData.Shared("reference", "lorsa", "checkpoints", name)))
+        {
+            File.Copy(path, Path.Combine(folder, Path.GetFileName(path)));
+        }
+
+        var config = Path.Combine(folder, "config.json");
+        var json = JsonNode.Parse(File.ReadAllText(config))!.AsObject();
+        json[field] = "\u0001";
+        File.SetAttributes(config, FileAttributes.Normal);
+        File.WriteAllText(config, json.ToJsonString().Replace("\"\\u0001\"", value, StringComparison.Ordinal));
+        return folder;
+    }
+
     [Fact]
     public void A_pickle_that_asks_for_code_is_refused()
     {

@@ -228,6 +228,64 @@ public class LorsaReadingTests
         }
     }
 
+    [Theory]
+    [InlineData(torch.ScalarType.Float64, 1e-4)]
+    [InlineData(torch.ScalarType.BFloat16, 0.15)]
+    public void Models_of_other_types_are_read_as_well(torch.ScalarType type, double tolerance)
+    {
+        using var model = Model.Load("demo");
+        using var other = Model.Load("demo", dtype: type);
+        using var alone = LorsaUnderTest.Uniform(new()
+        {
+            ModelWidth = 160, Heads = 64, QkHeads = 8, QkWidth = 20, ContextLength = 64, TopK = 8,
+            HookIn = "blocks.2.ln1.hook_out", HookOut = "blocks.2.hook_attn_out",
+        }, 5, 12, 3);
+        var (expected, found) = (alone.For(model), alone.For(other));
+        var tokens = model.Tokenizer.Encode("one two three four five one two three");
+        int[][] sequences = [tokens, tokens[1..]];
+        AssertClose(expected.Head(7).Alignments, found.Head(7).Alignments);
+        AssertClose(expected.Head(7).Table["reads"].Cast<float>().Select(x => (double)x), found.Head(7).Table["reads"].Cast<float>().Select(x => (double)x));
+        AssertClose(expected.Head(7).Table["promotes"].Cast<float>().Select(x => (double)x), found.Head(7).Table["promotes"].Cast<float>().Select(x => (double)x));
+        AssertClose([expected.LossRecovered(sequences).WithMean], [found.LossRecovered(sequences).WithMean]);
+        AssertClose([expected.FindHeads("sink")[0].Score], [found.FindHeads("sink")[0].Score]);
+        AssertClose([expected.FindHeads("successor")[0].Score], [found.FindHeads("successor")[0].Score]);
+        var corpus = LorsaCorpus.FromWindows([[.. Enumerable.Range(0, 64)], [.. Enumerable.Range(200, 64)]]);
+        AssertClose([LorsaEvaluation.Of(expected, corpus).SquaredError], [LorsaEvaluation.Of(found, corpus).SquaredError]);
+
+        void AssertClose(IEnumerable<double> a, IEnumerable<double> b)
+        {
+            var largest = a.Max(Math.Abs);
+            Assert.All(a.Zip(b), pair => Assert.Equal(pair.First, pair.Second, tolerance * largest));
+        }
+    }
+
+    [Fact]
+    public void Z_patterns_of_a_text_are_those_of_its_active_heads()
+    {
+        using var model = Model.Load("demo");
+        using var lorsa = LorsaUnderTest.Uniform(new()
+        {
+            ModelWidth = 160, Heads = 64, QkHeads = 8, QkWidth = 20, ContextLength = 64, TopK = 3,
+            HookIn = "blocks.2.ln1.hook_normalized", HookOut = "blocks.2.hook_attn_out",
+        }, 5, 12, 3).For(model);
+        var tokens = model.Tokenizer.Encode("one two three four five one two three");
+        var patterns = lorsa.ZPatterns(tokens);
+        Assert.InRange(patterns.Count, 3, 3 * tokens.Length);
+        foreach (var pattern in patterns)
+        {
+            var (contributions, z) = (pattern.Contributions.ToNumberArray(), pattern.PreActivations.Values());
+            Assert.All(Enumerable.Range(0, tokens.Length), t => Assert.Equal(z[t], Enumerable.Range(0, t + 1).Sum(s => contributions[t, s]), 1e-3));
+            Assert.True(pattern.Activations.Values()[pattern.Peak] > 0);
+            Assert.Equal(tokens.Length * (tokens.Length + 1) / 2, pattern.Table.Rows.Count);
+            Assert.Equal(pattern.At(5)[0].Contribution, pattern.Table.Rows.Where(row => (int)row["query"] == 5).Select(row => (float)row["contribution"]).MaxBy(Math.Abs));
+            Assert.Equal(lorsa.Head(pattern.Head).ZPattern(tokens).Contributions.Values(), pattern.Contributions.Values());
+        }
+
+        Assert.Equal(
+            Enumerable.Range(0, 64).Where(head => lorsa.Head(head).ZPattern(tokens).Activations.Values().Any(a => a != 0)), patterns.Select(pattern => pattern.Head));
+        Assert.Throws<ArgumentException>(() => lorsa.Head(0).ZPattern(new int[65]));
+    }
+
     [Fact]
     public void What_a_head_writes_is_its_output_through_the_unembedding()
     {
