@@ -11,7 +11,9 @@ internal static class LorsaBenchmark
 {
     private const int Sequences = 4;
 
-    /// <summary>Runs it; an argument is the number of blocks, and <c>alone</c> leaves out the peer.</summary>
+    /// <summary>
+    /// Runs it; an argument is the number of blocks, <c>alone</c> leaves out the peer, and <c>cpu</c> counts processor seconds of one thread, for a busy machine.
+    /// </summary>
     public static void Run(string[] arguments)
     {
         var config = new LorsaConfig
@@ -19,6 +21,8 @@ internal static class LorsaBenchmark
             ModelWidth = 768, Heads = 6144, QkHeads = 12, QkWidth = 64, ContextLength = 256, TopK = 64, RotaryDimensions = 64,
         };
         LibTorch.Require();
+        var processorTime = arguments.Contains("cpu");
+        Parallelism.Threads = processorTime ? 1 : Parallelism.Threads;
         using var lorsa = new Lorsa(config);
         LorsaStart.Randomize(lorsa, 1, firstCode: false, 1);
         using var stepper = new LorsaStepper(lorsa, new()
@@ -44,9 +48,9 @@ internal static class LorsaBenchmark
         using var peer = Peer.Start("lorsa.py");
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Parallelism.Threads} threads; peer: {peer.Description}\n"));
         Console.WriteLine(Comparison.TableHead("PyTorch, dense"));
-        var blocks = arguments.Length > 0 ? int.Parse(arguments[0], CultureInfo.InvariantCulture) : 9;
+        var blocks = arguments.Select(argument => int.TryParse(argument, CultureInfo.InvariantCulture, out var number) ? number : 0).Append(9).First(number => number > 0);
         var comparison = Comparison.Measure(
-            "Lorsa training step, d 768, 12 × 64 QK, 6144 OV heads, k 64, 4×256 tokens", step, peer, "step", blocks, blockSeconds: 1);
+            "Lorsa training step, d 768, 12 × 64 QK, 6144 OV heads, k 64, 4×256 tokens", step, peer, "step", blocks, blockSeconds: 1, processorTime);
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture, $"{comparison} {tokens / comparison.Ours:f0} against {tokens / comparison.Theirs:f0} tokens/s |"));
     }

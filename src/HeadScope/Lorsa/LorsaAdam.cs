@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.InteropServices;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -48,15 +49,14 @@ internal sealed class LorsaAdam(Lorsa lorsa, bool sparse) : IDisposable
 
             // SparseAdam adds epsilon to sqrt(v) before its bias is corrected, Adam after it.
             var (move, epsilon) = (rate * correction / (1 - Math.Pow(Beta1, step)), sparse ? Epsilon : Epsilon * correction);
-            if (weight.device_type == DeviceType.CPU && weight.dtype == float32)
-            {
-                Parallelism.For((int)((weight.numel() + Chunk - 1) / Chunk), c => Update(
-                    Part(weight, c), Part(gradient, c), Part(first, c), Part(Second[name], c), (float)move, (float)epsilon, sparse));
-            }
-            else
+            if (sparse || weight.device_type != DeviceType.CPU || weight.dtype != float32)
             {
                 Update(weight, gradient, first, Second[name], move, epsilon, sparse);
+                continue;
             }
+
+            Parallelism.For((int)((weight.numel() + Chunk - 1) / Chunk), c =>
+                Update(Part(weight, c), Part(gradient, c), Part(first, c), Part(Second[name], c), (float)move, (float)epsilon));
         }
 
         GC.KeepAlive(this);
@@ -88,35 +88,24 @@ internal sealed class LorsaAdam(Lorsa lorsa, bool sparse) : IDisposable
         p.sub_(sparse ? change.masked_fill_(g.eq(Scalars.Of(0)), Scalars.Of(0)) : change);
     }
 
-    /// <summary>The same in one pass over memory, which takes a fifth of the time.</summary>
-    internal static void Update(Span<float> p, ReadOnlySpan<float> g, Span<float> m, Span<float> v, float move, float epsilon, bool sparse)
+    /// <summary>The same, but not sparse, in one pass over memory, which takes a fifth of the time.</summary>
+    internal static void Update(Span<float> p, ReadOnlySpan<float> g, Span<float> m, Span<float> v, float move, float epsilon)
     {
         const float B1 = (float)Beta1, B2 = (float)Beta2, C1 = (float)(1 - Beta1), C2 = (float)(1 - Beta2);
-        var i = 0;
-        for (; i <= p.Length - Vector<float>.Count; i += Vector<float>.Count)
+        ReadOnlySpan<Vector<float>> gs = MemoryMarshal.Cast<float, Vector<float>>(g);
+        Span<Vector<float>> ps = MemoryMarshal.Cast<float, Vector<float>>(p), ms = MemoryMarshal.Cast<float, Vector<float>>(m), vs = MemoryMarshal.Cast<float, Vector<float>>(v);
+        for (var i = 0; i < gs.Length; i++)
         {
-            var gradient = new Vector<float>(g[i..]);
-            var first = (new Vector<float>(m[i..]) * B1) + (gradient * C1);
-            var second = (new Vector<float>(v[i..]) * B2) + (gradient * gradient * C2);
-            first.CopyTo(m[i..]);
-            second.CopyTo(v[i..]);
-            var change = first * move / (Vector.SquareRoot(second) + new Vector<float>(epsilon));
-            if (sparse)
-            {
-                change = Vector.ConditionalSelect(Vector.Equals(gradient, Vector<float>.Zero), Vector<float>.Zero, change);
-            }
-
-            (new Vector<float>(p[i..]) - change).CopyTo(p[i..]);
+            ms[i] = (ms[i] * B1) + (gs[i] * C1);
+            vs[i] = (vs[i] * B2) + (gs[i] * gs[i] * C2);
+            ps[i] -= ms[i] * move / (Vector.SquareRoot(vs[i]) + new Vector<float>(epsilon));
         }
 
-        for (; i < p.Length; i++)
+        for (var i = gs.Length * Vector<float>.Count; i < g.Length; i++)
         {
             m[i] = (m[i] * B1) + (g[i] * C1);
             v[i] = (v[i] * B2) + (g[i] * g[i] * C2);
-            if (!sparse || g[i] != 0)
-            {
-                p[i] -= m[i] * move / (MathF.Sqrt(v[i]) + epsilon);
-            }
+            p[i] -= m[i] * move / (MathF.Sqrt(v[i]) + epsilon);
         }
     }
 

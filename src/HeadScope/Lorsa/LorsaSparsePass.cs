@@ -1,261 +1,186 @@
 using System.Numerics;
+using System.Runtime.InteropServices;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace HeadScope;
 
 /// <summary>
-/// The loss and gradient of a training step with k active heads a token, on the CPU: torch's dense products, and between them loops over the
+/// The loss and gradient of a training step with k active heads at a token, on the CPU: torch's products, and between them loops over the
 /// active heads alone. Equal to <see cref="LorsaStepper.ByDefinition"/>, in less than half the time.
 /// </summary>
 /// <remarks>
 /// Only finding the active heads needs all z. After that everything follows the few entries (token t, head i) with a gradient dz: the output
 /// and dL/da are k rows of W_O for a token; dL/dP row t is the sum of dz times v_i; and because <c>dL/dw_V_i = sum_t dz (P_g x)_t</c>, the
 /// gradient of W_V needs P_g x once for a QK head and then k rows for a token. torch leads dL/dP back to queries and keys.
-/// No sum depends on the number of threads: each is done by one of them, in order.
+/// No sum of the loops depends on the number of threads: each is done by one of them, in order.
 /// </remarks>
-internal sealed class LorsaSparsePass(Lorsa lorsa)
+internal static class LorsaSparsePass
 {
-    // Rows of causal products at once: of a block the part above the diagonal is wasted. Tokens and heads that a thread takes at once.
-    private const int Block = 64, TokensAtOnce = 8, HeadsAtOnce = 32;
-
-    private readonly int d = lorsa.Config.ModelWidth, n = lorsa.Config.Heads, groups = lorsa.Config.QkHeads, r = lorsa.Config.GroupSize;
+    // Rows of causal products at once: of a block the part above the diagonal is wasted. Tokens or heads that a thread takes at once.
+    private const int Block = 64, AtOnce = 8;
 
     /// <summary>Whether this pass does what is asked, and sooner: P_g x pays for groups that are not small beside the sequences.</summary>
-    public bool Suits(Tensor x) => lorsa.Config.Activation == LorsaActivation.TopK && 2L * r > x.shape[1]
+    public static bool Suits(Lorsa lorsa, Tensor x) => lorsa.Config.Activation == LorsaActivation.TopK && 2L * lorsa.Config.GroupSize > x.shape[1]
         && x.device_type == DeviceType.CPU && x.dtype == float32 && lorsa.Weight("W_V").dtype == float32;
 
     /// <summary>Computes the loss and adds its gradient to the parameters' <c>grad</c>.</summary>
-    public (LorsaLoss Loss, double SquaredError, long[] Uses) Gradient(Tensor x, Tensor y, Tensor mask, int k, bool meanOverWidth)
+    /// <param name="lorsa">The Lorsa.</param>
+    /// <param name="x">The input, [B, T, d].</param>
+    /// <param name="y">The output to reach, [B, T, d].</param>
+    /// <param name="weights">The weight of each token's squared error in the loss, [B, T].</param>
+    /// <param name="k">The number of active heads.</param>
+    /// <returns>For each token that has a weight |ŷ - y|², and at how many of them each head is active.</returns>
+    public static (double[] SquaredErrors, long[] Uses) Gradient(Lorsa lorsa, Tensor x, Tensor y, Tensor weights, int k)
     {
         using var scope = NewDisposeScope();
-        var (length, tokens, entries) = ((int)x.shape[1], (int)(x.shape[0] * x.shape[1]), new Entries((int)(x.shape[0] * x.shape[1]), Math.Min(k, n)));
-        (x, y) = (x.contiguous(), y.contiguous());
+        int d = lorsa.Config.ModelWidth, n = lorsa.Config.Heads, groups = lorsa.Config.QkHeads, r = lorsa.Config.GroupSize;
+        var (length, tokens) = ((int)x.shape[1], (int)(x.shape[0] * x.shape[1]));
+        k = Math.Min(k, n);
         var patterns = lorsa.Patterns(x);
         using var constant = no_grad();
         var p = patterns.detach();
         var v = lorsa.Weight("b_V").unsqueeze(1).addmm(lorsa.Weight("W_V"), x.view(tokens, d).t(), 1, 1);
-        Tensor[] z = [.. Blocks((pattern, b, end) => pattern.bmm(v.view(groups, r, -1, length).select(2, b).narrow(2, 0, end).transpose(1, 2)))];
-        var (dp, dy, counted) = (zeros_like(p), zeros_like(y), Math.Max(1, mask.to(float64).sum().item<double>()));
-        var weights = mask.to(float32).mul(tensor((float)(2 / (counted * (meanOverWidth ? d : 1))))).contiguous();
+        var z = Causal(r, (pattern, b, end) => pattern.bmm(v.view(groups, r, -1, length).select(2, b).narrow(2, 0, end).transpose(1, 2)));
+        var (dp, dy) = (zeros_like(p), zeros_like(x));
         var norms = lorsa.Config.ScoreByOutputNorm ? lorsa.OutputNorms() : ones(n);
         var bias = lorsa.Config.HasOutputBias ? lorsa.Weight("b_D") : zeros(d);
-        Parallelism.For((tokens + TokensAtOnce - 1) / TokensAtOnce, c => Forward(c * TokensAtOnce, Math.Min(tokens, (c + 1) * TokensAtOnce)));
 
-        Tensor[] contexts = [.. Blocks((pattern, b, end) => pattern.reshape(-1, end).mm(x[b].narrow(0, 0, end)))];
-        entries.SortByHead(n);
-        Parallelism.For((n + HeadsAtOnce - 1) / HeadsAtOnce, c => Backward(c * HeadsAtOnce, Math.Min(n, (c + 1) * HeadsAtOnce)));
-        if (lorsa.Config.HasOutputBias)
+        // The entries of token t from t k on: a, dz, and what puts them into the order of heads, then of tokens.
+        var (a, dz, order) = (new float[tokens * k], new float[tokens * k], new long[tokens * k]);
+        var (squaredErrors, uses) = (new double[tokens], new long[n]);
+        Array.Fill(order, long.MaxValue);
+        Parallelism.For((tokens + AtOnce - 1) / AtOnce, part =>
         {
-            lorsa.Weight("b_D").grad!.add_(dy.sum([0L, 1L]), Scalars.One);
-        }
-
-        patterns.backward([dp]);
-        var squared = entries.SquaredError.Sum();
-        return (new(squared / (counted * (meanOverWidth ? d : 1))), squared, [.. Enumerable.Range(0, n).Select(i => (long)(entries.Start[i + 1] - entries.Start[i]))]);
-
-        // A product of the patterns of each sequence, [G, rows, end], block by block.
-        IEnumerable<Tensor> Blocks(Func<Tensor, int, int, Tensor> product)
-        {
-            for (var b = 0; b < x.shape[0]; b++)
-            {
-                for (var first = 0; first < length; first += Block)
-                {
-                    var end = Math.Min(first + Block, length);
-                    yield return product(p[b].narrow(1, first, end - first).narrow(2, 0, end), b, end);
-                }
-            }
-        }
-
-        // The row of a token in a block's product, which has [G, rows] of them.
-        (int Block, int Row) Place(int t, int g)
-        {
-            var (b, at) = (t / length, t % length);
-            var (block, first) = ((b * ((length + Block - 1) / Block)) + (at / Block), at / Block * Block);
-            return (block, (g * Math.Min(Block, length - first)) + at - first);
-        }
-
-        void Forward(int first, int end)
-        {
-            Span<float> write = Numbers("W_O"), values = v.Memory<float>(), norm = norms.Memory<float>(), weight = weights.Memory<float>();
-            Span<float> target = y.Memory<float>(), errors = dy.Memory<float>(), start = bias.Memory<float>(), patternGradient = dp.Memory<float>();
-            var scores = new float[n];
-            for (var t = first; t < end; t++)
+            Span<float> write = lorsa.Weight("W_O").Memory<float>(), vs = v.Memory<float>(), zs = z.Memory<float>(), size = norms.Memory<float>();
+            Span<float> target = y.Memory<float>(), weight = weights.Memory<float>(), errors = dy.Memory<float>(), slopes = dp.Memory<float>();
+            var (scores, room) = (new float[n], new int[k]);
+            for (var t = part * AtOnce; t < Math.Min(tokens, (part + 1) * AtOnce); t++)
             {
                 if (weight[t] == 0)
                 {
                     continue;
                 }
 
-                var zs = z[Place(t, 0).Block].Memory<float>();
                 for (var g = 0; g < groups; g++)
                 {
-                    Span<float> row = zs.Slice(Place(t, g).Row * r, r), size = norm.Slice(g * r, r), score = scores.AsSpan(g * r, r);
+                    var own = zs.Slice(Row(t, g) * r, r);
                     for (var i = 0; i < r; i++)
                     {
-                        score[i] = row[i] * size[i];
+                        scores[(g * r) + i] = own[i] * size[(g * r) + i];
                     }
                 }
 
-                var chosen = entries.Choose(t, scores);
+                var chosen = room.AsSpan();
+                TopK.Of(scores, chosen);
+                for (; !chosen.IsEmpty && !(scores[chosen[^1]] > 0); chosen = chosen[..^1])
+                {
+                }
+
+                chosen.Sort();
                 var error = errors.Slice(t * d, d);
-                start.CopyTo(error);
-                foreach (ref var entry in chosen)
+                bias.Memory<float>().CopyTo(error);
+                for (var j = 0; j < chosen.Length; j++)
                 {
-                    entry.Value = zs[(Place(t, entry.Head / r).Row * r) + (entry.Head % r)];
-                    AddScaled(write.Slice(entry.Head * d, d), entry.Value, error);
+                    order[(t * k) + j] = ((long)chosen[j] * order.Length) + (t * k) + j;
+                    a[(t * k) + j] = zs[(Row(t, chosen[j] / r) * r) + (chosen[j] % r)];
+                    AddScaled(write.Slice(chosen[j] * d, d), a[(t * k) + j], error);
                 }
 
-                AddScaled(target.Slice(t * d, d), -1, error);
-                for (var i = 0; i < d; i++)
+                for (var c = 0; c < d; c++)
                 {
-                    entries.SquaredError[t] += (double)error[i] * error[i];
-                    error[i] *= weight[t];
+                    error[c] -= target[(t * d) + c];
+                    squaredErrors[t] += (double)error[c] * error[c];
+                    error[c] *= 2 * weight[t];
                 }
 
-                foreach (ref var entry in chosen)
+                var seen = (t % length) + 1;
+                for (var j = 0; j < chosen.Length; j++)
                 {
-                    var (i, seen) = (entry.Head, (t % length) + 1);
-                    entry.Gradient = Dot(error, write.Slice(i * d, d));
-                    AddScaled(
-                        values.Slice((i * tokens) + t + 1 - seen, seen), entry.Gradient,
-                        patternGradient.Slice(((((t / length * groups) + (i / r)) * length) + seen - 1) * length, seen));
+                    dz[(t * k) + j] = Dot(error, write.Slice(chosen[j] * d, d));
+                    AddScaled(vs.Slice((chosen[j] * tokens) + t + 1 - seen, seen), dz[(t * k) + j], slopes.Slice(Row(t, chosen[j] / r) * length, seen));
                 }
             }
-        }
+        });
 
-        void Backward(int first, int end)
+        var contexts = Causal(d, (pattern, b, end) => pattern.reshape(-1, end).mm(x[b].narrow(0, 0, end)));
+        Array.Sort(order);
+        Parallelism.For((n + AtOnce - 1) / AtOnce, part =>
         {
-            Span<float> write = Numbers("W_O", ofGradient: true), read = Numbers("W_V", ofGradient: true), readBias = Numbers("b_V", ofGradient: true);
-            Span<float> errors = dy.Memory<float>();
-            var (next, sums) = (entries.Start[first..end], new double[end - first]);
-            write[(first * d)..(end * d)].Clear();
-            read[(first * d)..(end * d)].Clear();
-            for (var block = 0; block < contexts.Length; block++)
+            Span<float> write = Gradient("W_O"), read = Gradient("W_V"), readBias = Gradient("b_V"), errors = dy.Memory<float>(), context = contexts.Memory<float>();
+            var at = Array.BinarySearch(order, (long)part * AtOnce * order.Length);
+            for (at = at < 0 ? ~at : at; at < order.Length && order[at] < (part + 1L) * AtOnce * order.Length; at++)
             {
-                var context = contexts[block].Memory<float>();
-                for (var i = first; i < end; i++)
-                {
-                    for (ref var at = ref next[i - first]; at < entries.Start[i + 1]; at++)
-                    {
-                        var (t, entry) = entries.Sorted(at);
-                        var place = Place(t, i / r);
-                        if (place.Block != block)
-                        {
-                            break;
-                        }
+                var (head, entry) = Math.DivRem(order[at], order.Length);
+                var (i, t) = ((int)head, (int)entry / k);
+                AddScaled(errors.Slice(t * d, d), a[entry], write.Slice(i * d, d));
+                AddScaled(context.Slice(Row(t, i / r) * d, d), dz[entry], read.Slice(i * d, d));
+                readBias[i] += dz[entry];
+                uses[i]++;
+            }
+        });
+        if (lorsa.Config.HasOutputBias)
+        {
+            lorsa.Weight("b_D").grad!.add_(dy.sum([0L, 1L]), Scalars.One);
+        }
 
-                        AddScaled(errors.Slice(t * d, d), entry.Value, write.Slice(i * d, d));
-                        AddScaled(context.Slice(place.Row * d, d), entry.Gradient, read.Slice(i * d, d));
-                        sums[i - first] += entry.Gradient;
-                    }
+        patterns.backward([dp]);
+        return (squaredErrors, uses);
+
+        // Of [B, G, T].
+        int Row(int t, int g) => (((t / length * groups) + g) * length) + (t % length);
+
+        Span<float> Gradient(string name) => lorsa.Weight(name).grad!.Memory<float>();
+
+        // The patterns [G, rows, end] of each sequence times something, [B, G, T, width].
+        Tensor Causal(int width, Func<Tensor, int, int, Tensor> product)
+        {
+            var result = empty(x.shape[0], groups, length, width);
+            for (var b = 0; b < x.shape[0]; b++)
+            {
+                for (var first = 0; first < length; first += Block)
+                {
+                    using var inner = NewDisposeScope();
+                    var end = Math.Min(first + Block, length);
+                    var pattern = p[b].narrow(1, first, end - first).narrow(2, 0, end);
+                    result[b].narrow(1, first, end - first).copy_(product(pattern, b, end).view(groups, -1, width));
                 }
             }
 
-            for (var i = first; i < end; i++)
-            {
-                readBias[i] = (float)sums[i - first];
-            }
+            return result;
         }
-
-        Span<float> Numbers(string name, bool ofGradient = false) => (ofGradient ? lorsa.Weight(name).grad! : lorsa.Weight(name)).Memory<float>();
     }
 
-    private static void AddScaled(ReadOnlySpan<float> row, float factor, Span<float> destination)
+    private static void AddScaled(ReadOnlySpan<float> row, float factor, Span<float> sum)
     {
-        var i = 0;
-        for (; i <= row.Length - Vector<float>.Count; i += Vector<float>.Count)
+        ReadOnlySpan<Vector<float>> rows = MemoryMarshal.Cast<float, Vector<float>>(row);
+        var sums = MemoryMarshal.Cast<float, Vector<float>>(sum);
+        for (var i = 0; i < rows.Length; i++)
         {
-            Vector.MultiplyAddEstimate(new(row[i..]), new(factor), new Vector<float>(destination[i..])).CopyTo(destination[i..]);
+            sums[i] += rows[i] * factor;
         }
 
-        for (; i < row.Length; i++)
+        for (var i = rows.Length * Vector<float>.Count; i < row.Length; i++)
         {
-            destination[i] += row[i] * factor;
+            sum[i] += row[i] * factor;
         }
     }
 
     private static float Dot(ReadOnlySpan<float> x, ReadOnlySpan<float> y)
     {
-        var (sum, i) = (Vector<float>.Zero, 0);
-        for (; i <= x.Length - Vector<float>.Count; i += Vector<float>.Count)
+        ReadOnlySpan<Vector<float>> xs = MemoryMarshal.Cast<float, Vector<float>>(x), ys = MemoryMarshal.Cast<float, Vector<float>>(y);
+        var sums = Vector<float>.Zero;
+        for (var i = 0; i < xs.Length; i++)
         {
-            sum = Vector.MultiplyAddEstimate(new(x[i..]), new(y[i..]), sum);
+            sums += xs[i] * ys[i];
         }
 
-        var total = Vector.Sum(sum);
-        for (; i < x.Length; i++)
+        var sum = Vector.Sum(sums);
+        for (var i = xs.Length * Vector<float>.Count; i < x.Length; i++)
         {
-            total += x[i] * y[i];
+            sum += x[i] * y[i];
         }
 
-        return total;
-    }
-
-    /// <summary>An active head at a token.</summary>
-    private struct Entry
-    {
-        public int Head;
-        public float Value, Gradient;
-    }
-
-    /// <summary>The active heads of all tokens, at most k of each, and the same listed by head.</summary>
-    private sealed class Entries(int tokens, int k)
-    {
-        private readonly Entry[] all = new Entry[tokens * k];
-        private readonly int[] count = new int[tokens];
-        private int[] sorted = [];
-
-        /// <summary>|ŷ - y|² of each token that counts.</summary>
-        public double[] SquaredError { get; } = new double[tokens];
-
-        /// <summary>Where a head's entries begin among the sorted ones, [n + 1].</summary>
-        public int[] Start { get; private set; } = [];
-
-        /// <summary>The heads with the largest positive scores, in order; of equal ones the first.</summary>
-        public Span<Entry> Choose(int t, ReadOnlySpan<float> scores)
-        {
-            Span<int> largest = new int[k];
-            TopK.Of(scores, largest);
-            while (largest.Length > 0 && !(scores[largest[^1]] > 0))
-            {
-                largest = largest[..^1];
-            }
-
-            largest.Sort();
-            count[t] = largest.Length;
-            for (var j = 0; j < largest.Length; j++)
-            {
-                all[(t * k) + j].Head = largest[j];
-            }
-
-            return all.AsSpan(t * k, largest.Length);
-        }
-
-        /// <summary>Lists the entries by head, those of a head in order of tokens.</summary>
-        public void SortByHead(int heads)
-        {
-            var next = new int[heads + 1];
-            foreach (var at in Every())
-            {
-                next[all[at].Head + 1]++;
-            }
-
-            for (var i = 0; i < heads; i++)
-            {
-                next[i + 1] += next[i];
-            }
-
-            (Start, sorted) = ([.. next], new int[next[heads]]);
-            foreach (var at in Every())
-            {
-                sorted[next[all[at].Head]++] = at;
-            }
-        }
-
-        /// <summary>An entry of the list by head, and its token.</summary>
-        public (int Token, Entry Entry) Sorted(int at) => (sorted[at] / k, all[sorted[at]]);
-
-        private IEnumerable<int> Every() => Enumerable.Range(0, tokens).SelectMany(t => Enumerable.Range(t * k, count[t]));
+        return sum;
     }
 }

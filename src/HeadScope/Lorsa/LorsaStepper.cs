@@ -32,8 +32,6 @@ internal sealed class LorsaStepper(Lorsa lorsa, LorsaTrainingOptions options) : 
 {
     public Lorsa Lorsa => lorsa;
 
-    public LorsaSparsePass SparsePass { get; } = new(lorsa);
-
     public LorsaAdam Optimizer { get; } = new(lorsa, options.SparseAdam);
 
     /// <summary>The steps taken.</summary>
@@ -81,14 +79,19 @@ internal sealed class LorsaStepper(Lorsa lorsa, LorsaTrainingOptions options) : 
     {
         ZeroGradients();
         var mayBeDead = options.AuxiliaryCoefficient != 0 && SilentTokens.Max() + counted >= options.DeadAfterTokens;
-        if (!SparsePass.Suits(x) || options.Penalty != "none" || mayBeDead)
-        {
-            return ByDefinition(x, y, mask, k, penalty, counted);
-        }
+        return options.Penalty == "none" && !mayBeDead && LorsaSparsePass.Suits(lorsa, x)
+            ? ByActiveHeads(x, y, mask, k, counted)
+            : ByDefinition(x, y, mask, k, penalty, counted);
+    }
 
-        var result = SparsePass.Gradient(x, y, mask, k, options.FirstCode);
-        CountSilence(result.Uses, counted);
-        return result;
+    /// <summary>The same as <see cref="ByDefinition"/> without penalties, where <see cref="LorsaSparsePass"/> suits.</summary>
+    internal (LorsaLoss Loss, double SquaredError, long[] Uses) ByActiveHeads(Tensor x, Tensor y, Tensor mask, int k, long counted)
+    {
+        using var scope = NewDisposeScope();
+        var share = 1 / (Math.Max(1.0, counted) * (options.FirstCode ? x.shape[2] : 1));
+        var (errors, uses) = LorsaSparsePass.Gradient(lorsa, x.contiguous(), y.contiguous(), mask.mul(tensor((float)share)).contiguous(), k);
+        CountSilence(uses, counted);
+        return (new(errors.Sum() * share), errors.Sum(), uses);
     }
 
     /// <inheritdoc/>

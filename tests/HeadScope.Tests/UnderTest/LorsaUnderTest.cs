@@ -83,11 +83,11 @@ internal static class LorsaUnderTest
         using var stepper = new LorsaStepper(lorsa, options with { Activation = config.Activation, DeadAfterTokens = 1000 });
         dead?.Select(isDead => isDead ? 1000L : 0).ToArray().CopyTo(stepper.SilentTokens, 0);
         var (input, target, counts) = (Batch(x, batch, length), Batch(y, batch, length), torch.tensor(mask, [batch, length]));
-        Assert.True(byDefinition || stepper.SparsePass.Suits(input));
+        Assert.True(byDefinition || LorsaSparsePass.Suits(lorsa, input));
         stepper.ZeroGradients();
         var result = byDefinition
             ? stepper.ByDefinition(input, target, counts, k, penalty, (long)mask.Sum())
-            : stepper.SparsePass.Gradient(input, target, counts, k, options.FirstCode);
+            : stepper.ByActiveHeads(input, target, counts, k, (long)mask.Sum());
         using var constant = torch.no_grad();
         var (z, _, _) = lorsa.Attend(input);
         bool[] stillDead = [.. stepper.SilentTokens.Select(silent => silent >= 1000)];
@@ -102,7 +102,7 @@ internal static class LorsaUnderTest
     {
         using var scope = torch.NewDisposeScope();
         using var lorsa = new Lorsa(config);
-        return new LorsaSparsePass(lorsa).Suits(torch.zeros(batch, length, config.ModelWidth));
+        return LorsaSparsePass.Suits(lorsa, torch.zeros(batch, length, config.ModelWidth));
     }
 
     /// <summary>|w_O| of every head as the choice of active heads takes it.</summary>
@@ -232,13 +232,13 @@ internal static class LorsaUnderTest
     }
 
     /// <summary>Adam's rule on one tensor, by torch's operations and by the loop over memory: parameters and moments after it.</summary>
-    public static (float[][] ByTorch, float[][] ByLoop) Adam(float[] p, float[] g, float[] m, float[] v, double move, double epsilon, bool sparse)
+    public static (float[][] ByTorch, float[][] ByLoop) Adam(float[] p, float[] g, float[] m, float[] v, double move, double epsilon)
     {
         using var scope = torch.NewDisposeScope();
         torch.Tensor[] tensors = [torch.tensor(p), torch.tensor(g), torch.tensor(m), torch.tensor(v)];
-        LorsaAdam.Update(tensors[0], tensors[1], tensors[2], tensors[3], move, epsilon, sparse);
+        LorsaAdam.Update(tensors[0], tensors[1], tensors[2], tensors[3], move, epsilon, sparse: false);
         float[][] numbers = [[.. p], [.. m], [.. v]];
-        LorsaAdam.Update(numbers[0], g, numbers[1], numbers[2], (float)move, (float)epsilon, sparse);
+        LorsaAdam.Update(numbers[0], g, numbers[1], numbers[2], (float)move, (float)epsilon);
         return ([tensors[0].Values(), tensors[2].Values(), tensors[3].Values()], numbers);
     }
 
