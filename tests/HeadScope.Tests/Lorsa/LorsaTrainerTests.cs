@@ -126,6 +126,23 @@ public sealed class LorsaTrainerTests : IDisposable
         Assert.Contains(said, error.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void The_norms_are_means_over_the_first_batches(bool overAllTokens)
+    {
+        var source = new Fixed(seed: 5);
+        var lorsa = Train(Small with { NormBatches = 3, StatisticsOverAllTokens = overAllTokens, Tokens = 4 * 128 }, source: source);
+        double[] Norms(Func<ActivationBatch, torch.Tensor> side) =>
+        [
+            .. source.Batches(0, Small.BatchSequences).Take(3).SelectMany(batch =>
+                side(batch).Values().Chunk(32).Zip(batch.Mask.Values()).Where(token => overAllTokens || token.Second != 0)
+                    .Select(token => Math.Sqrt(token.First.Sum(v => (double)v * v)))),
+        ];
+        Assert.Equal(Norms(batch => batch.Input).Average(), lorsa.InputNorm, 1e-5 * lorsa.InputNorm);
+        Assert.Equal(Norms(batch => batch.Output).Average(), lorsa.OutputNorm, 1e-5 * lorsa.OutputNorm);
+    }
+
     [Fact]
     public void Divergence_names_step_and_parameter_and_leaves_the_checkpoint()
     {
@@ -191,6 +208,28 @@ public sealed class LorsaTrainerTests : IDisposable
     }
 
     private static float[] Numbers(Lorsa lorsa) => [.. lorsa.state_dict().Values.SelectMany(tensor => tensor.Values())];
+
+    /// <summary>Random sequences, of which a third of the tokens do not count and are larger.</summary>
+    private sealed class Fixed(int seed) : ActivationSource
+    {
+        public override int ModelWidth => 32;
+
+        public override bool HasHeldOut => false;
+
+        public override IEnumerable<ActivationBatch> Batches(long firstSequence, int sequences, CancellationToken cancellationToken = default)
+        {
+            for (var next = firstSequence; ; next += sequences)
+            {
+                var random = new Random((int)((next * 31) + seed));
+                var mask = torch.tensor([.. Enumerable.Range(0, sequences * 16).Select(t => t % 3 == 0 ? 0f : 1f)]).view(sequences, 16);
+                torch.Tensor Numbers() => torch.tensor([.. Enumerable.Range(0, sequences * 16 * 32).Select(i => (random.NextSingle() - 0.5f) * (i / 32 % 3 == 0 ? 4 : 1))])
+                    .view(sequences, 16, 32);
+                yield return new(Numbers(), Numbers(), mask);
+            }
+        }
+
+        public override IEnumerable<ActivationBatch> HeldOut(int sequences, CancellationToken cancellationToken = default) => [];
+    }
 
     private sealed class Callback(Action<WorkProgress> report) : IProgress<WorkProgress>
     {
