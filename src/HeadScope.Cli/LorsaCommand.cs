@@ -38,8 +38,4 @@ internal static class LorsaCommand
         Description = "The weights are in the units of the model, whatever config.json says: Language-Model-SAEs folds them after a training "
             + "without noting it.",
     };
-
-    /// <summary>Loads the Lorsa that is named.</summary>
-    internal static LorsaModel Load(string folder, bool folded) =>
-        LorsaModel.Load(folder, new LorsaLoadOptions { Normalization = folded ? LorsaNormalization.None : null });
 }

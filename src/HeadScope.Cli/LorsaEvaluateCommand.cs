@@ -33,16 +33,14 @@ internal static class LorsaEvaluateCommand
         {
             var writer = parsed.InvocationConfiguration.Output;
             using var loaded = ModelOption.Load(parsed, parsed.GetValue(model)!, cancellation);
-            var lorsa = LorsaCommand.Load(parsed.GetValue(folder)!, parsed.GetValue(folded)).For(loaded);
-            var source = new ModelActivationSource(
-                loaded, lorsa.Config.Layer, LorsaCorpus.FromFile(parsed.GetValue(corpus)!), lorsa.Config.ContextLength, parsed.GetValue(sequences),
-                hookIn: lorsa.Config.HookIn);
+            var lorsa = Lorsa.Load(parsed.GetValue(folder)!, parsed.GetValue(folded)).For(loaded);
+            var (texts, count) = (LorsaCorpus.FromFile(parsed.GetValue(corpus)!), parsed.GetValue(sequences));
             writer.WriteLine(lorsa);
-            Print(LorsaEvaluation.Of(lorsa, source.HeldOut(4, cancellation), cancellation), writer);
+            Print(LorsaEvaluation.Of(lorsa, texts, count, cancellation), writer);
             if (parsed.GetValue(loss))
             {
-                var recovered = TerminalProgress.Show(progress =>
-                    LorsaLossRecovered.Of(lorsa, loaded, [.. source.HeldOutWindows()], progress, cancellation));
+                var windows = texts.Windows(loaded, lorsa.Config.ContextLength).Take(count);
+                var recovered = TerminalProgress.Show(progress => lorsa.LossRecovered([.. windows], progress: progress, cancellationToken: cancellation));
                 writer.WriteLine(string.Create(
                     CultureInfo.InvariantCulture,
                     $"cross entropy {recovered.Original:f4}, with Lorsa {recovered.WithLorsa:f4}, zero {recovered.WithZero:f4}, mean {recovered.WithMean:f4}: "

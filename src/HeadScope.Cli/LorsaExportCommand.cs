@@ -27,7 +27,7 @@ internal static class LorsaExportCommand
 
         verb.Does((parsed, _) =>
         {
-            var lorsa = LorsaCommand.Load(parsed.GetValue(folder)!, parsed.GetValue(folded));
+            var lorsa = Lorsa.Load(parsed.GetValue(folder)!, parsed.GetValue(folded));
             lorsa = parsed.GetValue(unit) ? lorsa.WithUnitOutputNorms() : lorsa;
             lorsa = parsed.GetValue(fold) ? lorsa.FoldNormalization() : lorsa;
             lorsa.Save(parsed.GetValue(output)!);

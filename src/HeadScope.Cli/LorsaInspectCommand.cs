@@ -14,7 +14,7 @@ internal static class LorsaInspectCommand
         var model = ModelOption.Create();
         var folded = LorsaCommand.FoldedOption();
         var head = new Option<int[]>("--head") { Description = "A head to describe; several with the option given several times.", HelpName = "n" };
-        var kind = new Option<string?>("--kind") { Description = $"Find heads of a kind: {string.Join(", ", LorsaModel.HeadKinds)}.", HelpName = "kind" };
+        var kind = new Option<string?>("--kind") { Description = $"Find heads of a kind: {string.Join(", ", Lorsa.HeadKinds)}.", HelpName = "kind" };
         var text = new Option<string?>("--text") { Description = "Show the z-pattern of each head on this text at its strongest token.", HelpName = "text" };
         var corpus = new Option<string?>("--corpus") { Description = "Show where in these texts each head is most active.", HelpName = "file" };
         var tokens = new Option<long>("--tokens") { Description = "How many tokens of the corpus to read.", HelpName = "n", DefaultValueFactory = _ => 100_000 };
@@ -38,35 +38,34 @@ internal static class LorsaInspectCommand
         {
             var writer = parsed.InvocationConfiguration.Output;
             using var loaded = ModelOption.Load(parsed, parsed.GetValue(model)!, cancellation);
-            var lorsa = LorsaCommand.Load(parsed.GetValue(folder)!, parsed.GetValue(folded)).For(loaded);
+            var lorsa = Lorsa.Load(parsed.GetValue(folder)!, parsed.GetValue(folded)).For(loaded);
             var found = parsed.GetValue(kind) is { } wanted ? lorsa.FindHeads(wanted, parsed.GetValue(top), cancellationToken: cancellation) : [];
-            var scores = found.ToDictionary(f => f.Head, f => f.Score);
-            int[] heads = [.. parsed.GetValue(head) ?? [], .. found.Select(f => f.Head)];
-            if (heads.Length == 0)
+            int[] named = parsed.GetValue(head) ?? [];
+            if (named.Length + found.Count == 0)
             {
                 throw new UsageException(parsed.GetValue(kind) is { } none ? $"No head of the kind '{none}' was found." : "Give --head or --kind.");
             }
 
-            if (heads.FirstOrDefault(h => h < 0 || h >= lorsa.Config.Heads, -1) is >= 0 and var missing)
+            if (named.FirstOrDefault(h => h < 0 || h >= lorsa.Config.Heads, -1) is >= 0 and var missing)
             {
                 throw new UsageException($"There is no head {missing}; this Lorsa has {lorsa.Config.Heads}.");
             }
 
             var activities = parsed.GetValue(corpus) is { } path
                 ? TerminalProgress.Show(progress => HeadActivities.Of(
-                    lorsa, loaded, LorsaCorpus.FromFile(path), parsed.GetValue(tokens), parsed.GetValue(top), progress, cancellation))
+                    lorsa, LorsaCorpus.FromFile(path), parsed.GetValue(tokens), parsed.GetValue(top), progress, cancellation))
                 : null;
-            foreach (var index in heads)
+            foreach (var one in named.Select(lorsa.Head).Concat(found))
             {
-                Print(lorsa.Head(index), scores.TryGetValue(index, out var score) ? score : null, writer);
+                Print(one, writer);
                 if (parsed.GetValue(text) is { } example)
                 {
-                    Print(lorsa.Head(index).ZPattern(example), writer);
+                    Print(one.ZPattern(example), writer);
                 }
 
                 if (activities is not null)
                 {
-                    Print(activities[index], loaded, writer);
+                    Print(activities, one.Index, loaded, writer);
                 }
 
                 writer.WriteLine();
@@ -75,14 +74,12 @@ internal static class LorsaInspectCommand
         return verb;
     }
 
-    private static void Print(LorsaHead head, double? score, TextWriter writer)
+    private static void Print(LorsaHead head, TextWriter writer)
     {
-        writer.WriteLine(string.Create(
-            CultureInfo.InvariantCulture,
-            $"head {head.Index}, QK head {head.QkHead}, |w_O| {head.OutputNorm:f3}{(score is { } s ? string.Create(CultureInfo.InvariantCulture, $", score {s:f3}") : "")}"));
-        writer.WriteLine($"  from {string.Join(", ", head.Origin!.Shares
-            .Select((share, h) => (share, h)).OrderByDescending(pair => pair.share).Take(3)
-            .Select(pair => string.Create(CultureInfo.InvariantCulture, $"head {pair.h} {pair.share:p0}")))}; {head.Origin.HeadsFor()} make up 90 %");
+        var score = head.Score > 0 ? string.Create(CultureInfo.InvariantCulture, $", score {head.Score:f3}") : "";
+        writer.WriteLine(string.Create(CultureInfo.InvariantCulture, $"head {head.Index}, QK head {head.QkHead}, |w_O| {head.OutputNorm:f3}{score}"));
+        writer.WriteLine($"  from {string.Join(", ", head.Shares.Index().OrderByDescending(share => share.Item).Take(3)
+            .Select(share => string.Create(CultureInfo.InvariantCulture, $"head {share.Index} {share.Item:p0}")))}; {head.HeadsFor()} make up 90 %");
         writer.WriteLine($"  reads {Tokens(head.Reads)}");
         writer.WriteLine($"  promotes {Tokens(head.Promotes)}");
         writer.WriteLine($"  suppresses {Tokens(head.Suppresses)}");
@@ -91,22 +88,23 @@ internal static class LorsaInspectCommand
     private static void Print(ZPattern pattern, TextWriter writer)
     {
         var peak = pattern.Peak;
-        if (pattern.Activations[peak] == 0)
+        if ((float)pattern.Activations[peak] == 0)
         {
             writer.WriteLine("  silent on the text");
             return;
         }
 
         writer.WriteLine(string.Create(
-            CultureInfo.InvariantCulture, $"  on the text: z {pattern.PreActivations[peak]:f3} at token {peak} '{pattern.TokenTexts[peak]}', from ")
+            CultureInfo.InvariantCulture, $"  on the text: z {(float)pattern.PreActivations[peak]:f3} at token {peak} '{pattern.TokenTexts[peak]}', from ")
             + string.Join(", ", pattern.At(peak).Take(4).Select(source =>
                 string.Create(CultureInfo.InvariantCulture, $"'{pattern.TokenTexts[source.Position]}' {source.Contribution:f3}"))));
     }
 
-    private static void Print(HeadActivity activity, Model model, TextWriter writer)
+    private static void Print(HeadActivities activities, int head, Model model, TextWriter writer)
     {
-        writer.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  active at {activity.Frequency:p2} of the tokens, mean {activity.Mean:f3}"));
-        foreach (var place in activity.Top)
+        writer.WriteLine(string.Create(
+            CultureInfo.InvariantCulture, $"  active at {(float)activities.Frequencies[head]:p2} of the tokens, mean {(float)activities.Means[head]:f3}"));
+        foreach (var place in activities.Top(head))
         {
             const int Before = 12;
             var first = Math.Max(0, place.Position - Before);
@@ -116,6 +114,6 @@ internal static class LorsaInspectCommand
         }
     }
 
-    private static string Tokens(IEnumerable<TokenScore> tokens) => string.Join(", ", tokens.Take(6).Select(token =>
+    private static string Tokens(IEnumerable<(int Token, string Text, float Score)> tokens) => string.Join(", ", tokens.Take(6).Select(token =>
         string.Create(CultureInfo.InvariantCulture, $"'{token.Text.ReplaceLineEndings("\\n")}' {token.Score:f2}")));
 }

@@ -66,17 +66,17 @@ internal static class LorsaTrainCommand
                 BatchSequences = parsed.GetValue(batch),
                 Tokens = parsed.GetValue(tokens),
                 LearningRate = parsed.GetValue(rate),
-                Initialization = parsed.GetValue(random) ? LorsaInitialization.Random : LorsaInitialization.FromAttention,
+                RandomStart = parsed.GetValue(random),
                 Seed = parsed.GetValue(seed),
                 HeldOutSequences = parsed.GetValue(heldOut),
                 CheckpointEvery = parsed.GetValue(checkpoint),
                 EvaluateEvery = parsed.GetValue(evaluate),
                 Folder = folder,
             };
-            LorsaModel lorsa;
+            Lorsa lorsa;
             try
             {
-                lorsa = TerminalProgress.Show(progress => LorsaTrainer.Train(
+                lorsa = TerminalProgress.Show(progress => Lorsa.Train(
                     loaded, parsed.GetValue(layer), LorsaCorpus.FromFile(parsed.GetValue(corpus)!), options, progress, cancellation));
             }
             catch (OperationCanceledException)

@@ -1,4 +1,5 @@
 using System.Globalization;
+using static TorchSharp.torch;
 
 namespace HeadScope.Benchmarks;
 
@@ -10,51 +11,47 @@ internal static class LorsaBenchmark
 {
     private const int Sequences = 4;
 
-    /// <summary>Runs it; an argument is the number of blocks, and <c>alone</c> leaves out the peer.</summary>
+    /// <summary>
+    /// Runs it; an argument is the number of blocks, <c>alone</c> leaves out the peer, and <c>cpu</c> counts processor seconds of one thread, for a busy machine.
+    /// </summary>
     public static void Run(string[] arguments)
     {
         var config = new LorsaConfig
         {
-            ModelWidth = 768, Heads = 6144, QkHeads = 12, QkWidth = 64, ContextLength = 256, TopK = 64, Rotary = new() { Dimensions = 64 },
+            ModelWidth = 768, Heads = 6144, QkHeads = 12, QkWidth = 64, ContextLength = 256, TopK = 64, RotaryDimensions = 64,
         };
-        var p = new LorsaParameters(config);
-        LorsaInitializer.Randomize(p, config, 1, firstCode: false, 1);
-        var stepper = new LorsaStepper(config, p, new LorsaStepRules
+        LibTorch.Require();
+        var processorTime = arguments.Contains("cpu");
+        Parallelism.Threads = processorTime ? 1 : Parallelism.Threads;
+        using var lorsa = new Lorsa(config);
+        LorsaStart.Randomize(lorsa, 1, firstCode: false, 1);
+        using var stepper = new LorsaStepper(lorsa, new()
         {
-            LearningRate = new(LorsaLearningRateShape.Constant, 1e-4, 1),
-            TopK = new(LorsaTopKShape.Linear, config.TopK, config.TopK),
+            Heads = config.Heads, TopK = config.TopK, TopKWarmUp = 0, ContextLength = config.ContextLength, LearningRate = 1e-4,
+            LearningRateSchedule = "constant",
         });
-        var random = new Random(2);
         var tokens = Sequences * config.ContextLength;
-        var (x, y) = (Normal(tokens * config.ModelWidth), Normal(tokens * config.ModelWidth));
-        var mask = Enumerable.Range(0, tokens).Select(t => t % config.ContextLength == 0 ? 0f : 1f).ToArray();
-        Action step = () => stepper.TakeStep(x, y, mask, Sequences, config.ContextLength);
+        using var scope = NewDisposeScope();
+        random.manual_seed(2);
+        var (x, y) = (randn(Sequences, config.ContextLength, config.ModelWidth), randn(Sequences, config.ContextLength, config.ModelWidth));
+        var mask = ones(Sequences, config.ContextLength);
+        mask.narrow(1, 0, 1).zero_();
+        Action step = () => stepper.TakeStep(x, y, mask);
         if (arguments.Contains("alone"))
         {
             Comparison.Seconds(step, 2);
-            var seconds = Enumerable.Range(0, 7).Select(_ => Comparison.Seconds(step, 1)).Order().ElementAt(3);
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{seconds * 1e3:f0} ms a step, {tokens / seconds:f0} tokens/s"));
+            var cost = Cost.Median([.. Enumerable.Range(0, 7).Select(_ => Cost.Of(step))]);
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{cost} a step, {tokens / cost.Wall:f0} tokens/s"));
             return;
         }
 
         using var peer = Peer.Start("lorsa.py");
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Parallelism.Threads} threads; peer: {peer.Description}\n"));
         Console.WriteLine(Comparison.TableHead("PyTorch, dense"));
-        var blocks = arguments.Length > 0 ? int.Parse(arguments[0], CultureInfo.InvariantCulture) : 9;
+        var blocks = arguments.Select(argument => int.TryParse(argument, CultureInfo.InvariantCulture, out var number) ? number : 0).Append(9).First(number => number > 0);
         var comparison = Comparison.Measure(
-            "Lorsa training step, d 768, 12 × 64 QK, 6144 OV heads, k 64, 4×256 tokens", step, peer, "step", blocks, blockSeconds: 1);
+            "Lorsa training step, d 768, 12 × 64 QK, 6144 OV heads, k 64, 4×256 tokens", step, peer, "step", blocks, blockSeconds: 1, processorTime);
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture, $"{comparison} {tokens / comparison.Ours:f0} against {tokens / comparison.Theirs:f0} tokens/s |"));
-
-        float[] Normal(int count)
-        {
-            var values = new float[count];
-            for (var i = 0; i < count; i++)
-            {
-                values[i] = (float)(Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble()));
-            }
-
-            return values;
-        }
     }
 }

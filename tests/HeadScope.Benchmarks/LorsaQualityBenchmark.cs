@@ -23,7 +23,7 @@ internal static class LorsaQualityBenchmark
 
         // Held-out windows come first here; they are the last hundred of the file.
         var corpus = LorsaCorpus.FromWindows([.. windows[1400..], .. windows[..1400]]);
-        var lorsa = LorsaTrainer.Train(
+        var lorsa = Lorsa.Train(
             model, layer, corpus,
             new LorsaTrainingOptions
             {

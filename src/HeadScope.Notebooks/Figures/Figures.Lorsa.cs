@@ -16,12 +16,12 @@ public static partial class Figures
         var at = position ?? pattern.Peak;
         ArgumentOutOfRangeException.ThrowIfNegative(at, nameof(position));
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(at, pattern.Tokens.Count, nameof(position));
-        var tokens = Texts(pattern);
+        var tokens = pattern.TokenTexts;
         using var scope = NewDisposeScope();
         return ColoredText(
             tokens,
             Grid.Numbers(pattern.Contributions[at]),
-            $"Lorsa head {pattern.Head}: what makes z = {PlotlyText.Number(pattern.PreActivations[at])} at '{tokens[at].Replace(' ', '·')}' (position {at})",
+            $"Lorsa head {pattern.Head}: what makes z = {PlotlyText.Number((float)pattern.PreActivations[at])} at '{tokens[at].Replace(' ', '·')}' (position {at})",
             "contribution");
     }
 
@@ -31,19 +31,18 @@ public static partial class Figures
     public static Figure Activations(ZPattern pattern)
     {
         ArgumentNullException.ThrowIfNull(pattern);
-        return ColoredText(Texts(pattern), [.. pattern.Activations], $"Lorsa head {pattern.Head}: activation", "activation");
+        return ColoredText(pattern.TokenTexts, Grid.Numbers(pattern.Activations), $"Lorsa head {pattern.Head}: activation", "activation");
     }
 
     /// <summary>Which of the model's own heads a Lorsa head comes from: its share in each.</summary>
-    /// <param name="origin">The shares.</param>
-    /// <param name="layer">The layer, for the names of the heads; null to call them by their number alone.</param>
+    /// <param name="head">The Lorsa head.</param>
     /// <returns>The figure.</returns>
-    public static Figure HeadOrigin(HeadOrigin origin, int? layer = null)
+    public static Figure HeadOrigin(LorsaHead head)
     {
-        ArgumentNullException.ThrowIfNull(origin);
-        var needed = origin.HeadsFor();
+        ArgumentNullException.ThrowIfNull(head);
+        var needed = head.HeadsFor();
         return Bars(
-            [.. origin.Shares.Select((share, head) => (layer is { } l ? new Head(l, head).ToString() : $"head {head}", share, 0.0))],
+            [.. head.Shares.Select((share, h) => (new Head(head.Origin.Layer, h).ToString(), share, 0.0))],
             $"Which heads it comes from: {needed} {(needed == 1 ? "makes" : "make")} up 90 %",
             "share");
     }
@@ -58,9 +57,7 @@ public static partial class Figures
         ArgumentOutOfRangeException.ThrowIfLessThan(rows, 1);
         (string Title, (string Label, double Value)[] Bars)[] panels =
         [
-            ("comes from", head.Origin is { } origin
-                ? [.. origin.Shares.Select((share, h) => ($"head {h}", share)).OrderByDescending(bar => bar.share).Take(rows)]
-                : []),
+            ("comes from", [.. head.Shares.Select((share, h) => ($"head {h}", share)).OrderByDescending(bar => bar.share).Take(rows)]),
             ("reads", Top(head.Reads)),
             ("promotes", Top(head.Promotes)),
             ("suppresses", Top(head.Suppresses)),
@@ -109,19 +106,20 @@ public static partial class Figures
             },
             head.ToString());
 
-        (string, double)[] Top(IReadOnlyList<TokenScore> scores) => [.. scores.Take(rows).Select(score => (PlotlyText.Token(score.Text), (double)score.Score))];
+        (string, double)[] Top(IReadOnlyList<(int Token, string Text, float Score)> scores) => [.. scores.Take(rows).Select(score => (PlotlyText.Token(score.Text), (double)score.Score))];
     }
 
     /// <summary>The places where a Lorsa head is most active, each with the tokens before and after it.</summary>
-    /// <param name="activity">The activity of the head.</param>
+    /// <param name="activities">The activity of all heads.</param>
+    /// <param name="head">The head.</param>
     /// <param name="text">The text of a token, such as <c>model.Tokenizer.TokenText</c>.</param>
     /// <param name="places">How many places are shown at most.</param>
     /// <param name="before">How many tokens before each place are shown at most.</param>
     /// <param name="after">How many tokens after it.</param>
     /// <returns>The figure, a table.</returns>
-    public static Figure TopActivations(HeadActivity activity, Func<int, string> text, int places = 16, int before = 14, int after = 4)
+    public static Figure TopActivations(HeadActivities activities, int head, Func<int, string> text, int places = 16, int before = 14, int after = 4)
     {
-        ArgumentNullException.ThrowIfNull(activity);
+        ArgumentNullException.ThrowIfNull(activities);
         ArgumentNullException.ThrowIfNull(text);
         // The words next to the place matter most, so a text that is too long for its column loses its beginning.
         const int Column = 50;
@@ -135,7 +133,7 @@ public static partial class Figures
         return Table(
             ["activation", "before", "token", "after"],
             [
-                .. activity.Top.Take(places).Where(top => top.Tokens.Count > top.Position).Select(top => (IReadOnlyList<string>)
+                .. activities.Top(head).Take(places).Where(top => top.Tokens.Count > top.Position).Select(top => (IReadOnlyList<string>)
                 [
                     PlotlyText.Number(top.Activation),
                     Ending(top.Tokens.Take(top.Position).TakeLast(before)),
@@ -143,10 +141,7 @@ public static partial class Figures
                     Join(top.Tokens.Skip(top.Position + 1).Take(after)),
                 ]),
             ],
-            $"Lorsa head {activity.Head}, active at {activity.Frequency:P2} of tokens",
+            $"Lorsa head {head}, active at {(float)activities.Frequencies[head]:P2} of tokens",
             [1, 5, 1.4, 2.2]);
     }
-
-    private static string[] Texts(ZPattern pattern) =>
-        [.. pattern.Tokens.Select((token, i) => i < pattern.TokenTexts.Count ? pattern.TokenTexts[i] : $"#{token}")];
 }

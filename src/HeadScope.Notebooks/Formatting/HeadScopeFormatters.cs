@@ -45,7 +45,6 @@ public static class HeadScopeFormatters
         Shows<Upstream>(upstream => Figures.Upstream(upstream));
         Shows<ZPattern>(pattern => Figures.ZPattern(pattern));
         Shows<LorsaHead>(head => Figures.Dashboard(head));
-        Shows<HeadOrigin>(origin => Figures.HeadOrigin(origin));
         Shows<LorsaTrainingReport>(report => Figures.TrainingCurves(report));
 
         Writes<SalientOperations>(Operations, operations => operations.ToString());
@@ -57,11 +56,14 @@ public static class HeadScopeFormatters
         Writes<DataFrame>(
             table => HtmlTable.Of([.. table.Columns.Select(column => column.Name.Replace('_', ' '))], [.. table.Rows.Select(row => (IReadOnlyList<object?>)[.. row])]),
             table => table.ToString());
+        Writes<IEnumerable<LorsaHead>>(
+            heads => HtmlTable.Of(
+                ["head", "qk head", "score", "active tokens"],
+                [.. heads.Select(head => (IReadOnlyList<object?>)[head.Index, head.QkHead, head.Score, head.ActiveTokens])]),
+            heads => string.Join(Environment.NewLine, heads.Select(head => FormattableString.Invariant($"Lorsa head {head.Index} (QK {head.QkHead}): {head.Score:f3}"))));
         Writes<torch.Tensor>(TensorSummary.Html, TensorSummary.Text);
 
         Lists<CircuitEdge>();
-        Lists<FoundHead>();
-        Lists<TokenScore>();
         Lists<HeadScore>();
         Lists<Relation>();
     }

@@ -1,15 +1,8 @@
-using System.Numerics.Tensors;
+using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>A head that was found to behave in a way.</summary>
-/// <param name="Head">The OV head.</param>
-/// <param name="QkHead">Its QK head.</param>
-/// <param name="Score">How clearly; <see cref="LorsaModel.FindHeads"/> says what the number means for each kind.</param>
-/// <param name="ActiveTokens">At how many of the probes' tokens that matter it was active.</param>
-public sealed record FoundHead(int Head, int QkHead, double Score, int ActiveTokens);
-
-public sealed partial class LorsaModel
+public sealed partial class Lorsa
 {
     /// <summary>The kinds of heads that <see cref="FindHeads"/> knows.</summary>
     public static IReadOnlyList<string> HeadKinds { get; } =
@@ -31,70 +24,65 @@ public sealed partial class LorsaModel
     /// <returns>The heads with a positive score, best first.</returns>
     /// <exception cref="ArgumentException">There is no such kind.</exception>
     /// <exception cref="InvalidOperationException">There is no model, or its vocabulary lacks the words that the probes need.</exception>
-    public IReadOnlyList<FoundHead> FindHeads(string kind, int top = 10, int seed = 0, CancellationToken cancellationToken = default)
+    public IReadOnlyList<LorsaHead> FindHeads(string kind, int top = 10, int seed = 0, CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(kind);
-        var model = Model
-            ?? throw new InvalidOperationException("This Lorsa was loaded without its model; take lorsa.For(model).FindHeads(...) instead.");
-        var scores = new HeadScores(Config.Heads);
-        switch (kind)
+        (_, cancellationToken) = AmbientWork.Or(null, cancellationToken);
+        using var scope = NewDisposeScope();
+        using var constant = no_grad();
+        var random = new Random(seed);
+        var (scores, active) = kind switch
         {
-            case "previous token" or "current token" or "duplicate token" or "induction" or "sink":
-                ScoreGathering(kind, model, scores, seed, cancellationToken);
-                break;
-            case "name mover":
-                ScoreNameMovers(model, scores, seed, cancellationToken);
-                break;
-            case "successor":
-                ScoreSuccessors(model, scores, cancellationToken);
-                break;
-            default:
-                throw new ArgumentException($"There is no kind of heads '{kind}'; known are {string.Join(", ", HeadKinds)}.", nameof(kind));
-        }
-
+            "name mover" => NameMovers(random, cancellationToken),
+            "successor" => Successors(cancellationToken),
+            _ when HeadKinds.Contains(kind, StringComparer.Ordinal) => Gatherers(kind, random, cancellationToken),
+            _ => throw new ArgumentException($"There is no kind of heads '{kind}'; known are {string.Join(", ", HeadKinds)}.", nameof(kind)),
+        };
+        var (found, tokens) = (scores.Copied<double>(), active.Copied<int>());
         return [.. Enumerable.Range(0, Config.Heads)
-            .Select(head => new FoundHead(head, Config.QkHeadOf(head), scores.Of(head), scores.Active[head]))
-            .Where(found => found.Score > 0)
-            .OrderByDescending(found => found.Score)
-            .ThenBy(found => found.Head)
-            .Take(top)];
+            .Where(head => found[head] > 0)
+            .OrderByDescending(head => found[head])
+            .Take(top)
+            .Select(head => new LorsaHead(this, head) { Score = found[head], ActiveTokens = tokens[head] })];
     }
 
-    private void ScoreGathering(string kind, Model model, HeadScores scores, int seed, CancellationToken cancellationToken)
+    /// <summary>The share of what each head gathers that comes from the source of a kind, [n], and at how many tokens it is active, [n].</summary>
+    private (Tensor Scores, Tensor Active) Gatherers(string kind, Random random, CancellationToken cancellationToken)
     {
         const int Probes = 32, LongestHalf = 32, FewestActive = 4;
-        var random = new Random(seed);
+        var model = RequireModel();
         var tokenizer = model.HasTokenizer ? model.Tokenizer : null;
-        var begin = tokenizer?.BeginningOfText ?? tokenizer?.EndOfText;
         var half = Math.Min(LongestHalf, (Config.ContextLength - 1) / 2);
-        var offset = begin is null ? 0 : 1;
-        for (var probe = 0; probe < Probes; probe++)
+        int[][] probes = [.. Enumerable.Range(0, Probes).Select(_ =>
         {
-            cancellationToken.ThrowIfCancellationRequested();
             var list = Enumerable.Range(0, half).Select(_ => Ordinary()).ToArray();
-            int[] tokens = begin is { } first ? [first, .. list, .. list] : [.. list, .. list];
-            var activations = Encode(model, tokens);
-            var needsCopy = kind is "duplicate token" or "induction";
-            for (var t = needsCopy ? offset + half : offset + 1; t < tokens.Length; t++)
-            {
-                var source = kind switch
-                {
-                    "previous token" => t - 1,
-                    "current token" => t,
-                    "duplicate token" => t - half,
-                    "induction" => t - half + 1,
-                    _ => 0,
-                };
-                foreach (var (head, _) in activations.ActiveAt(0, t))
-                {
-                    var contributions = activations.ZPattern(head, 0, t);
-                    scores.Add(head, contributions[source], TensorPrimitives.SumOfMagnitudes<float>(contributions));
-                }
-            }
-        }
+            return tokenizer is null ? [.. list, .. list] : Begin(tokenizer, [.. list, .. list]);
+        })];
+        var (length, offset) = (probes[0].Length, probes[0].Length - (2 * half));
+
+        // The tokens t that have a source s, and P(t, s) v(s) of it against what is gathered in all, [B × t, n].
+        var first = kind is "duplicate token" or "induction" ? offset + half : offset + 1;
+        int[] queries = [.. Enumerable.Range(first, length - first)];
+        int[] sources = [.. queries.Select(t => kind switch
+        {
+            "previous token" => t - 1,
+            "current token" => t,
+            "duplicate token" => t - half,
+            "induction" => t - half + 1,
+            _ => 0,
+        })];
+        var found = Encode(probes, cancellationToken);
+        var active = found.Activations.narrow(1, first, queries.Length).ne(Scalars.Of(0)).flatten(0, 1);
+        var right = Contributions(
+            found, tensor([.. Enumerable.Range(0, Probes)], int64).repeat_interleave(queries.Length), tensor(queries, int64).repeat(Probes),
+            tensor(sources, int64).repeat(Probes));
+        var sizes = found.Values.abs().unflatten(2, Config.QkHeads, Config.GroupSize).transpose(1, 2);
+        var all = found.Patterns.narrow(2, first, queries.Length).matmul(sizes).transpose(1, 2).flatten(2).flatten(0, 1);
+        var count = active.sum([0]);
 
         // A share over one or two tokens says little.
-        scores.Forget(head => scores.Active[head] < FewestActive);
+        return (Sum(right).div(Sum(all)).masked_fill(count.lt(Scalars.Of(FewestActive)), Scalars.Of(0)), count);
+
+        Tensor Sum(Tensor values) => values.masked_fill(active.logical_not(), Scalars.Of(0)).sum([0], type: float64);
 
         int Ordinary()
         {
@@ -109,9 +97,10 @@ public sealed partial class LorsaModel
         }
     }
 
-    private void ScoreNameMovers(Model model, HeadScores scores, int seed, CancellationToken cancellationToken)
+    private (Tensor Scores, Tensor Active) NameMovers(Random random, CancellationToken cancellationToken)
     {
         const int Probes = 48;
+        var model = RequireModel();
         var names = SingleTokens(model.Tokenizer,
             [
                 "Mary", "John", "Alice", "Bob", "Tom", "Anna", "Peter", "Sarah", "David", "Emma", "James", "Laura", "Paul", "Lucy", "Mark", "Kate",
@@ -122,28 +111,22 @@ public sealed partial class LorsaModel
             throw new InvalidOperationException($"The vocabulary of '{model.Name}' has only {names.Count} of the probes' names as one token.");
         }
 
-        var effects = TokenEffects(model, [.. names.Select(name => name.Token)]);
-        var random = new Random(seed);
+        var (prompts, answers, places) = (new List<int[]>(), new List<int>(), new List<long>());
         for (var probe = 0; probe < Probes; probe++)
         {
-            cancellationToken.ThrowIfCancellationRequested();
             var (a, b) = (random.Next(names.Count), random.Next(names.Count - 1));
             b += b >= a ? 1 : 0;
             var (first, second) = probe % 2 == 0 ? (a, b) : (b, a);
             var text = $"When {names[first].Word} and {names[second].Word} went to the store, {names[b].Word} gave a drink to";
-            var tokens = Begin(model.Tokenizer, model.Tokenizer.Encode(text, addSpecialTokens: false));
-            var (activations, scale, last) = (Encode(model, tokens), FinalScale(model, tokens), tokens.Length - 1);
-            var place = Array.IndexOf(tokens, names[a].Token);
-            foreach (var (head, _) in activations.ActiveAt(0, last))
-            {
-                scores.Add(head, activations.ZPattern(head, 0, last)[place] * Preference(effects, head, a) / scale, 0);
-            }
+            prompts.Add(Begin(model.Tokenizer, model.Tokenizer.Encode(text, addSpecialTokens: false)));
+            answers.Add(a);
+            places.Add(Array.IndexOf(prompts[^1], names[a].Token));
         }
 
-        scores.DivideBy(Probes);
+        return Answers(prompts, [.. names.Select(name => name.Token)], answers, places, cancellationToken);
     }
 
-    private void ScoreSuccessors(Model model, HeadScores scores, CancellationToken cancellationToken)
+    private (Tensor Scores, Tensor Active) Successors(CancellationToken cancellationToken)
     {
         string[][] lists =
         [
@@ -152,102 +135,54 @@ public sealed partial class LorsaModel
             ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"],
             ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L"],
         ];
-        var probes = 0;
+        var model = RequireModel();
+        var (scores, active, probes) = (zeros(Config.Heads, float64, model.Device), zeros(Config.Heads, int64, model.Device), 0);
         foreach (var list in lists)
         {
-            var items = SingleTokens(model.Tokenizer, list);
-            var effects = TokenEffects(model, [.. items.Select(item => item.Token)]);
-            for (var last = 2; last < items.Count - 1; last++)
+            int[] items = [.. SingleTokens(model.Tokenizer, list).Select(item => item.Token)];
+            if (items.Length > 3)
             {
-                cancellationToken.ThrowIfCancellationRequested();
-                var tokens = Begin(model.Tokenizer, [items[last - 2].Token, items[last - 1].Token, items[last].Token]);
-                var (activations, scale) = (Encode(model, tokens), FinalScale(model, tokens));
-                foreach (var (head, activation) in activations.ActiveAt(0, tokens.Length - 1))
-                {
-                    scores.Add(head, activation * Preference(effects, head, last + 1) / scale, 0);
-                }
-
-                probes++;
+                int[] answers = [.. Enumerable.Range(3, items.Length - 3)];
+                var (mean, count) = Answers(
+                    [.. answers.Select(next => Begin(model.Tokenizer, items[(next - 3)..next]))], items, answers, places: null, cancellationToken);
+                scores.add_(mean, Scalars.Of(answers.Length));
+                active.add_(count, Scalars.One);
+                probes += answers.Length;
             }
         }
 
-        if (probes == 0)
-        {
-            throw new InvalidOperationException($"The vocabulary of '{model.Name}' has none of the probes' lists as single tokens.");
-        }
-
-        scores.DivideBy(probes);
+        return probes > 0
+            ? (scores.div(Scalars.Of(probes)), active)
+            : throw new InvalidOperationException($"The vocabulary of '{model.Name}' has none of the probes' lists as single tokens.");
     }
 
-    /// <summary>What one unit of each head's activation adds to the logits of some tokens before the final scale, [n, tokens].</summary>
-    private Tensor<float> TokenEffects(Model model, int[] tokens)
+    // The mean over prompts of the logits by which what each head writes at the end prefers the answer (its number among the options) to the
+    // mean of all options, [n], and at how many ends it is active, [n]. Of what it gathers, what is from one place counts, where that is given.
+    private (Tensor Scores, Tensor Active) Answers(
+        IReadOnlyList<int[]> prompts, int[] options, IReadOnlyList<int> answers, IReadOnlyList<long>? places, CancellationToken cancellationToken)
     {
-        var (d, n) = (Config.ModelWidth, Config.Heads);
-        var writes = new float[n * d];
-        for (var i = 0; i < n; i++)
-        {
-            var row = writes.AsSpan(i * d, d);
-            TensorPrimitives.Divide(Parameters.OutputWeight.AsSpan(i * d, d), OutputScale, row);
-            model.Net.LnFinal.Divide(row, 1, row);
-            model.Net.LnFinal.Amplify(row, row);
-        }
+        var model = RequireModel();
+        using var run = model.Run(prompts, new Hooks().Keep("ln_final.hook_scale"), LogitsOf.None, cancellationToken: cancellationToken);
+        var found = Encode(prompts, cancellationToken);
+        var (each, last) = (tensor([.. prompts.Select((_, i) => (long)i)]), tensor([.. prompts.Select(prompt => prompt.Length - 1L)]));
+        var activations = found.Activations[each, last];
+        var active = activations.ne(Scalars.Of(0));
+        var gathered = places is null ? activations : Contributions(found, each, last, tensor([.. places])).mul(active);
 
-        var unembedding = new float[tokens.Length * d];
-        for (var i = 0; i < tokens.Length; i++)
-        {
-            model.ReadUnembedding(tokens[i], 1, unembedding.AsSpan(i * d, d));
-        }
-
-        var effects = Tensor.CreateFromShape<float>([n, tokens.Length]);
-        MatrixProduct.Multiply(new(writes, n, d), new ReadOnlyMatrix(unembedding, tokens.Length, d).Transpose(), effects.AsMatrix());
-        return effects;
+        var effects = Written(W_O).matmul(model.Net.Unembedding.Weight.Pick([.. options.Select(token => (long)token)]).to(float32).t());
+        var preferences = effects.sub(effects.mean([1], keepdim: true)).index_select(1, tensor([.. answers], int64, model.Device)).t();
+        var scale = run["ln_final.hook_scale"][each, last];
+        var logits = gathered.to(model.Device).mul(preferences).div(scale);
+        return (logits.mean([0], type: float64), active.sum([0]).to(model.Device));
     }
 
-    private static double Preference(Tensor<float> effects, int head, int right)
-    {
-        var row = effects.AsMatrix().Row(head);
-        return row[right] - TensorPrimitives.Average<float>(row);
-    }
-
-    private static float FinalScale(Model model, int[] tokens)
-    {
-        using var pass = model.Run(tokens, new Hooks().Keep("ln_final.hook_scale"), LogitsOf.None);
-        return pass.Take("ln_final.hook_scale").AsFlatSpan()[^1];
-    }
-
-    private static int[] Begin(Tokenizer tokenizer, int[] tokens) =>
-        (tokenizer.BeginningOfText ?? tokenizer.EndOfText) is { } begin ? [begin, .. tokens] : tokens;
+    /// <summary>P(t, s) v(s) of every head in N sequences, by their numbers, at N queries t and sources s, [N, n].</summary>
+    private Tensor Contributions(LorsaActivations found, Tensor sequences, Tensor queries, Tensor sources) =>
+        found.Patterns.permute(0, 2, 3, 1)[sequences, queries, sources].repeat_interleave(Config.GroupSize, 1).mul(found.Values[sequences, sources]);
 
     private static List<(string Word, int Token)> SingleTokens(Tokenizer tokenizer, IEnumerable<string> words) =>
         [.. from word in words
             let tokens = tokenizer.Encode($" {word}", addSpecialTokens: false)
             where tokens.Length == 1
             select (word, tokens[0])];
-
-    private sealed class HeadScores(int heads)
-    {
-        private readonly double[] sums = new double[heads];
-        private readonly double[] weights = new double[heads];
-
-        public int[] Active { get; } = new int[heads];
-
-        public void Add(int head, double value, double weight)
-        {
-            sums[head] += value;
-            weights[head] += weight;
-            Active[head]++;
-        }
-
-        public void DivideBy(double count) => Array.Fill(weights, count);
-
-        public void Forget(Predicate<int> which)
-        {
-            for (var head = 0; head < heads; head++)
-            {
-                sums[head] = which(head) ? 0 : sums[head];
-            }
-        }
-
-        public double Of(int head) => weights[head] == 0 ? 0 : sums[head] / weights[head];
-    }
 }

@@ -1,21 +1,9 @@
-using System.Numerics.Tensors;
-using System.Runtime.InteropServices;
-using System.Text.Json;
 using TorchSharp;
+using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>How to read a checkpoint that does not say everything itself.</summary>
-public sealed record LorsaLoadOptions
-{
-    /// <summary>
-    /// Overrides what <c>config.json</c> says of the normalisation. Language-Model-SAEs writes <c>config.json</c> before a training and folded
-    /// weights after it, so its trained folders say <c>dataset-wise</c> where <see cref="LorsaNormalization.None"/> is true.
-    /// </summary>
-    public LorsaNormalization? Normalization { get; init; }
-}
-
-public sealed partial class LorsaModel
+public sealed partial class Lorsa
 {
     private const string VersionWritten = "2.0.0b34";
 
@@ -24,12 +12,15 @@ public sealed partial class LorsaModel
     /// writes it, or with <c>final.safetensors</c> or <c>final.pth</c> as the first published Lorsa code does.
     /// </summary>
     /// <param name="folder">The folder.</param>
-    /// <param name="options">What the folder does not say; null for nothing.</param>
-    /// <returns>The Lorsa.</returns>
+    /// <param name="folded">
+    /// Whether the weights are in the units of the model, whatever <c>config.json</c> says: Language-Model-SAEs writes that before a training
+    /// and folded weights after it, so its trained folders say <c>dataset-wise</c> where they are folded.
+    /// </param>
+    /// <returns>The Lorsa, fp32, on the CPU.</returns>
     /// <exception cref="FileNotFoundException">There is no configuration or no file of weights.</exception>
     /// <exception cref="InvalidDataException">A file is damaged, or lacks a field or a tensor; the message names it.</exception>
     /// <exception cref="NotSupportedException">It uses something that a Lorsa here does not do.</exception>
-    public static LorsaModel Load(string folder, LorsaLoadOptions? options = null)
+    public static Lorsa Load(string folder, bool folded = false)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         var path = Path.Combine(folder, "config.json");
@@ -38,59 +29,83 @@ public sealed partial class LorsaModel
             throw new FileNotFoundException($"'{folder}' has no config.json: expected the folder of a trained Lorsa.", path);
         }
 
-        var json = JsonField.Read(path).Value;
-        var config = LorsaConfigJson.Read(json, path);
-        using var scope = torch.NewDisposeScope();
-        var (weightsPath, tensors) = ReadTensors(folder, LorsaConfigJson.IsFirstLayout(json)
+        var json = JsonField.Read(path);
+        var config = LorsaConfigJson.Read(json);
+        var isFirst = LorsaConfigJson.IsFirstLayout(json);
+        string[] names = isFirst
             ? ["final.safetensors", "final.pth"]
             : ["sae_weights.safetensors", "sae_weights.pt", "checkpoints/pruned.safetensors", "checkpoints/pruned.pt",
-                "checkpoints/final.safetensors", "checkpoints/final.pt"]);
-        LorsaParameters p;
+                "checkpoints/final.safetensors", "checkpoints/final.pt"];
+        path = names.Select(name => Path.Combine(folder, name)).FirstOrDefault(File.Exists)
+            ?? throw new FileNotFoundException($"'{folder}' has no weights: expected one of {string.Join(", ", names)}.");
+        folded |= !isFirst && json.Optional("norm_activation")?.Text() switch
+        {
+            null or "dataset-wise" => false,
+            "inference" => true,
+            _ => folded ? true : throw json["norm_activation"].Refuse(
+                "known are dataset-wise and inference; normalise the inputs yourself and load with folded: true"),
+        };
+        LibTorch.Require();
+        using var scope = NewDisposeScope();
+        using var constant = no_grad();
+        using var file = path.EndsWith(".safetensors", StringComparison.Ordinal) ? SafetensorsFile.Open(path) : null;
+        var stored = new Dictionary<string, (IReadOnlyList<long> Shape, Func<Tensor> Read)>(StringComparer.Ordinal);
+        foreach (var key in file?.Tensors.Keys ?? [])
+        {
+            stored[key] = (file!.Tensors[key].Shape, () => file.Read(key));
+        }
+
+        foreach (var (key, tensor) in file is null ? TorchPickle.Read(path) : [])
+        {
+            stored[key.StartsWith("sae.", StringComparison.Ordinal) ? key[4..] : key] = (tensor.shape, () => tensor);
+        }
+
+        // What is in the file is compared with the configuration before memory is taken for it.
+        var parameters = Shapes(config).Select(wanted => (wanted.Name, wanted.Shape, Stored: Find(wanted.Name, wanted.Shape))).ToList();
+        var (inputNorm, outputNorm) = isFirst
+            ? (AverageNorm("in"), AverageNorm("out"))
+            : (StoredNorm(config.HookIn), StoredNorm(config.HookOut));
+        Lorsa lorsa;
         try
         {
-            p = new(config);
-        }
-        catch (Exception error) when (error is OverflowException or OutOfMemoryException)
-        {
-            throw new InvalidDataException(
-                $"'{path}' asks for {config.Heads} heads of width {config.ModelWidth}, more than fits into memory; the file is damaged.", error);
-        }
-
-        foreach (var tensor in p.All)
-        {
-            Fill(tensor, tensors, config, weightsPath);
-        }
-
-        double inputNorm, outputNorm;
-        LorsaNormalization normalization;
-        if (LorsaConfigJson.IsFirstLayout(json))
-        {
-            normalization = options?.Normalization ?? LorsaNormalization.Dataset;
-            (inputNorm, outputNorm) = (AverageNorm("in"), AverageNorm("out"));
-        }
-        else
-        {
-            normalization = options?.Normalization ?? NormalizationOf(json, path);
-            (inputNorm, outputNorm) = (StoredNorm(config.HookIn), StoredNorm(config.HookOut));
-        }
-
-        try
-        {
-            return new LorsaModel(config, p, normalization, inputNorm, outputNorm) { IsFirstLayout = LorsaConfigJson.IsFirstLayout(json) };
+            lorsa = new Lorsa(config, folded, inputNorm, outputNorm) { IsFirstLayout = isFirst };
         }
         catch (ArgumentException error)
         {
-            throw new InvalidDataException(
-                $"'{weightsPath}': {error.Message} Where the weights are folded, load with Normalization = None.", error);
+            throw new InvalidDataException($"'{path}': {error.Message} Where the weights are folded, load with folded: true.", error);
         }
 
-        double AverageNorm(string side) =>
-            json.TryGetProperty("avg_norm", out var norms) && norms.ValueKind == JsonValueKind.Object
-            && norms.TryGetProperty(side, out var norm) && norm.ValueKind == JsonValueKind.Number ? norm.GetDouble() : double.NaN;
+        foreach (var (key, shape, read) in parameters)
+        {
+            // One with fewer QK heads has each of them repeated in place.
+            var found = read();
+            lorsa.Weight(key).copy_(found.numel() == lorsa.Weight(key).numel() ? found.reshape(shape) : found.repeat_interleave(shape[0] / found.shape[0], 0));
+        }
+
+        return lorsa;
+
+        Func<Tensor> Find(string name, long[] shape)
+        {
+            name = name == "b_D" && !stored.ContainsKey("b_D") ? "b_O" : name;
+            if (!stored.TryGetValue(name, out var found))
+            {
+                throw new InvalidDataException(
+                    $"'{path}' has no tensor '{name}' of shape [{string.Join(", ", shape)}]; it has {string.Join(", ", stored.Keys.Order(StringComparer.Ordinal))}.");
+            }
+
+            var repeats = name is "W_Q" or "W_K" or "b_Q" or "b_K" or "ln_q.w" or "ln_k.w" && found.Shape.Count == shape.Length
+                && found.Shape[0] > 0 && shape[0] % found.Shape[0] == 0 && found.Shape.Skip(1).SequenceEqual(shape[1..]);
+            return repeats || found.Shape.Where(length => length != 1).SequenceEqual(shape.Where(length => length != 1))
+                ? found.Read
+                : throw new InvalidDataException(
+                    $"'{path}', tensor '{name}': expected shape [{string.Join(", ", shape)}], found [{string.Join(", ", found.Shape)}].");
+        }
+
+        double AverageNorm(string side) => json.Optional("avg_norm")?.Optional(side)?.Positive() ?? double.NaN;
 
         double StoredNorm(string hook) =>
-            tensors.TryGetValue($"dataset_average_activation_norm.{hook}", out var norm) && norm.NumberOfElements == 1
-                ? MemoryMarshal.Read<double>(norm.to(torch.float64).bytes) : double.NaN;
+            stored.TryGetValue($"dataset_average_activation_norm.{hook}", out var norm) && norm.Shape.All(length => length == 1)
+                ? norm.Read().to(float64).item<double>() : double.NaN;
     }
 
     /// <summary>Writes the folder that <see cref="Load"/> and Language-Model-SAEs read: <c>config.json</c> and <c>sae_weights.safetensors</c>.</summary>
@@ -100,107 +115,29 @@ public sealed partial class LorsaModel
     public void Save(string folder)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
-        var json = LorsaConfigJson.Write(Config, Normalization);
-        using var scope = torch.NewDisposeScope();
-        var writer = new SafetensorsWriter();
-        writer.Metadata["version"] = VersionWritten;
-        foreach (var tensor in Parameters.All)
+        var json = LorsaConfigJson.Write(Config, IsFolded);
+        using var scope = NewDisposeScope();
+        var writer = new SafetensorsWriter { Metadata = { ["version"] = VersionWritten } };
+        foreach (var (key, _) in Shapes(Config))
         {
-            writer.Add(tensor.Name, tensor.Shared());
+            writer.Add(key, Weight(key), float32);
         }
 
         // Its loader is strict: it wants these although they follow from the configuration.
         var length = Config.ContextLength;
-        if (Config.Rotary is { } rotary)
+        if (Config.RotaryDimensions > 0)
         {
-            var (sine, cosine) = new RotaryTable(rotary, Config.QkWidth, length).Full(length);
-            writer.Add("rotary_sin", torch.tensor(sine, [length, rotary.Dimensions]));
-            writer.Add("rotary_cos", torch.tensor(cosine, [length, rotary.Dimensions]));
+            var (sine, cosine) = Config.RotaryTables(length);
+            writer.Add("rotary_sin", sine, float32);
+            writer.Add("rotary_cos", cosine, float32);
         }
 
-        var mask = new bool[length * length];
-        for (var t = 0; t < length; t++)
-        {
-            mask.AsSpan(t * length, t + 1).Fill(true);
-        }
-
-        writer.Add("mask", torch.tensor(mask, [length, length]));
-        AddScalar("IGNORE", float.NegativeInfinity);
-        AddScalar($"dataset_average_activation_norm.{Config.HookIn}", (float)InputNorm);
-        AddScalar($"dataset_average_activation_norm.{Config.HookOut}", (float)OutputNorm);
+        writer.Add("mask", ones([length, length], @bool).tril());
+        writer.Add("IGNORE", tensor(float.NegativeInfinity));
+        writer.Add($"dataset_average_activation_norm.{Config.HookIn}", tensor((float)InputNorm));
+        writer.Add($"dataset_average_activation_norm.{Config.HookOut}", tensor((float)OutputNorm));
         writer.Save(Path.Combine(folder, "sae_weights.safetensors"));
         AtomicFile.WriteText(Path.Combine(folder, "config.json"), json);
-
-        void AddScalar(string name, float value) => writer.Add(name, torch.tensor(value));
-    }
-
-    private static LorsaNormalization NormalizationOf(JsonElement json, string path)
-    {
-        var text = json.TryGetProperty("norm_activation", out var value) ? value.GetString() : "dataset-wise";
-        return text switch
-        {
-            "dataset-wise" => LorsaNormalization.Dataset,
-            "inference" => LorsaNormalization.None,
-            _ => throw new NotSupportedException(
-                $"'{path}' normalises activations '{text}'; known are dataset-wise and inference. Normalise the inputs yourself and load with "
-                + "Normalization = None."),
-        };
-    }
-
-    private static (string Path, Dictionary<string, torch.Tensor> Tensors) ReadTensors(string folder, string[] names)
-    {
-        var path = names.Select(name => Path.Combine(folder, name)).FirstOrDefault(File.Exists)
-            ?? throw new FileNotFoundException($"'{folder}' has no weights: expected one of {string.Join(", ", names)}.");
-        if (!path.EndsWith(".safetensors", StringComparison.Ordinal))
-        {
-            var tensors = new Dictionary<string, torch.Tensor>(StringComparer.Ordinal);
-            foreach (var (name, tensor) in TorchPickle.Read(path))
-            {
-                tensors[name.StartsWith("sae.", StringComparison.Ordinal) ? name[4..] : name] = tensor;
-            }
-
-            return (path, tensors);
-        }
-
-        using var file = SafetensorsFile.Open(path);
-        return (path, file.Tensors.Keys.ToDictionary(name => name, file.Read, StringComparer.Ordinal));
-    }
-
-    /// <summary>Copies a tensor, whatever axes of length 1 it has; one with fewer QK heads has each of them repeated in place.</summary>
-    private static void Fill(
-        LorsaTensor tensor, Dictionary<string, torch.Tensor> tensors, LorsaConfig config, string path)
-    {
-        var name = tensor.Name == "b_D" && !tensors.ContainsKey("b_D") ? "b_O" : tensor.Name;
-        if (!tensors.TryGetValue(name, out var found))
-        {
-            throw new InvalidDataException(
-                $"'{path}' has no tensor '{name}' of shape [{string.Join(", ", tensor.Shape)}]; it has {string.Join(", ", tensors.Keys.Order(StringComparer.Ordinal))}.");
-        }
-
-        int[] stored = [.. found.shape.Select(length => (int)Math.Min(length, int.MaxValue))];
-        var perQkHead = name is "W_Q" or "W_K" or "b_Q" or "b_K" or "ln_q.w" or "ln_k.w";
-        var heads = perQkHead && stored.Length == tensor.Shape.Length ? stored[0] : config.QkHeads;
-        var repeated = perQkHead && heads < config.QkHeads && heads > 0 && config.QkHeads % heads == 0
-            && stored[1..].SequenceEqual(tensor.Shape[1..]);
-        if (!repeated && !Squeezed(stored).SequenceEqual(Squeezed(tensor.Shape)))
-        {
-            throw new InvalidDataException(
-                $"'{path}', tensor '{name}': expected shape [{string.Join(", ", tensor.Shape)}], found [{string.Join(", ", found.shape)}].");
-        }
-
-        var values = found.ToNumbers().AsSpan();
-        if (!repeated)
-        {
-            values.CopyTo(tensor.Values);
-            return;
-        }
-
-        var block = tensor.Values.Length / config.QkHeads;
-        for (var g = 0; g < config.QkHeads; g++)
-        {
-            values.Slice(g * heads / config.QkHeads * block, block).CopyTo(tensor.Values.AsSpan(g * block));
-        }
-
-        static int[] Squeezed(int[] shape) => [.. shape.Where(length => length != 1)];
+        GC.KeepAlive(this);
     }
 }

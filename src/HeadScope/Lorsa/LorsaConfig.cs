@@ -44,8 +44,26 @@ public sealed record LorsaConfig
     /// <summary>The divisor of the attention scores; null for sqrt(<see cref="QkWidth"/>).</summary>
     public double? AttentionScale { get; init; }
 
-    /// <summary>Rotary positions; null for none (also right for models with learned positions: those are in the input).</summary>
-    public LorsaRotary? Rotary { get; init; }
+    /// <summary>
+    /// How many components of a query or key are rotated by its position; the rest pass through. Even; 0 for no rotation (also right for
+    /// models with learned positions: those are in the input).
+    /// </summary>
+    public int RotaryDimensions { get; init; }
+
+    /// <summary>The base of the frequencies <c>base^(-2m / RotaryDimensions)</c>.</summary>
+    public double RotaryBase { get; init; } = 10000;
+
+    /// <summary>Whether components 2m and 2m+1 form a pair (GPT-J); otherwise m and m + RotaryDimensions/2 do (Llama, GPT-NeoX).</summary>
+    public bool RotaryAdjacentPairs { get; init; }
+
+    /// <summary>How often every component is repeated before the rotation; 1 for none.</summary>
+    public int RotaryRepeat { get; init; } = 1;
+
+    /// <summary>
+    /// The frequency scaling of Llama 3 ("NTK by parts"): wavelengths above old length / low are stretched by the factor, those below old
+    /// length / high stay, and those between are blended. Null for none.
+    /// </summary>
+    public (double Factor, double Low, double High, int OldLength)? RotaryScaling { get; init; }
 
     /// <summary>The width of the window around the threshold in which it has a gradient, for <see cref="LorsaActivation.JumpRelu"/>.</summary>
     public double JumpReluWindow { get; init; } = 2;
@@ -73,40 +91,42 @@ public sealed record LorsaConfig
     /// <exception cref="ArgumentException">A number is out of range or two do not fit; the message says which.</exception>
     internal void Validate()
     {
-        RequirePositive(ModelWidth, nameof(ModelWidth));
-        RequirePositive(Heads, nameof(Heads));
-        RequirePositive(QkHeads, nameof(QkHeads));
-        RequirePositive(QkWidth, nameof(QkWidth));
-        RequirePositive(ContextLength, nameof(ContextLength));
-        RequirePositive(TopK, nameof(TopK));
-        if (Heads % QkHeads != 0)
+        foreach (var (name, value) in new[]
         {
-            throw new ArgumentException($"{Heads} OV heads cannot be shared out over {QkHeads} QK heads: expected a multiple.");
+            (nameof(ModelWidth), ModelWidth), (nameof(Heads), Heads), (nameof(QkHeads), QkHeads), (nameof(QkWidth), QkWidth),
+            (nameof(ContextLength), ContextLength), (nameof(TopK), TopK),
+        })
+        {
+            Require(value >= 1, $"{name} is {value}; expected at least 1.");
         }
 
-        if (TopK > Heads && Activation is not (LorsaActivation.Relu or LorsaActivation.JumpRelu or LorsaActivation.Dense))
-        {
-            throw new ArgumentException($"TopK is {TopK}, but there are only {Heads} heads.");
-        }
-
-        if (Scale is not > 0)
-        {
-            throw new ArgumentException($"AttentionScale is {AttentionScale}; expected a positive divisor of the scores.");
-        }
-
-        if (Rotary is { } rotary && (rotary.Dimensions % 2 != 0 || rotary.Repeat < 1 || rotary.Dimensions > QkWidth * rotary.Repeat))
-        {
-            throw new ArgumentException(
-                $"Rotary positions over {rotary.Dimensions} components (each repeated {rotary.Repeat} times) do not fit queries of width "
-                + $"{QkWidth}: expected an even number of at most {QkWidth * rotary.Repeat}.");
-        }
+        Require(Heads % QkHeads == 0, $"{Heads} OV heads cannot be shared out over {QkHeads} QK heads: expected a multiple.");
+        Require(
+            TopK <= Heads || Activation is LorsaActivation.Relu or LorsaActivation.JumpRelu or LorsaActivation.Dense,
+            $"TopK is {TopK}, but there are only {Heads} heads.");
+        Require(Scale is > 0 and < double.PositiveInfinity, $"AttentionScale is {AttentionScale}; expected a positive divisor of the scores.");
+        var room = (long)QkWidth * RotaryRepeat;
+        Require(
+            RotaryRepeat >= 1 && RotaryDimensions >= 0 && RotaryDimensions % 2 == 0 && RotaryDimensions <= room,
+            $"Rotary positions over {RotaryDimensions} components (each repeated {RotaryRepeat} times) do not fit queries of width {QkWidth}: expected an "
+            + $"even number of at most {room}.");
     }
 
-    private static void RequirePositive(int value, string name)
+    /// <summary>Refuses a model that this is not the shape of a layer of.</summary>
+    /// <exception cref="ArgumentException">The model has another width, or no such layer.</exception>
+    internal void RequireLayerOf(Model model)
     {
-        if (value < 1)
+        Require(
+            model.Config.ModelWidth == ModelWidth && Layer >= 0 && Layer < model.Config.LayerCount,
+            $"A Lorsa of {HookOut} and width {ModelWidth} does not belong to '{model.Name}' with {model.Config.LayerCount} layers of width "
+            + $"{model.Config.ModelWidth}.");
+    }
+
+    private static void Require(bool condition, string message)
+    {
+        if (!condition)
         {
-            throw new ArgumentException($"{name} is {value}; expected at least 1.");
+            throw new ArgumentException(message);
         }
     }
 }

@@ -12,17 +12,19 @@ public sealed class LorsaCorpus
     // Text files are cut here at the next line break, so that no file has to fit into memory.
     private const int PieceLength = 1 << 20;
 
-    private readonly Func<IEnumerable<string>>? texts;
+    private static readonly UTF8Encoding Strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
+    private readonly IEnumerable<string> texts;
     private readonly IReadOnlyList<int[]>? windows;
 
-    private LorsaCorpus(string name, Func<IEnumerable<string>>? texts, IReadOnlyList<int[]>? windows) =>
+    private LorsaCorpus(string name, IEnumerable<string> texts, IReadOnlyList<int[]>? windows = null) =>
         (Name, this.texts, this.windows) = (name, texts, windows);
 
     /// <summary>What messages call it.</summary>
-    public string Name { get; }
+    internal string Name { get; }
 
     /// <summary>Whether its order is kept: windows given as such are not shuffled.</summary>
-    public bool KeepsOrder => windows is not null;
+    internal bool KeepsOrder => windows is not null;
 
     /// <summary>Texts in memory or generated; must be the same each time they are enumerated.</summary>
     /// <param name="texts">The texts.</param>
@@ -30,7 +32,7 @@ public sealed class LorsaCorpus
     public static LorsaCorpus FromTexts(IEnumerable<string> texts)
     {
         ArgumentNullException.ThrowIfNull(texts);
-        return new LorsaCorpus("the texts", () => texts, null);
+        return new("the texts", texts);
     }
 
     /// <summary>A file: JSON lines with a field <c>text</c> where its name ends in .jsonl, else plain text in UTF-8.</summary>
@@ -40,13 +42,9 @@ public sealed class LorsaCorpus
     public static LorsaCorpus FromFile(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        if (!File.Exists(path))
-        {
-            throw new FileNotFoundException($"There is no corpus '{path}'.", path);
-        }
-
-        return new LorsaCorpus(
-            $"'{path}'", () => path.EndsWith(".jsonl", StringComparison.OrdinalIgnoreCase) ? JsonLines(path) : Pieces(path), null);
+        return File.Exists(path)
+            ? new($"'{path}'", path.EndsWith(".jsonl", StringComparison.OrdinalIgnoreCase) ? JsonLines(path) : Pieces(path))
+            : throw new FileNotFoundException($"There is no corpus '{path}'.", path);
     }
 
     /// <summary>Token sequences that are windows already, each beginning with the token that begins a text; their order is kept.</summary>
@@ -56,39 +54,24 @@ public sealed class LorsaCorpus
     public static LorsaCorpus FromWindows(IReadOnlyList<int[]> windows)
     {
         ArgumentNullException.ThrowIfNull(windows);
-        if (windows.Count == 0 || windows.Any(window => window.Length != windows[0].Length))
-        {
-            throw new ArgumentException("Expected at least one window, and all of the same length.", nameof(windows));
-        }
-
-        return new LorsaCorpus("the windows", null, windows);
+        return windows.Count > 0 && windows.All(window => window.Length == windows[0].Length)
+            ? new("the windows", [], windows)
+            : throw new ArgumentException("Expected at least one window, and all of the same length.", nameof(windows));
     }
 
     /// <summary>Implied where a call wants a corpus and texts are at hand.</summary>
     /// <param name="texts">The texts.</param>
     public static implicit operator LorsaCorpus(string[] texts) => FromTexts(texts);
 
-    /// <summary>The windows, once through.</summary>
-    /// <param name="tokenizer">The tokenizer; not needed for a corpus of windows.</param>
-    /// <param name="length">The length of a window, the token in front included.</param>
-    /// <returns>The windows; a rest shorter than a window is left out.</returns>
-    /// <exception cref="InvalidDataException">A line cannot be read.</exception>
-    public IEnumerable<int[]> Windows(Tokenizer? tokenizer, int length)
-    {
-        if (windows is not null)
-        {
-            return windows;
-        }
-
-        return Cut(tokenizer ?? throw new ArgumentException("Texts need a model with a tokenizer; pass windows of tokens instead."), length);
-    }
+    /// <summary>Windows of so many tokens, the one in front included, once through; a rest shorter than that is left out.</summary>
+    internal IEnumerable<int[]> Windows(Model model, int length) => windows ?? Cut(model.Tokenizer, length);
 
     private IEnumerable<int[]> Cut(Tokenizer tokenizer, int length)
     {
         var begin = tokenizer.BeginningOfText ?? tokenizer.EndOfText;
         var payload = begin is null ? length : length - 1;
         var pending = new List<int>();
-        foreach (var text in texts!())
+        foreach (var text in texts)
         {
             pending.AddRange(tokenizer.Encode(text, addSpecialTokens: false));
             var used = 0;
@@ -106,29 +89,26 @@ public sealed class LorsaCorpus
 
     private static IEnumerable<string> JsonLines(string path)
     {
-        var number = 0;
-        foreach (var line in Lines(path))
+        using var reader = new StreamReader(path, Strict, detectEncodingFromByteOrderMarks: true);
+        for (var number = 1; Decoded($"'{path}', at or after line {number}", reader.ReadLine) is { } line; number++)
         {
-            number++;
-            if (line.AsSpan().IsWhiteSpace())
+            if (!line.AsSpan().IsWhiteSpace())
             {
-                continue;
+                yield return Text(line, $"'{path}', line {number}");
             }
+        }
 
-            string text;
+        static string Text(string line, string place)
+        {
             try
             {
                 using var document = JsonDocument.Parse(line);
-                text = document.RootElement.GetProperty("text").GetString()
-                    ?? throw new InvalidDataException($"'{path}', line {number}: the field 'text' is null; expected a string.");
+                return document.RootElement.GetProperty("text").GetString() ?? throw new InvalidOperationException("It is null.");
             }
             catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException)
             {
-                throw new InvalidDataException(
-                    $"'{path}', line {number}: expected a JSON object with a string 'text'. {error.Message}", error);
+                throw new InvalidDataException($"{place}: expected a JSON object with a string 'text'. {error.Message}", error);
             }
-
-            yield return text;
         }
     }
 
@@ -139,7 +119,7 @@ public sealed class LorsaCorpus
         var buffer = new char[PieceLength];
         var rest = "";
         int read;
-        while ((read = Read(path, reader, buffer)) > 0)
+        while ((read = Decoded($"'{path}', near byte {reader.BaseStream.Position}", () => reader.ReadBlock(buffer))) > 0)
         {
             var text = rest + new string(buffer, 0, read);
             var cut = read < buffer.Length ? text.Length : text.LastIndexOf('\n') + 1;
@@ -157,41 +137,15 @@ public sealed class LorsaCorpus
         }
     }
 
-    private static readonly UTF8Encoding Strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
-
-    private static int Read(string path, StreamReader reader, char[] buffer)
+    private static T Decoded<T>(string place, Func<T> read)
     {
         try
         {
-            return reader.ReadBlock(buffer);
+            return read();
         }
         catch (DecoderFallbackException error)
         {
-            throw new InvalidDataException($"'{path}' is not UTF-8 near byte {reader.BaseStream.Position}: {error.Message}", error);
-        }
-    }
-
-    private static IEnumerable<string> Lines(string path)
-    {
-        using var reader = new StreamReader(path, Strict, detectEncodingFromByteOrderMarks: true);
-        for (var number = 1; ; number++)
-        {
-            string? line;
-            try
-            {
-                line = reader.ReadLine();
-            }
-            catch (DecoderFallbackException error)
-            {
-                throw new InvalidDataException($"'{path}', at or after line {number}: not UTF-8. {error.Message}", error);
-            }
-
-            if (line is null)
-            {
-                yield break;
-            }
-
-            yield return line;
+            throw new InvalidDataException($"{place}: not UTF-8. {error.Message}", error);
         }
     }
 }

@@ -1,4 +1,5 @@
-using System.Numerics.Tensors;
+using Microsoft.Data.Analysis;
+using static TorchSharp.torch;
 
 namespace HeadScope;
 
@@ -12,201 +13,164 @@ namespace HeadScope;
 /// <param name="ErrorNormRatio">The mean |ŷ - y| over the mean |y|.</param>
 /// <param name="ActiveHeads">L0, the mean number of heads with a positive activation per token.</param>
 /// <param name="MeanActivation">The mean positive activation, padding included, in the units of training.</param>
-/// <param name="DeadFraction">The share of heads that were active at no token.</param>
-/// <param name="Frequencies">How often each head is active, [n].</param>
+/// <param name="Frequencies">At which share of the tokens each head is active, [n], fp32, on the CPU.</param>
 public sealed record LorsaEvaluation(
     long Tokens, double ExplainedVariance, double ExplainedVarianceByToken, double NormalizedError, double SquaredError, double ErrorNorm,
-    double ErrorNormRatio, double ActiveHeads, double MeanActivation, double DeadFraction, IReadOnlyList<double> Frequencies)
+    double ErrorNormRatio, double ActiveHeads, double MeanActivation, Tensor Frequencies)
 {
-    /// <summary>The heads that were active at no token.</summary>
-    public IEnumerable<int> DeadHeads => Frequencies.Select((f, i) => (f, i)).Where(pair => pair.f == 0).Select(pair => pair.i);
+    /// <summary>The share of heads that were active at no token.</summary>
+    public double DeadFraction => (double)DeadHeads.Count() / Frequencies.shape[0];
 
-    /// <summary>Evaluates a Lorsa on batches of activations. Holds one batch at a time and the outputs' mean, so batches may be many.</summary>
-    /// <param name="lorsa">The Lorsa.</param>
-    /// <param name="batches">Activations in the units of the model; read twice, once for the mean output.</param>
+    /// <summary>The heads that were active at no token.</summary>
+    public IEnumerable<int> DeadHeads => Frequencies.Copied<float>().Index().Where(head => head.Item == 0).Select(head => head.Index);
+
+    /// <summary>How often each head is active: head, frequency.</summary>
+    public DataFrame Table => new(
+        new Int32DataFrameColumn("head", Enumerable.Range(0, (int)Frequencies.shape[0])), new SingleDataFrameColumn("frequency", Frequencies.Copied<float>()));
+
+    /// <summary>Evaluates a Lorsa on the first windows of a corpus.</summary>
+    /// <param name="lorsa">The Lorsa, with its model.</param>
+    /// <param name="corpus">The texts.</param>
+    /// <param name="sequences">How many windows of the Lorsa's context are read.</param>
     /// <param name="cancellationToken">Stops between batches.</param>
     /// <returns>The metrics.</returns>
     /// <exception cref="ArgumentException">There is no token that counts.</exception>
-    public static LorsaEvaluation Of(LorsaModel lorsa, IEnumerable<ActivationBatch> batches, CancellationToken cancellationToken = default)
+    /// <exception cref="InvalidOperationException">The Lorsa has no model.</exception>
+    public static LorsaEvaluation Of(Lorsa lorsa, LorsaCorpus corpus, int sequences = 32, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(lorsa);
-        ArgumentNullException.ThrowIfNull(batches);
+        (_, cancellationToken) = AmbientWork.Or(null, cancellationToken);
+        return Of(lorsa, lorsa.ActivationsOn(corpus, sequences).HeldOut(4, cancellationToken), cancellationToken);
+    }
+
+    /// <summary>Evaluates a Lorsa on batches, which are read twice, once for the mean output. Holds one batch at a time.</summary>
+    internal static LorsaEvaluation Of(Lorsa lorsa, IEnumerable<ActivationBatch> batches, CancellationToken cancellationToken)
+    {
+        using var scope = NewDisposeScope();
         var (d, n) = (lorsa.Config.ModelWidth, lorsa.Config.Heads);
-        var counted = 0L;
-        var mean = new double[d];
-        foreach (var batch in batches)
+        var tokens = 0L;
+        var mean = zeros(d, float64);
+        batches.ForEach(cancellationToken, batch =>
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            for (var t = 0; t < batch.MaskNumbers.Length; t++)
-            {
-                if (batch.MaskNumbers[t] == 0)
-                {
-                    continue;
-                }
-
-                counted++;
-                for (var c = 0; c < d; c++)
-                {
-                    mean[c] += batch.OutputNumbers[(t * d) + c] * (double)lorsa.OutputScale;
-                }
-            }
-        }
-
-        if (counted == 0)
+            var y = Counting(batch, batch.Output);
+            tokens += y.shape[0];
+            mean.add_(y.sum([0]).cpu(), Scalars.One);
+        });
+        if (tokens == 0)
         {
             throw new ArgumentException("There is no token to evaluate on.");
         }
 
-        TensorPrimitives.Divide(mean, counted, mean);
-        var muRow = new float[d];
-        TensorPrimitives.ConvertTruncating<double, float>(mean, muRow);
+        mean.div_(Scalars.Of(tokens));
         double error = 0, variance = 0, size = 0, byToken = 0, errorNorm = 0, norm = 0, activation = 0;
-        long active = 0, activeAnywhere = 0;
-        var frequencies = new double[n];
-        var (y, difference) = (new float[d], new float[d]);
-        LorsaPass? pass = null;
-        foreach (var batch in batches)
+        var (active, activeAnywhere) = (zeros(n, int64), 0L);
+        batches.ForEach(cancellationToken, batch =>
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            pass = lorsa.Pass(batch.InputNumbers, batch.Sequences, batch.Length, pass);
-            for (var t = 0; t < batch.MaskNumbers.Length; t++)
-            {
-                var first = t * pass.Entries.Capacity;
-                for (var j = first; j < first + pass.Entries.MainCount[t]; j++)
-                {
-                    var a = pass.Entries.Value[j];
-                    activation += Math.Max(a, 0);
-                    activeAnywhere += a > 0 ? 1 : 0;
-                    if (a > 0 && batch.MaskNumbers[t] != 0)
-                    {
-                        active++;
-                        frequencies[pass.Entries.Head[j]] += 1.0 / counted;
-                    }
-                }
+            var found = lorsa.Encode(batch.Input);
+            var positive = found.Activations.clamp_min(Scalars.Of(0));
+            activation += Total(positive.sum([-1], type: float64));
+            activeAnywhere += positive.count_nonzero().cpu().item<long>();
+            active.add_(Counting(batch, positive.gt(Scalars.Of(0))).sum([0]).to(int64).cpu(), Scalars.One);
 
-                if (batch.MaskNumbers[t] == 0)
-                {
-                    continue;
-                }
+            // Sums over rows do not depend on the number of threads, those over all numbers do.
+            var y = Counting(batch, batch.Output);
+            var squared = Squares(Counting(batch, found.Output).to(y.device).sub(y));
+            var (spread, length) = (Squares(y.sub(mean.to(y.device))), Squares(y));
+            error += Total(squared);
+            variance += Total(spread);
+            size += Total(length);
+            byToken += Total(squared.div(spread));
+            errorNorm += Total(squared.sqrt());
+            norm += Total(length.sqrt());
+        });
+        var scale = lorsa.OutputScale;
 
-                TensorPrimitives.Multiply(batch.OutputNumbers.AsSpan(t * d, d), lorsa.OutputScale, y);
-                TensorPrimitives.Subtract(pass.Reconstruction.AsSpan(t * d, d), y, difference);
-                var squared = DoubleSums.SumOfSquares(difference);
-                var spread = DoubleSums.SumOfSquaredDifferences(y, muRow);
-                var length = DoubleSums.SumOfSquares(y);
-                error += squared;
-                variance += spread;
-                size += length;
-                byToken += 1 - (squared / spread);
-                errorNorm += Math.Sqrt(squared);
-                norm += Math.Sqrt(length);
-            }
-        }
+        // Kept with the report of a training, however many scopes that ends.
+        var frequencies = active.to(float64).div(Scalars.Of(tokens)).to(float32).DetachFromDisposeScope();
+        return new(
+            tokens, 1 - (error / variance), 1 - (byToken / tokens), error / size, error / tokens * scale * scale, errorNorm / tokens * scale,
+            errorNorm / norm, Total(active) / tokens, activation / Math.Max(1, activeAnywhere), frequencies);
 
-        return new LorsaEvaluation(
-            counted, 1 - (error / variance), byToken / counted, error / size, error / counted, errorNorm / counted, errorNorm / norm,
-            (double)active / counted, activation / Math.Max(1, activeAnywhere), frequencies.Count(f => f == 0) / (double)n, frequencies);
+        static Tensor Counting(ActivationBatch batch, Tensor values) =>
+            values.flatten(0, 1)[batch.Mask.flatten().to(@bool).to(values.device)].to(float64);
+
+        static Tensor Squares(Tensor rows) => rows.mul(rows).sum([-1]);
+
+        static double Total(Tensor numbers) => numbers.Copied<double>().Sum();
     }
 }
 
-/// <summary>What replacing the attention output does to the model's next-token prediction, in nats per prediction.</summary>
-/// <param name="Predictions">The number of predictions; those made at the token at the beginning of a text are left out.</param>
-/// <param name="Original">The cross entropy of the model itself.</param>
-/// <param name="WithLorsa">With the Lorsa in place of the attention layer.</param>
-/// <param name="WithZero">With an attention output of 0.</param>
-/// <param name="WithMean">With the mean attention output of these tokens.</param>
-public sealed record LorsaLossRecovered(int Predictions, double Original, double WithLorsa, double WithZero, double WithMean)
+public sealed partial class Lorsa
 {
-    /// <summary>(zero - Lorsa) / (zero - original): 1 when the Lorsa does what the layer did.</summary>
-    public double VersusZero => (WithZero - WithLorsa) / (WithZero - Original);
-
-    /// <summary>(mean - Lorsa) / (mean - original).</summary>
-    public double VersusMean => (WithMean - WithLorsa) / (WithMean - Original);
-
-    /// <summary>Measures it.</summary>
-    /// <param name="lorsa">The Lorsa.</param>
-    /// <param name="model">The model it belongs to, with the weight processing it was trained on.</param>
-    /// <param name="sequences">Token sequences of one length, each with the token that begins a text in front; that one is not replaced.</param>
+    /// <summary>
+    /// The cross entropy of the model's next-token predictions, in nats, with its attention output as it is, and replaced by the Lorsa's, by
+    /// 0, and by a mean; and the loss recovered, <c>(zero - Lorsa) / (zero - original)</c> and <c>(mean - Lorsa) / (mean -
+    /// original)</c>: 1 when the Lorsa does what the layer did.
+    /// </summary>
+    /// <param name="sequences">
+    /// Token sequences, each with the token that begins a text in front: its output is not replaced, and the prediction made there is left out.
+    /// </param>
+    /// <param name="mean">The mean attention output, [d]; null for that of these sequences.</param>
     /// <param name="progress">Where progress goes; null for nowhere.</param>
     /// <param name="cancellationToken">Stops between sequences.</param>
-    /// <returns>The cross entropies.</returns>
-    /// <exception cref="ArgumentException">The sequences are too short to predict anything.</exception>
-    public static LorsaLossRecovered Of(
-        LorsaModel lorsa, Model model, IReadOnlyList<int[]> sequences, IProgress<WorkProgress>? progress = null,
-        CancellationToken cancellationToken = default)
+    /// <returns>The cross entropies and the two shares.</returns>
+    /// <exception cref="ArgumentException">A sequence is too short to predict anything.</exception>
+    /// <exception cref="InvalidOperationException">There is no model.</exception>
+    public (double Original, double WithLorsa, double WithZero, double WithMean, double VersusZero, double VersusMean) LossRecovered(
+        IReadOnlyList<int[]> sequences, Tensor? mean = null, IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
-        ArgumentNullException.ThrowIfNull(lorsa);
-        ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(sequences);
         if (sequences.Count == 0 || sequences.Any(sequence => sequence.Length < 3))
         {
             throw new ArgumentException("Loss is measured on sequences of at least 3 tokens.");
         }
 
-        var d = model.Config.ModelWidth;
-        var mean = new double[d];
-        var sums = new double[4];
-        var predictions = 0;
-        for (var i = 0; i < sequences.Count; i++)
+        var model = RequireModel();
+        using var scope = NewDisposeScope();
+        var sum = zeros(model.Config.ModelWidth, float64, model.Device);
+        double original = 0, withLorsa = 0, withZero = 0, withMean = 0;
+        var done = 0;
+        foreach (var sequence in sequences)
         {
-            var (original, attention) = CrossEntropy(sequences[i], null);
-            sums[0] += original;
-            predictions += sequences[i].Length - 2;
-            for (var t = 1; t < sequences[i].Length; t++)
-            {
-                for (var c = 0; c < d; c++)
-                {
-                    mean[c] += attention![(t * d) + c];
-                }
-            }
-
-            progress?.Report(new WorkProgress("loss recovered", i + 1, 2 * sequences.Count, "sequences"));
+            using var pass = model.Run(sequence, new Hooks().Keep(Config.HookIn, Config.HookOut), cancellationToken: cancellationToken);
+            using var encoded = NewDisposeScope();
+            original += Loss(sequence, pass);
+            sum.add_(pass[Config.HookOut].narrow(1, 1, sequence.Length - 1).sum([0, 1], type: float64), Scalars.One);
+            withLorsa += Replaced(sequence, Encode(pass[Config.HookIn]).Output.narrow(1, 1, sequence.Length - 1));
+            withZero += Replaced(sequence, zeros(1, model.Dtype, model.Device));
+            progress?.Report(new WorkProgress("loss recovered", ++done, 2 * sequences.Count, "sequences"));
         }
 
-        var replaced = sequences.Sum(sequence => sequence.Length - 1);
-        var meanRow = Array.ConvertAll(mean, sum => (float)(sum / replaced));
-        for (var i = 0; i < sequences.Count; i++)
+        mean ??= sum.div(Scalars.Of(sequences.Sum(sequence => sequence.Length - 1)));
+        foreach (var sequence in sequences)
         {
-            sums[1] += Replaced(sequences[i], values => lorsa.Encode(model, sequences[i]).OutputNumbers().CopyTo(values));
-            sums[2] += Replaced(sequences[i], values => values.Clear());
-            sums[3] += Replaced(sequences[i], values =>
+            withMean += Replaced(sequence, mean);
+            progress?.Report(new WorkProgress("loss recovered", ++done, 2 * sequences.Count, "sequences"));
+        }
+
+        var predictions = sequences.Sum(sequence => sequence.Length - 2);
+        return (
+            original / predictions, withLorsa / predictions, withZero / predictions, withMean / predictions,
+            (withZero - withLorsa) / (withZero - original), (withMean - withLorsa) / (withMean - original));
+
+        double Replaced(int[] tokens, Tensor output)
+        {
+            var hooks = new Hooks().Edit(Config.HookOut, value =>
             {
-                for (var t = 0; t < sequences[i].Length; t++)
-                {
-                    meanRow.CopyTo(values.Slice(t * d, d));
-                }
+                value.narrow(1, 1, tokens.Length - 1).copy_(output);
+                return value;
             });
-            progress?.Report(new WorkProgress("loss recovered", sequences.Count + i + 1, 2 * sequences.Count, "sequences"));
+            using var pass = model.Run(tokens, hooks, cancellationToken: cancellationToken);
+            return Loss(tokens, pass);
         }
 
-        return new LorsaLossRecovered(
-            predictions, sums[0] / predictions, sums[1] / predictions, sums[2] / predictions, sums[3] / predictions);
-
-        double Replaced(int[] tokens, SpanAction edit) => CrossEntropy(tokens, new Hooks().EditNumbers(lorsa.Config.HookOut, context =>
+        static double Loss(int[] tokens, ForwardPass pass)
         {
-            // The output at the first token stays as it was.
-            var first = context.Values[..d].ToArray();
-            edit(context.Values);
-            first.CopyTo(context.Values);
-        })).Loss;
-
-        (double Loss, float[]? Attention) CrossEntropy(int[] tokens, Hooks? edits)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            using var pass = model.Run(tokens, edits ?? new Hooks().Keep(lorsa.Config.HookOut), cancellationToken: cancellationToken);
-            var logits = pass.TakeLogits().AsFlatSpan();
-            var vocabulary = logits.Length / tokens.Length;
-            var loss = 0.0;
-            for (var t = 1; t < tokens.Length - 1; t++)
-            {
-                var row = logits.Slice(t * vocabulary, vocabulary);
-                loss += Elementwise.LogSumExp(row) - row[tokens[t + 1]];
-            }
-
-            return (loss, edits is null ? pass.Take(lorsa.Config.HookOut).AsFlatSpan().ToArray() : null);
+            using var scope = NewDisposeScope();
+            var next = tensor([.. tokens[2..].Select(token => (long)token)], device: pass.Logits!.device);
+            var logits = pass.Logits[0].narrow(0, 1, tokens.Length - 2).to(float32);
+            return nn.functional.cross_entropy(logits, next, reduction: nn.Reduction.None).Copied<double>().Sum();
         }
     }
-
-    private delegate void SpanAction(Span<float> values);
 }

@@ -1,239 +1,158 @@
 using System.Globalization;
-using System.Numerics.Tensors;
+using Microsoft.Data.Analysis;
+using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>A token and how much a head reads or writes it.</summary>
-/// <param name="Token">The token.</param>
-/// <param name="Text">It as text; its number where there is no tokenizer.</param>
-/// <param name="Score">The score.</param>
-public sealed record TokenScore(int Token, string Text, float Score);
-
-/// <summary>A head of a Lorsa at a glance. Without a model (<see cref="LorsaModel.For"/>) it knows its numbers alone.</summary>
-public sealed record LorsaHead
+/// <summary>
+/// A head of a Lorsa at a glance. What takes more than a look at its numbers is computed when it is first asked for, and needs the model
+/// (<see cref="Lorsa.For"/>): without, it is an <see cref="InvalidOperationException"/>.
+/// </summary>
+public sealed class LorsaHead
 {
-    private readonly LorsaModel lorsa;
+    private readonly Lorsa lorsa;
+    private readonly Lazy<double[]> alignments;
+    private readonly Lazy<float[]> reading;
+    private readonly Lazy<float[]> writing;
 
-    internal LorsaHead(LorsaModel lorsa, int index)
+    internal LorsaHead(Lorsa lorsa, int index)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(index);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, lorsa.Config.Heads);
-        this.lorsa = lorsa;
-        Index = index;
-        QkHead = lorsa.Config.QkHeadOf(index);
-        OutputNorm = TensorPrimitives.Norm<float>(lorsa.Parameters.OutputWeight.AsSpan(index * lorsa.Config.ModelWidth, lorsa.Config.ModelWidth));
-        if (lorsa.Model is { } model)
-        {
-            Origin = HeadOrigin.Of(lorsa, model, index);
-            (Reads, ReadsNegatively) = ReadTokens(lorsa, model, index);
-            (Promotes, Suppresses) = WrittenTokens(lorsa, model, index);
-        }
+        (this.lorsa, Index) = (lorsa, index);
+        alignments = new(() => Computed(Align));
+        reading = new(() => Computed(Read));
+        writing = new(() => Computed(Write));
     }
 
     /// <summary>The OV head.</summary>
     public int Index { get; }
 
     /// <summary>The QK head whose attention pattern it uses.</summary>
-    public int QkHead { get; }
+    public int QkHead => lorsa.Config.QkHeadOf(Index);
+
+    /// <summary>How clearly it is of the kind that <see cref="Lorsa.FindHeads"/> looked for, which says what the number means; 0 otherwise.</summary>
+    public double Score { get; internal init; }
+
+    /// <summary>At how many of the probes' tokens that mattered it was active.</summary>
+    public int ActiveTokens { get; internal init; }
 
     /// <summary>|w_O|.</summary>
-    public float OutputNorm { get; }
+    public float OutputNorm => Computed(() => lorsa.W_O[Index].norm().Copied<float>())[0];
 
-    /// <summary>Which of the model's own heads it comes from; null without a model.</summary>
-    public HeadOrigin? Origin { get; }
+    /// <summary>
+    /// Its alignment <c>w_V W_V^h W_O^h w_O^T</c> with every head h of the layer, [H], in the units of the weights: how much of what h does
+    /// to inputs and outputs is what this head does. (A measure of our own; the published codes ship none.)
+    /// </summary>
+    public IReadOnlyList<double> Alignments => alignments.Value;
+
+    /// <summary>The share of every head of the layer in it: its positive alignment over the sum of the positive ones, [H].</summary>
+    public IReadOnlyList<double> Shares
+    {
+        get
+        {
+            var sum = Alignments.Sum(a => Math.Max(a, 0));
+            return [.. Alignments.Select(a => sum == 0 ? 0 : Math.Max(a, 0) / sum)];
+        }
+    }
+
+    /// <summary>The head of the model with the largest share.</summary>
+    public Head Origin => new(lorsa.Config.Layer, Shares.Index().MaxBy(share => share.Item).Index);
 
     /// <summary>
     /// The tokens whose embedding, normalised as the layer's input is, has the largest product with w_V: what it reads on the direct path
     /// from the embedding. Largest first.
     /// </summary>
-    public IReadOnlyList<TokenScore> Reads { get; } = [];
-
-    /// <summary>The tokens with the most negative product.</summary>
-    public IReadOnlyList<TokenScore> ReadsNegatively { get; } = [];
+    public IReadOnlyList<(int Token, string Text, float Score)> Reads => Extremes(reading.Value, 1);
 
     /// <summary>
     /// The tokens whose logit one unit of its activation raises most through the final norm's gain and the unembedding, relative to the mean
     /// over tokens. Largest first.
     /// </summary>
-    public IReadOnlyList<TokenScore> Promotes { get; } = [];
+    public IReadOnlyList<(int Token, string Text, float Score)> Promotes => Extremes(writing.Value, 1);
 
     /// <summary>The tokens whose logit it lowers most.</summary>
-    public IReadOnlyList<TokenScore> Suppresses { get; } = [];
+    public IReadOnlyList<(int Token, string Text, float Score)> Suppresses => Extremes(writing.Value, -1);
+
+    /// <summary>Every token of the vocabulary: token, text, reads, promotes (negative: suppresses).</summary>
+    public DataFrame Table => new(
+        new Int32DataFrameColumn("token", Enumerable.Range(0, reading.Value.Length)),
+        new StringDataFrameColumn("text", Enumerable.Range(0, reading.Value.Length).Select(lorsa.TokenText)),
+        new SingleDataFrameColumn("reads", reading.Value), new SingleDataFrameColumn("promotes", writing.Value));
+
+    /// <summary>How many heads of the model make up a share: 1 for a head that was one head's, more for one that was spread over several.</summary>
+    /// <param name="share">The share to reach.</param>
+    /// <returns>The smallest number of heads.</returns>
+    public int HeadsFor(double share = 0.9)
+    {
+        var sum = 0.0;
+        return Shares.OrderDescending().TakeWhile(part => (sum += part) - part < share - 1e-12).Count();
+    }
 
     /// <summary>Its z-pattern on a text.</summary>
     /// <param name="text">The text; the token that begins a text is put in front where the model has one.</param>
     /// <returns>The contributions of every token at every later one.</returns>
-    /// <exception cref="InvalidOperationException">There is no model, or it has no tokenizer.</exception>
+    /// <exception cref="ArgumentException">It has more tokens than the Lorsa's context, or none.</exception>
     public ZPattern ZPattern(string text)
     {
         ArgumentNullException.ThrowIfNull(text);
-        var tokenizer = RequireModel().Tokenizer;
-        var begin = tokenizer.BeginningOfText ?? tokenizer.EndOfText;
-        var tokens = tokenizer.Encode(text, addSpecialTokens: false);
-        return ZPattern(begin is { } first ? [first, .. tokens] : tokens);
+        var tokenizer = lorsa.RequireModel().Tokenizer;
+        return ZPattern(Lorsa.Begin(tokenizer, tokenizer.Encode(text, addSpecialTokens: false)));
     }
 
     /// <summary>Its z-pattern on a token sequence.</summary>
     /// <param name="tokens">The tokens.</param>
     /// <returns>The contributions of every token at every later one.</returns>
-    /// <exception cref="InvalidOperationException">There is no model.</exception>
     /// <exception cref="ArgumentException">There are more tokens than the Lorsa's context, or none.</exception>
-    public ZPattern ZPattern(int[] tokens)
-    {
-        ArgumentNullException.ThrowIfNull(tokens);
-        var model = RequireModel();
-        var activations = lorsa.Encode(model, tokens);
-        var length = tokens.Length;
-        var (contributions, attention, z, a) = (new float[length * length], new float[length * length], new float[length], new float[length]);
-        for (var t = 0; t < length; t++)
-        {
-            activations.ZPattern(Index, 0, t).CopyTo(contributions, t * length);
-            activations.Pattern(QkHead, 0, t).CopyTo(attention.AsSpan(t * length));
-            z[t] = activations.Pass.PreActivations[(t * lorsa.Config.Heads) + Index];
-            a[t] = activations.ActiveAt(0, t).FirstOrDefault(active => active.Head == Index).Activation;
-        }
-
-        return new ZPattern(
-            Index, tokens, model.HasTokenizer ? [.. tokens.Select(model.Tokenizer.TokenText)] : [],
-            contributions, attention, z, a);
-    }
+    public ZPattern ZPattern(int[] tokens) => lorsa.ZPatterns(tokens, _ => [Index])[0];
 
     /// <summary>It in a line: origin, and the first tokens it reads and promotes.</summary>
     /// <returns>The text.</returns>
     public override string ToString()
     {
         var name = string.Create(CultureInfo.InvariantCulture, $"Lorsa head {Index} (QK {QkHead})");
-        return Origin is null
+        return lorsa.Model is null
             ? name
-            : string.Create(
-                CultureInfo.InvariantCulture,
-                $"{name} from {lorsa.Config.Layer}.{Origin.Main} ({Origin.Shares[Origin.Main]:p0}), reads {Names(Reads)}, promotes {Names(Promotes)}");
+            : string.Create(CultureInfo.InvariantCulture, $"{name} from {Origin} ({Shares[Origin.Index]:p0}), reads {Names(Reads)}, promotes {Names(Promotes)}");
 
-        static string Names(IReadOnlyList<TokenScore> scores) => string.Join(' ', scores.Take(3).Select(score => $"'{score.Text}'"));
+        static string Names(IEnumerable<(int Token, string Text, float Score)> scores) => string.Join(' ', scores.Take(3).Select(score => $"'{score.Text}'"));
     }
 
-    private static (IReadOnlyList<TokenScore> Most, IReadOnlyList<TokenScore> Least) ReadTokens(LorsaModel lorsa, Model model, int head)
+    private double[] Align()
     {
-        var (d, v) = (model.Config.ModelWidth, model.Config.VocabularySize);
-        var norm = model.Net.Blocks[lorsa.Config.Layer].Ln1;
-        var afterGain = lorsa.Config.HookIn.EndsWith("hook_out", StringComparison.Ordinal);
-        var read = lorsa.Parameters.ValueWeight;
-        var scores = new float[v];
-        const int Rows = 1024;
-        Parallelism.For((v + Rows - 1) / Rows, chunk =>
+        var original = OriginalAttention.Of(lorsa.RequireModel(), lorsa.Config);
+        var inside = lorsa.WhereTheModelIs(lorsa.W_V[Index]).matmul(original.Value!);
+        return inside.mul(original.Output!.matmul(lorsa.WhereTheModelIs(lorsa.W_O[Index]))).sum([1], type: float64).Copied<double>();
+    }
+
+    // A matrix that does not stay in memory is read some rows at a time.
+    private float[] Read()
+    {
+        var net = lorsa.RequireModel().Net;
+        var norm = net.Blocks[lorsa.Config.Layer].Ln1;
+        norm = lorsa.Config.HookIn.EndsWith("hook_out", StringComparison.Ordinal) ? norm : norm.Bare();
+        var read = lorsa.WhereTheModelIs(lorsa.W_V[Index]).mul(Scalars.Of(lorsa.InputScale));
+        return [.. net.Embedding.Chunks().SelectMany(part =>
         {
-            var tokens = Enumerable.Range(chunk * Rows, Math.Min(Rows, v - (chunk * Rows))).ToArray();
-            var rows = new float[tokens.Length * d];
-            model.ReadEmbedding(tokens, rows);
-            var normalized = new float[d];
-            for (var i = 0; i < tokens.Length; i++)
-            {
-                var row = rows.AsSpan(i * d, d);
-                norm.Divide(row, norm.ScaleOf(row), normalized);
-                if (afterGain)
-                {
-                    norm.Finish(normalized, normalized);
-                }
-
-                scores[tokens[i]] = lorsa.InputScale * TensorPrimitives.Dot<float>(normalized, read.AsSpan(head * d, d));
-            }
-        });
-        return Extremes(scores, model);
+            using var scope = NewDisposeScope();
+            return norm.Forward(net.Embedding.Rows(part.First, part.Count), default).to(float32).matmul(read).Copied<float>();
+        })];
     }
 
-    private static (IReadOnlyList<TokenScore> Most, IReadOnlyList<TokenScore> Least) WrittenTokens(LorsaModel lorsa, Model model, int head)
+    private float[] Write()
     {
-        var scores = lorsa.LogitEffect(model, head);
-        TensorPrimitives.Subtract(scores, (float)(DoubleSums.Sum(scores) / scores.Length), scores);
-        return Extremes(scores, model);
+        var model = lorsa.RequireModel();
+        var logits = (model.Net.Unembedding with { Bias = null }).ForwardByRows(lorsa.Written(lorsa.W_O[Index]).to(model.Dtype)).to(float64);
+        return logits.sub(logits.mean()).Copied<float>();
     }
 
-    private static (IReadOnlyList<TokenScore> Most, IReadOnlyList<TokenScore> Least) Extremes(float[] scores, Model model)
+    private IReadOnlyList<(int Token, string Text, float Score)> Extremes(float[] scores, int sign) =>
+        [.. TopK.Indices(Array.ConvertAll(scores, score => sign * score), 10).Select(token => (token, lorsa.TokenText(token), scores[token]))];
+
+    private T[] Computed<T>(Func<T[]> numbers)
     {
-        const int Shown = 10;
-        var count = Math.Min(Shown, scores.Length);
-        var most = TopK.Indices(scores, count);
-        var negative = Array.ConvertAll(scores, score => -score);
-        return (Named(most), Named(TopK.Indices(negative, count)));
-
-        IReadOnlyList<TokenScore> Named(int[] tokens) => [.. tokens.Select(token => new TokenScore(
-            token, model.HasTokenizer ? model.Tokenizer.TokenText(token) : token.ToString(CultureInfo.InvariantCulture), scores[token]))];
-    }
-
-    private Model RequireModel() => lorsa.Model
-        ?? throw new InvalidOperationException("This Lorsa was loaded without its model; take lorsa.For(model).Head(...) instead.");
-}
-
-public sealed partial class LorsaModel
-{
-    /// <summary>The model it belongs to; null when not known. Needed for reading its heads.</summary>
-    public Model? Model { get; internal init; }
-
-    /// <summary>The same Lorsa together with its model.</summary>
-    /// <param name="model">The model, with the weight processing the Lorsa was trained on.</param>
-    /// <returns>The Lorsa; it shares its numbers with this one.</returns>
-    /// <exception cref="ArgumentException">The model has another width, or no such layer.</exception>
-    public LorsaModel For(Model model)
-    {
-        ArgumentNullException.ThrowIfNull(model);
-        if (model.Config.ModelWidth != Config.ModelWidth || Config.Layer < 0 || Config.Layer >= model.Config.LayerCount)
-        {
-            throw new ArgumentException(
-                $"A Lorsa of {Config.HookOut} and width {Config.ModelWidth} does not belong to '{model.Name}' with {model.Config.LayerCount} layers of "
-                + $"width {model.Config.ModelWidth}.");
-        }
-
-        // The first published code reads LayerNorm models after gain and shift, which TransformerLens calls hook_normalized there.
-        var config = IsFirstLayout && model.Config.Norm == NormKind.LayerNorm
-            ? Config with { HookIn = $"blocks.{Config.Layer}.ln1.hook_out" }
-            : Config;
-        return new LorsaModel(config, Parameters, Normalization, InputNorm, OutputNorm)
-        {
-            Training = Training, Model = model, IsFirstLayout = IsFirstLayout,
-        };
-    }
-
-    /// <summary>Whether it was read from the layout of the first published code.</summary>
-    internal bool IsFirstLayout { get; init; }
-
-    /// <summary>A head at a glance.</summary>
-    /// <param name="index">The OV head.</param>
-    /// <returns>Its profile.</returns>
-    public LorsaHead Head(int index) => new(this, index);
-
-    /// <summary>Runs a token sequence through a model up to this layer and encodes it.</summary>
-    internal LorsaActivations Encode(Model model, int[] tokens)
-    {
-        if (tokens.Length == 0 || tokens.Length > Config.ContextLength)
-        {
-            throw new ArgumentException($"There are {tokens.Length} tokens; this Lorsa takes 1 to {Config.ContextLength}.");
-        }
-
-        using var run = model.Run(tokens, new Hooks().Keep(Config.HookIn), LogitsOf.None, stopAfterLayer: Config.Layer);
-        return new LorsaActivations(this, Pass(run.Take(Config.HookIn).AsFlatSpan(), 1, tokens.Length));
-    }
-
-    /// <summary>What one unit of a head's activation adds to every logit before the final norm divides by its scale, [V].</summary>
-    internal float[] LogitEffect(Model model, int head)
-    {
-        var (d, v) = (Config.ModelWidth, model.Config.VocabularySize);
-        var write = new float[d];
-        TensorPrimitives.Divide(Parameters.OutputWeight.AsSpan(head * d, d), OutputScale, write);
-        model.Net.LnFinal.Divide(write, 1, write);
-        model.Net.LnFinal.Amplify(write, write);
-
-        var logits = new float[v];
-        const int Rows = 1024;
-        Parallelism.For((v + Rows - 1) / Rows, chunk =>
-        {
-            var count = Math.Min(Rows, v - (chunk * Rows));
-            var rows = new float[count * d];
-            model.ReadUnembedding(chunk * Rows, count, rows);
-            for (var i = 0; i < count; i++)
-            {
-                logits[(chunk * Rows) + i] = TensorPrimitives.Dot<float>(rows.AsSpan(i * d, d), write);
-            }
-        });
-        return logits;
+        using var scope = NewDisposeScope();
+        using var constant = no_grad();
+        return numbers();
     }
 }

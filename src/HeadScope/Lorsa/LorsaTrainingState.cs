@@ -1,8 +1,5 @@
 using System.Globalization;
-using System.Numerics.Tensors;
-using System.Runtime.InteropServices;
-using System.Text.Json;
-using TorchSharp;
+using static TorchSharp.torch;
 
 namespace HeadScope;
 
@@ -10,134 +7,115 @@ namespace HeadScope;
 /// A checkpoint of a training in one file, written whole or not at all: parameters, moments and step counts of the optimiser, the silence of
 /// every head, the position in the data, the norms, the curve, and the options that must not change.
 /// </summary>
-internal sealed class LorsaTrainingState
+internal sealed class LorsaTrainingState : IDisposable
 {
     public const string FileName = "training.safetensors";
 
-    private const string FirstMoment = "optimizer.m.", SecondMoment = "optimizer.v.";
+    private const string FirstMoment = "optimizer.m.", SecondMoment = "optimizer.v.", Steps = "optimizer.steps", Silent = "silent_tokens",
+        Position = "position", MeanNorms = "norms", Pending = "pending", Points = "curve", Option = "option.";
 
-    public required SortedDictionary<string, string> Options { get; init; }
+    private readonly SafetensorsFile file;
 
-    public required double InputNorm { get; init; }
+    private LorsaTrainingState(SafetensorsFile file) => this.file = file;
 
-    public required double OutputNorm { get; init; }
+    /// <summary>The mean norms of input and output.</summary>
+    public (double Input, double Output) Norms => Read(MeanNorms, [2], float64).Copied<double>() is var norms ? (norms[0], norms[1]) : default;
 
-    /// <summary>Sequences consumed by steps.</summary>
-    public required long Sequences { get; init; }
-
-    public required IReadOnlyList<LorsaTrainingPoint> Curve { get; init; }
-
-    /// <summary>The unfinished point of the curve.</summary>
-    public required double[] Pending { get; init; }
-
-    /// <summary>Deletes what a training that was killed while it wrote a checkpoint left behind.</summary>
-    public static void DeleteLeftovers(string? folder)
-    {
-        foreach (var path in Directory.Exists(folder) ? Directory.GetFiles(folder, $".{FileName}.*") : [])
-        {
-            File.Delete(path);
-        }
-    }
-
-    /// <summary>Writes the checkpoint.</summary>
-    public void Save(string folder, LorsaStepper stepper)
-    {
-        using var scope = torch.NewDisposeScope();
-        var writer = new SafetensorsWriter();
-        for (var i = 0; i < stepper.Parameters.All.Count; i++)
-        {
-            var tensor = stepper.Parameters.All[i];
-            writer.Add(tensor.Name, tensor.Shared());
-            writer.Add(FirstMoment + tensor.Name, stepper.Optimizer.FirstMoment.All[i].Shared());
-            writer.Add(SecondMoment + tensor.Name, stepper.Optimizer.SecondMoment.All[i].Shared());
-        }
-
-        writer.Add("optimizer.steps", torch.tensor(stepper.Optimizer.Steps));
-        writer.Add("silent_tokens", torch.tensor(stepper.SilentTokens));
-        writer.Add("position", torch.tensor([stepper.Step, stepper.CountedTokens, Sequences]));
-        writer.Metadata["options"] = JsonSerializer.Serialize(Options);
-        writer.Metadata["curve"] = JsonSerializer.Serialize(Curve);
-        writer.Metadata["pending"] = JsonSerializer.Serialize(Pending);
-        writer.Metadata["norms"] = JsonSerializer.Serialize(new[] { InputNorm, OutputNorm });
-        writer.Save(Path.Combine(folder, FileName));
-    }
-
-    /// <summary>Reads a checkpoint into a stepper made for the same options.</summary>
+    /// <summary>Opens the checkpoint of a training and deletes what one that was killed while it wrote left behind.</summary>
+    /// <returns>The checkpoint; null where there is none.</returns>
     /// <exception cref="ArgumentException">It belongs to a training with other options.</exception>
     /// <exception cref="InvalidDataException">The file is damaged.</exception>
-    public static LorsaTrainingState Load(string folder, LorsaStepper stepper, SortedDictionary<string, string> options, int pending)
+    public static LorsaTrainingState? Open(LorsaTrainingOptions options, LorsaConfig config)
     {
-        var path = Path.Combine(folder, FileName);
-        using var scope = torch.NewDisposeScope();
-        using var file = SafetensorsFile.Open(path);
-        var stored = Read<SortedDictionary<string, string>>("options");
-        foreach (var (name, value) in options)
+        foreach (var leftover in Directory.Exists(options.Folder) ? Directory.GetFiles(options.Folder, $".{FileName}.*") : [])
         {
-            if (!stored.TryGetValue(name, out var then) || !string.Equals(then, value, StringComparison.Ordinal))
+            File.Delete(leftover);
+        }
+
+        if (options.Folder is null || !File.Exists(Path.Combine(options.Folder, FileName)))
+        {
+            return null;
+        }
+
+        var state = new LorsaTrainingState(SafetensorsFile.Open(Path.Combine(options.Folder, FileName)));
+        foreach (var (name, value) in options.Fingerprint(config))
+        {
+            var then = state.file.Metadata.GetValueOrDefault(Option + name);
+            if (!string.Equals(then, value, StringComparison.Ordinal))
             {
+                state.Dispose();
                 throw new ArgumentException(
-                    $"'{path}' belongs to a training with {name} = {then ?? "nothing"}, not {value}. Resume with the same options, or choose "
-                    + "another folder.");
+                    $"'{state.file.Path}' belongs to a training with {name} = {then ?? "nothing"}, not {value}. Resume with the same options, or "
+                    + "choose another folder.");
             }
         }
 
-        for (var i = 0; i < stepper.Parameters.All.Count; i++)
+        return state;
+    }
+
+    /// <summary>Writes the checkpoint, where the options name a folder.</summary>
+    public static void Save(LorsaTrainingOptions options, LorsaStepper stepper, LorsaCurve curve)
+    {
+        if (options.Folder is null)
         {
-            var name = stepper.Parameters.All[i].Name;
-            Fill(name, stepper.Parameters.All[i].Values);
-            Fill(FirstMoment + name, stepper.Optimizer.FirstMoment.All[i].Values);
-            Fill(SecondMoment + name, stepper.Optimizer.SecondMoment.All[i].Values);
+            return;
         }
 
-        Fill("optimizer.steps", stepper.Optimizer.Steps);
-        Fill("silent_tokens", stepper.SilentTokens);
-        var position = new long[3];
-        Fill("position", position);
+        using var scope = NewDisposeScope();
+        var writer = new SafetensorsWriter();
+        foreach (var (name, _) in Lorsa.Shapes(stepper.Lorsa.Config))
+        {
+            writer.Add(name, stepper.Lorsa.Weight(name));
+            writer.Add(FirstMoment + name, stepper.Optimizer.First[name]);
+            writer.Add(SecondMoment + name, stepper.Optimizer.Second[name]);
+        }
+
+        var (pending, points) = curve.Kept;
+        writer.Add(Steps, tensor(stepper.Optimizer.Steps));
+        writer.Add(Silent, tensor(stepper.SilentTokens));
+        writer.Add(Position, tensor([stepper.Step, stepper.CountedTokens]));
+        writer.Add(MeanNorms, tensor([stepper.Lorsa.InputNorm, stepper.Lorsa.OutputNorm]));
+        writer.Add(Pending, pending);
+        writer.Add(Points, points);
+        foreach (var (name, value) in options.Fingerprint(stepper.Lorsa.Config))
+        {
+            writer.Metadata[Option + name] = value;
+        }
+
+        writer.Save(Path.Combine(options.Folder, FileName));
+    }
+
+    /// <summary>Reads the checkpoint into what was made for the same options.</summary>
+    /// <exception cref="InvalidDataException">The file is damaged.</exception>
+    public void Restore(LorsaStepper stepper, LorsaCurve curve)
+    {
+        using var scope = NewDisposeScope();
+        using var constant = no_grad();
+        foreach (var (name, shape) in Lorsa.Shapes(stepper.Lorsa.Config))
+        {
+            stepper.Lorsa.Weight(name).copy_(Read(name, shape, float32));
+            stepper.Optimizer.First[name].copy_(Read(FirstMoment + name, shape, float32));
+            stepper.Optimizer.Second[name].copy_(Read(SecondMoment + name, shape, float32));
+        }
+
+        Read(Steps, [stepper.Optimizer.Steps.Length], int64).Copied<long>().CopyTo(stepper.Optimizer.Steps, 0);
+        Read(Silent, [stepper.SilentTokens.Length], int64).Copied<long>().CopyTo(stepper.SilentTokens, 0);
+        var position = Read(Position, [2], int64).Copied<long>();
         (stepper.Step, stepper.CountedTokens) = (position[0], position[1]);
-        var norms = Numbers("norms", 2);
-        return new LorsaTrainingState
-        {
-            Options = options,
-            InputNorm = norms[0],
-            OutputNorm = norms[1],
-            Sequences = position[2],
-            Curve = Read<List<LorsaTrainingPoint>>("curve") is var curve && !curve.Contains(null!)
-                ? curve
-                : throw new InvalidDataException($"'{path}': the field 'curve' is damaged. It has a point without numbers."),
-            Pending = Numbers("pending", pending),
-        };
+        var (pending, points) = curve.Kept;
+        curve.Kept = (Read(Pending, pending.shape, float64), Read(Points, [-1, points.shape[1]], float64));
+    }
 
-        double[] Numbers(string name, int count) => Read<double[]>(name) is var numbers && numbers.Length == count
-            ? numbers
-            : throw new InvalidDataException($"'{path}': the field '{name}' is damaged. Expected {count} numbers, found {numbers.Length}.");
+    /// <inheritdoc/>
+    public void Dispose() => file.Dispose();
 
-        void Fill<T>(string name, T[] values)
-            where T : unmanaged
-        {
-            var tensor = file.Read(name);
-            if (tensor.NumberOfElements != values.Length || tensor.dtype != (typeof(T) == typeof(long) ? torch.int64 : torch.float32))
-            {
-                throw new InvalidDataException(
-                    $"'{path}', tensor '{name}': expected {values.Length} numbers of type {typeof(T).Name}, found [{string.Join(", ", tensor.shape)}] "
-                    + $"of {tensor.dtype}. Start the training anew in another folder.");
-            }
-
-            MemoryMarshal.Cast<byte, T>(tensor.bytes).CopyTo(values);
-        }
-
-        T Read<T>(string name)
-        {
-            try
-            {
-                return file.Metadata.TryGetValue(name, out var text) && JsonSerializer.Deserialize<T>(text) is { } value
-                    ? value
-                    : throw new InvalidDataException($"'{path}' is no checkpoint of a training: it has no '{name}'.");
-            }
-            catch (JsonException error)
-            {
-                throw new InvalidDataException(
-                    string.Create(CultureInfo.InvariantCulture, $"'{path}': the field '{name}' is damaged. {error.Message}"), error);
-            }
-        }
+    private Tensor Read(string name, long[] shape, ScalarType dtype)
+    {
+        var stored = file.Read(name);
+        return stored.dtype == dtype && stored.ndim == shape.Length && stored.shape.Zip(shape).All(pair => pair.First == pair.Second || pair.Second == -1)
+            ? stored
+            : throw new InvalidDataException(string.Create(
+                CultureInfo.InvariantCulture,
+                $"'{file.Path}', tensor '{name}': expected [{string.Join(", ", shape)}] of {dtype}, found [{string.Join(", ", stored.shape)}] of {stored.dtype}. Start the training anew in another folder."));
     }
 }

@@ -1,55 +1,38 @@
-using System.Numerics.Tensors;
+using Microsoft.Data.Analysis;
 using static TorchSharp.torch;
-using Tensor = TorchSharp.torch.Tensor;
 
 namespace HeadScope;
 
 /// <summary>
-/// How the tokens of a text make up what a head gathers: the contribution of token s at token t is <c>P(t, s) v(s)</c>, and the
-/// contributions at a token sum to its z.
+/// How the T tokens of a text make up what a head gathers: the contribution of token s at token t is <c>P(t, s) v(s)</c>, and the
+/// contributions at a token sum to its z. Tensors are fp32, on the CPU.
 /// </summary>
-public sealed record ZPattern
+/// <param name="Head">The OV head.</param>
+/// <param name="Tokens">The tokens.</param>
+/// <param name="TokenTexts">Each token as text; <c>#17</c> where there is no tokenizer.</param>
+/// <param name="Contributions">What each token adds, [query, source]; zero for later sources.</param>
+/// <param name="Attention">P, the pattern of the QK head, [query, source].</param>
+/// <param name="PreActivations">z of each token, [T].</param>
+/// <param name="Activations">a of each token: z where the head is active, else 0, [T].</param>
+public sealed record ZPattern(
+    int Head, IReadOnlyList<int> Tokens, IReadOnlyList<string> TokenTexts, Tensor Contributions, Tensor Attention, Tensor PreActivations,
+    Tensor Activations)
 {
-    private readonly float[] contributions;
-    private readonly float[] attention;
-
-    internal ZPattern(
-        int head, IReadOnlyList<int> tokens, IReadOnlyList<string> tokenTexts, float[] contributions, float[] attention,
-        IReadOnlyList<float> preActivations, IReadOnlyList<float> activations)
-    {
-        (Head, Tokens, TokenTexts) = (head, tokens, tokenTexts);
-        (this.contributions, this.attention) = (contributions, attention);
-        (PreActivations, Activations) = (preActivations, activations);
-    }
-
-    /// <summary>The OV head.</summary>
-    public int Head { get; }
-
-    /// <summary>The tokens, T of them.</summary>
-    public IReadOnlyList<int> Tokens { get; }
-
-    /// <summary>Each token as text; empty where there is no tokenizer.</summary>
-    public IReadOnlyList<string> TokenTexts { get; }
-
-    /// <summary>What each token adds, [query, source], fp32; zero for later sources.</summary>
-    public Tensor Contributions => tensor(contributions, [Tokens.Count, Tokens.Count]);
-
-    /// <summary>P, the pattern of the QK head, [query, source], fp32.</summary>
-    public Tensor Attention => tensor(attention, [Tokens.Count, Tokens.Count]);
-
-    /// <summary>z of each token.</summary>
-    public IReadOnlyList<float> PreActivations { get; }
-
-    /// <summary>a of each token: z where the head is active, else 0.</summary>
-    public IReadOnlyList<float> Activations { get; }
-
     /// <summary>The token at which the head is most active.</summary>
-    public int Peak
+    public int Peak => TopK.Indices(Activations.Copied<float>(), 1)[0];
+
+    /// <summary>Each token and each one up to it: query, source, token (of the source), contribution, attention.</summary>
+    public DataFrame Table
     {
         get
         {
-            var activations = Activations.ToArray();
-            return TensorPrimitives.IndexOfMax<float>(activations);
+            var (contributions, attention, length) = (Contributions.Copied<float>(), Attention.Copied<float>(), Tokens.Count);
+            (int Query, int Source)[] pairs = [.. Enumerable.Range(0, length).SelectMany(t => Enumerable.Range(0, t + 1).Select(s => (t, s)))];
+            return new(
+                new Int32DataFrameColumn("query", pairs.Select(pair => pair.Query)), new Int32DataFrameColumn("source", pairs.Select(pair => pair.Source)),
+                new StringDataFrameColumn("token", pairs.Select(pair => TokenTexts[pair.Source])),
+                new SingleDataFrameColumn("contribution", pairs.Select(pair => contributions[(pair.Query * length) + pair.Source])),
+                new SingleDataFrameColumn("attention", pairs.Select(pair => attention[(pair.Query * length) + pair.Source])));
         }
     }
 
@@ -60,7 +43,8 @@ public sealed record ZPattern
     {
         ArgumentOutOfRangeException.ThrowIfNegative(position);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(position, Tokens.Count);
-        return [.. Enumerable.Range(0, position + 1).Select(s => (s, contributions[(position * Tokens.Count) + s])).OrderByDescending(pair => Math.Abs(pair.Item2))];
+        using var scope = NewDisposeScope();
+        return [.. Contributions[position].Copied<float>().Take(position + 1).Index().OrderByDescending(source => Math.Abs(source.Item))];
     }
 
     /// <inheritdoc/>

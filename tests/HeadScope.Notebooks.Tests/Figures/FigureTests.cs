@@ -45,9 +45,14 @@ public class FigureTests(PlotlyBrowser plotly)
 
     private static readonly Lazy<Firing> Fired = new(() => Trace.Value.Traces[0].Root);
 
-    private static readonly Lazy<LorsaHead> Head = new(() => LorsaTrainer.Train(
+    private static readonly Lazy<Lorsa> Learned = new(() => Lorsa.Train(
         Demo.Value, 1, new[] { string.Join(' ', Enumerable.Repeat("When Mary and John went to the store, John gave a drink to Mary.", 60)) },
-        new LorsaTrainingOptions { Heads = 64, TopK = 4, ContextLength = 32, BatchSequences = 2, Tokens = 512, HeldOutSequences = 2 }).Head(3));
+        new LorsaTrainingOptions { Heads = 64, TopK = 4, ContextLength = 32, BatchSequences = 2, Tokens = 512, HeldOutSequences = 2, ReportEvery = 1, EvaluateEvery = 2 }));
+
+    private static readonly Lazy<LorsaHead> Head = new(() => Learned.Value.Head(3));
+
+    private static readonly Lazy<HeadActivities> Activities = new(() => HeadActivities.Of(
+        Learned.Value, LorsaCorpus.FromWindows([.. Enumerable.Range(0, 4).Select(i => Enumerable.Range(20 * i, 32).ToArray())])));
 
     private static readonly Lazy<SalientOperations> Operations = new(() => SalientOperations.Of(Demo.Value, new Head(0, 5)));
 
@@ -79,8 +84,8 @@ public class FigureTests(PlotlyBrowser plotly)
                 [new GraphEdge("a", "b", 0.5), new GraphEdge("b", "c", -2, 1, Attack)],
                 Attack, ["previous token", "other"], ["destination", "source"]),
             ["training"] = Figures.TrainingCurves(
-                new LorsaTrainingReport([.. Enumerable.Range(1, 20).Select(i => new LorsaTrainingPoint(i * 10, i * 10240, 1e-3, 32, 1.0 / i, 1 - (1.0 / i), 32, 2000 / i, i % 5 == 0 ? 0.9 - (1.0 / i) : null, i))], null, 1000),
-                [(10240, 0.2), (204800, 0.9)]),
+                Learned.Value.Training!,
+                [(64, 0.2), (512, 0.9)]),
             ["head map"] = Figures.HeadMap(Map.Value),
             ["head map of one relation"] = Figures.HeadMap(Map.Value, "country_to_capital", suppression: true),
             ["relation comparison"] = Figures.RelationComparison(Map.Value),
@@ -105,10 +110,10 @@ public class FigureTests(PlotlyBrowser plotly)
             ["a number for each head"] = Figures.HeadGrid(DirectEffect.OfHeads(CircuitModel.Of(Demo.Value), Sentences.Value, 4), Attack, "logits"),
             ["z-pattern"] = Figures.ZPattern(Head.Value.ZPattern("When Mary and John went to the store, John gave a drink to")),
             ["activations of a Lorsa head"] = Figures.Activations(Head.Value.ZPattern("When Mary and John went to the store")),
-            ["origin of a Lorsa head"] = Figures.HeadOrigin(Head.Value.Origin!, 1),
+            ["origin of a Lorsa head"] = Figures.HeadOrigin(Head.Value),
             ["dashboard of a Lorsa head"] = Figures.Dashboard(Head.Value),
             ["top activations of a Lorsa head"] = Figures.TopActivations(
-                new HeadActivity(3, 17, 0.02, 0.4, [new TopActivation(1.25f, 0, 2, [1, 2, 3, 4]), new TopActivation(0.5f, 1, 0, [5])]), token => token == 3 ? Attack : $" {token}"),
+                Activities.Value, (int)Activities.Value.Counts.argmax().item<long>(), token => token % 2 == 0 ? Attack : $" {token}"),
             ["salient operations"] = Figures.SalientOperations(Operations.Value),
         };
     }

@@ -32,7 +32,7 @@ public sealed class HostileFileTests : IDisposable
         File.Copy(TestData.Shared("cases", "hostile", name), folder["sae_weights.pt"]);
         File.WriteAllText(folder["config.json"], Lorsa);
         var before = GC.GetAllocatedBytesForCurrentThread();
-        Assert.Contains(folder["sae_weights.pt"], Assert.Throws<InvalidDataException>(() => LorsaModel.Load(folder.Path)).Message, StringComparison.Ordinal);
+        Assert.Contains(folder["sae_weights.pt"], Assert.Throws<InvalidDataException>(() => HeadScope.Lorsa.Load(folder.Path)).Message, StringComparison.Ordinal);
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 100_000_000);
     }
 

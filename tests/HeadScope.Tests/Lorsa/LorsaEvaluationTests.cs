@@ -7,7 +7,7 @@ public class LorsaEvaluationTests
     {
         using var reference = new LorsaReference("eval", "llamascopium_eval_tiny");
         var lorsa = Tiny(reference);
-        var evaluation = LorsaEvaluation.Of(lorsa, Batches(reference));
+        var evaluation = LorsaUnderTest.Evaluate(lorsa, Batches(reference));
         var pooled = reference.Json.GetProperty("pooled");
         var official = reference.Json.GetProperty("official_metrics_averaged_over_batches");
         Assert.Equal(pooled.GetProperty("ev").GetDouble(), evaluation.ExplainedVariance, 1e-5);
@@ -16,10 +16,12 @@ public class LorsaEvaluationTests
         Assert.Equal(pooled.GetProperty("l0").GetDouble(), evaluation.ActiveHeads, 1e-9);
         Assert.Equal(pooled.GetProperty("dead_fraction").GetDouble(), evaluation.DeadFraction, 1e-9);
         Assert.Equal(pooled.GetProperty("l2_per_token").GetDouble(), evaluation.SquaredError, 1e-4);
+        Assert.Equal(evaluation.ActiveHeads, evaluation.Frequencies.Values().Sum(f => (double)f), 1e-5);
+        Assert.Equal(evaluation.Frequencies.Values(), evaluation.Table["frequency"].Cast<float>());
         Assert.Equal(pooled.GetProperty("never_active_heads").EnumerateArray().Select(h => h.GetInt32()), evaluation.DeadHeads);
 
         // What the official code averages over batches, averaged the same way here (its EV with the mean of each batch).
-        var batches = Batches(reference).Select(batch => LorsaEvaluation.Of(lorsa, [batch])).ToArray();
+        var batches = Batches(reference).Select(batch => LorsaUnderTest.Evaluate(lorsa, [batch])).ToArray();
         Assert.Equal(official.GetProperty("metrics/explained_variance").GetDouble(), batches.Average(b => b.ExplainedVariance), 1e-5);
         Assert.Equal(official.GetProperty("metrics/explained_variance_legacy").GetDouble(), batches.Average(b => b.ExplainedVarianceByToken), 1e-5);
         Assert.Equal(official.GetProperty("metrics/l2_norm_error").GetDouble(), batches.Average(b => b.ErrorNorm), 1e-5);
@@ -41,9 +43,10 @@ public class LorsaEvaluationTests
         {
             for (var i = 0; i < n; i++)
             {
+                var pattern = activations.ZPattern(i)[c].Values();
                 for (var t = 0; t < length; t++)
                 {
-                    var row = activations.ZPatternAt(i, c, t).Values();
+                    var row = pattern.AsSpan(t * length, length).ToArray();
                     row.CopyTo(actual, ((((c * n) + i) * length) + t) * length);
                     Assert.Equal(before[c, t, i], row.Sum(), 1e-4);
                 }
@@ -53,21 +56,20 @@ public class LorsaEvaluationTests
         LorsaReference.AssertClose(reference.Numbers("zpattern.contexts0to3"), actual, 5e-6, "The z-pattern");
     }
 
-    internal static LorsaModel Tiny(LorsaReference reference)
+    internal static Lorsa Tiny(LorsaReference reference)
     {
         var config = reference.Config;
         var norms = reference.Json.GetProperty("dataset_average_activation_norm").EnumerateObject().Select(p => p.Value.GetDouble()).ToArray();
-        return LorsaUnderTest.Create(config, reference.Parameters(config, "param"), LorsaNormalization.Dataset, norms[0], norms[1]);
+        return LorsaUnderTest.Create(config, reference.Parameters(config, "param"), false, norms[0], norms[1]);
     }
 
     internal static IEnumerable<ActivationBatch> Batches(LorsaReference reference)
     {
-        const int Contexts = 4, Length = 12, Width = 24;
-        var (x, y, mask, tokens) = (
-            reference.Numbers("in.hook_in"), reference.Numbers("in.hook_out"), reference.Numbers("in.mask"), reference.Numbers("in.tokens"));
-        const int Tokens = Contexts * Length;
-        return Enumerable.Range(0, mask.Length / Tokens).Select(b => new ActivationBatch(
-            Contexts, Length, x[(b * Tokens * Width)..((b + 1) * Tokens * Width)], y[(b * Tokens * Width)..((b + 1) * Tokens * Width)],
-            mask[(b * Tokens)..((b + 1) * Tokens)], Array.ConvertAll(tokens[(b * Tokens)..((b + 1) * Tokens)], token => (int)token)));
+        const int Contexts = 4, Length = 12;
+        var batches = reference.Shape("in.mask")[0] / Contexts;
+        return Enumerable.Range(0, batches).Select(b => new ActivationBatch(Part("in.hook_in", b), Part("in.hook_out", b), Part("in.mask", b), Part("in.tokens", b)));
+
+        TorchSharp.torch.Tensor Part(string name, int b) =>
+            TorchSharp.torch.tensor(reference.Numbers(name)).view(batches, Contexts, Length, -1)[b].squeeze(-1);
     }
 }

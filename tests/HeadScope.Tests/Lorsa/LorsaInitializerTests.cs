@@ -21,7 +21,7 @@ public class LorsaInitializerTests
 
         for (var h = 0; h < original.Heads; h++)
         {
-            var u = LorsaUnderTest.ActiveSubspace(x, config.ModelWidth, original, h);
+            var u = LorsaUnderTest.ActiveSubspace(config, x, original, h);
             LorsaReference.AssertClose(reference.Numbers($"svd.projector_head{h}"), Projector(u, config.ModelWidth), 5e-6, "The projector");
             LorsaReference.AssertClose(
                 Array.ConvertAll(reference.Numbers($"in.svd_U_head{h}"), Math.Abs), Array.ConvertAll(u, Math.Abs), 1e-5, "|U|");

@@ -10,26 +10,26 @@ public class LorsaPropertyTests
     public void Active_heads_follow_the_rule_of_their_activation() => ForAll(60, (lorsa, input) =>
     {
         var activations = lorsa.Encode(input.ToTensor());
-        var (n, k, norms) = (lorsa.Config.Heads, lorsa.Config.TopK, LorsaUnderTest.OutputNorms(activations));
+        var (n, k, norms) = (lorsa.Config.Heads, lorsa.Config.TopK, LorsaUnderTest.OutputNorms(lorsa));
         var before = activations.PreActivations.ToNumberArray();
         var total = 0;
-        for (var b = 0; b < activations.Sequences; b++)
+        for (var b = 0; b < input.Shape[0]; b++)
         {
-            for (var t = 0; t < activations.Length; t++)
+            for (var t = 0; t < input.Shape[1]; t++)
             {
                 var active = activations.ActiveAt(b, t);
                 var scores = Enumerable.Range(0, n).Select(i => before[b, t, i] * (lorsa.Config.ScoreByOutputNorm ? norms[i] : 1)).ToArray();
-                total += active.Count;
+                total += active.Length;
                 Assert.All(active, a => Assert.Equal(before[b, t, a.Head], a.Activation));
                 Assert.Equal(active.Select(a => a.Head).Order(), active.Select(a => a.Head));
                 if (lorsa.Config.Activation == LorsaActivation.Relu)
                 {
-                    Assert.Equal(scores.Count(score => score > 0), active.Count);
+                    Assert.Equal(scores.Count(score => score > 0), active.Length);
                 }
 
                 if (lorsa.Config.Activation == LorsaActivation.TopK)
                 {
-                    Assert.Equal(Math.Min(k, scores.Count(score => score > 0)), active.Count);
+                    Assert.Equal(Math.Min(k, scores.Count(score => score > 0)), active.Length);
                     var silent = scores.Where((_, i) => active.All(a => a.Head != i)).DefaultIfEmpty(float.NegativeInfinity).Max();
                     Assert.All(active, a => Assert.True(scores[a.Head] > 0 && scores[a.Head] >= silent));
                 }
@@ -38,7 +38,7 @@ public class LorsaPropertyTests
 
         if (lorsa.Config.Activation == LorsaActivation.BatchTopK)
         {
-            Assert.InRange(total, 0, k * activations.Sequences * activations.Length);
+            Assert.InRange(total, 0, k * input.Shape[0] * input.Shape[1]);
         }
     });
 
@@ -49,9 +49,9 @@ public class LorsaPropertyTests
         var random = new Random(1);
         for (var trial = 0; trial < 10; trial++)
         {
-            var (b, t, head) = (random.Next(activations.Sequences), random.Next(activations.Length), random.Next(lorsa.Config.Heads));
-            Assert.Equal(1, activations.PatternAt(lorsa.Config.QkHeadOf(head), b, t).Values().Sum(), 1e-5);
-            Assert.Equal(activations.PreActivations[b, t, head].item<float>(), activations.ZPatternAt(head, b, t).Values().Sum(), 1e-4);
+            var (b, t, head) = (random.Next(input.Shape[0]), random.Next(input.Shape[1]), random.Next(lorsa.Config.Heads));
+            Assert.Equal(1, activations.Patterns[b, lorsa.Config.QkHeadOf(head), t].Values().Sum(), 1e-5);
+            Assert.Equal(activations.PreActivations[b, t, head].item<float>(), activations.ZPattern(head)[b, t].Values().Sum(), 1e-4);
         }
     });
 
@@ -94,11 +94,11 @@ public class LorsaPropertyTests
         try
         {
             lorsa.Save(folder);
-            var read = LorsaModel.Load(folder);
+            var read = Lorsa.Load(folder);
             Assert.Equal(lorsa.Config with { AttentionScale = read.Config.AttentionScale }, read.Config);
-            foreach (var (name, tensor) in lorsa.Tensors)
+            foreach (var (name, tensor) in lorsa.state_dict())
             {
-                Assert.Equal(tensor.Values(), read.Tensors[name].Values());
+                Assert.Equal(tensor.Values(), read.state_dict()[name].Values());
             }
         }
         finally
@@ -107,9 +107,9 @@ public class LorsaPropertyTests
         }
     });
 
-    private static float[] Reconstructed(LorsaModel lorsa, NumberArray input) => lorsa.Reconstruct(input.ToTensor()).Values();
+    private static float[] Reconstructed(Lorsa lorsa, NumberArray input) => lorsa.forward(input.ToTensor()).Values();
 
-    private static void RequireSameFolded(LorsaModel lorsa, NumberArray input)
+    private static void RequireSameFolded(Lorsa lorsa, NumberArray input)
     {
         // Heads at the edge of the choice may change places by rounding, so only what does not choose is compared exactly.
         if (lorsa.Config.Activation is not (LorsaActivation.Relu or LorsaActivation.Dense))
@@ -124,7 +124,7 @@ public class LorsaPropertyTests
             RequireClose(lorsa.WithUnitOutputNorms(), "With unit norms");
         }
 
-        void RequireClose(LorsaModel changed, string what)
+        void RequireClose(Lorsa changed, string what)
         {
             var largest = output.Max(Math.Abs);
             var deviation = LorsaReference.Deviation(output, Reconstructed(changed, input)) * largest;
@@ -132,7 +132,7 @@ public class LorsaPropertyTests
         }
     }
 
-    private static void ForAll(int tests, Action<LorsaModel, NumberArray> property)
+    private static void ForAll(int tests, Action<Lorsa, NumberArray> property)
     {
         var cases =
             from seed in Gen.Choose(0, int.MaxValue)
@@ -153,7 +153,7 @@ public class LorsaPropertyTests
         }));
     }
 
-    private static (LorsaModel Lorsa, NumberArray Input) Make(
+    private static (Lorsa Lorsa, NumberArray Input) Make(
         (int Seed, int Groups, int PerGroup, int Pairs, int D, int Length, int Batch, LorsaActivation Activation, bool ByNorm, bool Rotary) given)
     {
         var random = new Random(given.Seed);
@@ -162,7 +162,7 @@ public class LorsaPropertyTests
             ModelWidth = given.D, Heads = given.Groups * given.PerGroup, QkHeads = given.Groups, QkWidth = 2 * given.Pairs,
             ContextLength = given.Length, TopK = 1 + random.Next(given.Groups * given.PerGroup), Activation = given.Activation,
             ScoreByOutputNorm = given.ByNorm, HasOutputBias = random.Next(2) == 0,
-            Rotary = given.Rotary ? new() { Dimensions = 2 * given.Pairs, AdjacentPairs = random.Next(2) == 0 } : null,
+            RotaryDimensions = given.Rotary ? 2 * given.Pairs : 0, RotaryAdjacentPairs = given.Rotary && random.Next(2) == 0,
         };
         var p = LorsaUnderTest.Zeros(config);
         foreach (var values in p.Values)
@@ -173,7 +173,7 @@ public class LorsaPropertyTests
         var input = new float[given.Batch * given.Length * given.D];
         Fill(input);
         return (
-            LorsaUnderTest.Create(config, p, LorsaNormalization.Dataset, 1.5, 0.25), new NumberArray(input, [given.Batch, given.Length, given.D]));
+            LorsaUnderTest.Create(config, p, false, 1.5, 0.25), new NumberArray(input, [given.Batch, given.Length, given.D]));
 
         void Fill(float[] values)
         {

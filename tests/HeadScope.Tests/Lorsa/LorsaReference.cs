@@ -7,19 +7,21 @@ internal sealed class LorsaReference : IDisposable
 {
     private readonly GoldenFile file;
     private readonly JsonDocument document;
+    private readonly string jsonPath;
 
     public LorsaReference(params string[] pathWithoutExtension)
     {
         var path = TestData.Shared(["reference", "lorsa", .. pathWithoutExtension]);
+        jsonPath = path + ".json";
         file = GoldenFile.Open(path + ".safetensors");
-        document = JsonDocument.Parse(File.ReadAllText(path + ".json"));
+        document = JsonDocument.Parse(File.ReadAllText(jsonPath));
     }
 
     public JsonElement Json => document.RootElement;
 
     public JsonElement Trainer => Json.GetProperty("trainer");
 
-    public LorsaConfig Config => LorsaUnderTest.ReadConfig(Json.GetProperty("config")) with { HookIn = "in", HookOut = "out" };
+    public LorsaConfig Config => LorsaUnderTest.ReadConfig(jsonPath) with { HookIn = "in", HookOut = "out" };
 
     public bool Has(string name) => file.Has(name);
 

@@ -17,16 +17,26 @@ public class LorsaRotaryTests
         }
     }
 
-    [Fact]
-    public void Rotating_back_undoes_the_rotation()
+    [Theory]
+    [InlineData(false, 1)]
+    [InlineData(true, 1)]
+    [InlineData(true, 2)]
+    public void The_rotation_is_that_of_the_formula_and_keeps_lengths(bool adjacent, int repeat)
     {
+        const int Position = 13, Dimensions = 6;
         var random = new Random(1);
-        foreach (var adjacent in new[] { false, true })
+        var v = Enumerable.Range(0, 8).Select(_ => (float)random.NextDouble()).ToArray();
+        var config = LorsaUnderTest.Shape(8) with { RotaryDimensions = Dimensions, RotaryAdjacentPairs = adjacent, RotaryRepeat = repeat };
+        var expected = v.SelectMany(x => Enumerable.Repeat((double)x, repeat)).ToArray();
+        for (var m = 0; m < Dimensions / 2; m++)
         {
-            var v = Enumerable.Range(0, 8).Select(_ => (float)random.NextDouble()).ToArray();
-            var (rotated, back) = LorsaUnderTest.Rotate(new() { Dimensions = 6, AdjacentPairs = adjacent }, v, 13, 20);
-            Assert.Equal(v.Sum(x => (double)x * x), rotated.Sum(x => (double)x * x), 1e-5);
-            LorsaReference.AssertClose(v, back, 1e-6, "The vector");
+            var (i, j) = adjacent ? (2 * m, (2 * m) + 1) : (m, m + (Dimensions / 2));
+            var (sin, cos) = Math.SinCos(Position * Math.Pow(10000, -2.0 * m / Dimensions));
+            (expected[i], expected[j]) = ((expected[i] * cos) - (expected[j] * sin), (expected[j] * cos) + (expected[i] * sin));
         }
+
+        var rotated = LorsaUnderTest.Rotate(config, v, Position);
+        LorsaReference.AssertClose([.. expected.Select(x => (float)x)], rotated, 1e-6, "The vector");
+        Assert.Equal(repeat * v.Sum(x => (double)x * x), rotated.Sum(x => (double)x * x), 1e-5);
     }
 }

@@ -15,12 +15,16 @@ public class LorsaScheduleTests
             var expected = double.Parse(row[3], CultureInfo.InvariantCulture);
             double? actual = row[0] switch
             {
-                "llamascopium_lr" => new LorsaLearningRate(Shape(row[1]), 1, 100, 10, 20).At(time),
-                "lorsa_lr" => new LorsaLearningRate(LorsaLearningRateShape.ConstantWithWarmUpByTokens, 4e-4, 10000, 1000, 2000, 0.01).At(time),
-                "llamascopium_k" => new LorsaTopKSchedule(
-                    row[1].StartsWith("linear", StringComparison.Ordinal) ? LorsaTopKShape.Linear : LorsaTopKShape.Exponential,
-                    100, 32, 30, row[1].EndsWith('5') ? 5 : 0).At(time),
-                "lorsa_k" => new LorsaTopKSchedule(TokenShape(row[1]), 128, 32, 3000).At(time),
+                "llamascopium_lr" => LorsaUnderTest.LearningRate(
+                    Rules(100) with { LearningRateSchedule = row[1], LearningRate = 1, LearningRateWarmUp = 10, LearningRateCoolDown = 20 }, (long)time, 0),
+                "lorsa_lr" => LorsaUnderTest.LearningRate(
+                    Rules(10000) with { FirstCode = true, LearningRate = 4e-4, LearningRateWarmUp = 1000, LearningRateCoolDown = 2000, LearningRateEnd = 0.01 },
+                    0, (long)time),
+                "llamascopium_k" => LorsaUnderTest.TopK(
+                    Rules(100) with { TopKSchedule = row[1].Split('_')[0], InitialTopK = 100, TopKWarmUp = 30, TopKCold = row[1].EndsWith('5') ? 5 : 0 },
+                    (long)time, 0),
+                "lorsa_k" => LorsaUnderTest.TopK(
+                    Rules(10000) with { FirstCode = true, TopKSchedule = row[1].Split("_1")[0], InitialTopK = 128, TopKWarmUp = 3000 }, 0, (long)time),
                 _ => null,
             };
             if (actual is { } number)
@@ -34,27 +38,27 @@ public class LorsaScheduleTests
     }
 
     [Fact]
-    public void K_is_its_end_without_a_warm_up() => Assert.Equal(32, new LorsaTopKSchedule(LorsaTopKShape.Linear, 64, 32).At(0));
+    public void K_is_its_end_without_a_warm_up() =>
+        Assert.Equal(32, LorsaUnderTest.TopK(Rules(100) with { InitialTopK = 64, TopKWarmUp = 0 }, 0, 0));
 
-    private static LorsaLearningRateShape Shape(string name) => name switch
+    [Fact]
+    public void A_warm_up_below_one_is_a_share_of_the_training()
     {
-        "constant" => LorsaLearningRateShape.Constant,
-        "constantwithwarmup" => LorsaLearningRateShape.ConstantWithWarmUp,
-        "constantwithwarmupsmooth" => LorsaLearningRateShape.ConstantWithSmoothWarmUp,
-        "linearwarmupdecay" => LorsaLearningRateShape.LinearWarmUpDecay,
-        "cosineannealing" => LorsaLearningRateShape.CosineAnnealing,
-        "cosineannealingwarmup" => LorsaLearningRateShape.CosineAnnealingWarmUp,
-        "exponentialwarmup" => LorsaLearningRateShape.ExponentialWarmUp,
-        _ => throw new ArgumentException(name),
-    };
+        var rules = Rules(200) with { LearningRate = 1, LearningRateWarmUp = 0.1 };
+        Assert.Equal(LorsaUnderTest.LearningRate(rules with { LearningRateWarmUp = 20 }, 7, 0), LorsaUnderTest.LearningRate(rules, 7, 0));
+        Assert.Equal(8.0 / 20, LorsaUnderTest.LearningRate(rules, 7, 0), 1e-12);
+    }
 
-    private static LorsaTopKShape TokenShape(string name) => name.Split("_1")[0] switch
+    [Theory]
+    [InlineData("constantwithwarmup", "cosine", "TopKSchedule is 'cosine'; expected linear or exponential")]
+    [InlineData("cosine", "linear", "LearningRateSchedule is 'cosine'; expected constant, constantwithwarmup")]
+    public void Unknown_schedules_are_refused_by_name(string rate, string k, string said)
     {
-        "linear" => LorsaTopKShape.LinearByTokens,
-        "exponential" => LorsaTopKShape.GeometricByTokens,
-        "cosine" => LorsaTopKShape.CosineByTokens,
-        "smooth_step" => LorsaTopKShape.SmoothStepByTokens,
-        "sqrt" => LorsaTopKShape.SquareRootByTokens,
-        _ => throw new ArgumentException(name),
-    };
+        var rules = Rules(100) with { LearningRateSchedule = rate, TopKSchedule = k };
+        var error = Assert.Throws<ArgumentException>(() => LorsaUnderTest.LearningRate(rules, 0, 0) + LorsaUnderTest.TopK(rules, 0, 0));
+        Assert.Contains(said, error.Message, StringComparison.Ordinal);
+    }
+
+    // Steps of one token.
+    private static LorsaTrainingOptions Rules(long steps) => new() { BatchSequences = 1, ContextLength = 1, Tokens = steps, TopK = 32 };
 }

@@ -8,6 +8,7 @@ public class SuperpositionTests
         var result = PlantedUnits.Recover(seed: 0, steps: 1200, cancellationToken: TestContext.Current.CancellationToken);
         Assert.Equal(24, result.Recovered);
         Assert.All(result.Matches, match => Assert.True(match.Correlation > 0.9, $"{match}"));
+        Assert.Equal(24, result.Table.Rows.Count);
         Assert.True(result.Evaluation.ExplainedVariance > 0.97, $"EV {result.Evaluation.ExplainedVariance}");
     }
 
@@ -18,11 +19,9 @@ public class SuperpositionTests
         var config = reference.Config;
         var lorsa = LorsaUnderTest.Create(config, reference.Parameters(config, "trained"));
         var (x, z) = (reference.Numbers("example.x"), reference.Numbers("example.z"));
-        var batch = new ActivationBatch(64, 16, x, reference.Numbers("example.y"), [.. Enumerable.Repeat(1f, 1024)], []);
-        var group = reference.Numbers("planted.group");
-        var matches = LorsaUnderTest.Match(
-            lorsa, batch, z, reference.Numbers("planted.read"), reference.Numbers("planted.write"), u => (int)group[u]);
-        Assert.Equal(24, matches.Count(match => match.IsRecovered));
+        var matches = LorsaUnderTest.Match(lorsa, x, 64, 16, z, reference.Numbers("planted.read"), reference.Numbers("planted.write"));
+        Assert.Equal(reference.Numbers("planted.group"), matches.Select(match => (float)match.QkHead));
+        Assert.Equal(24, matches.Count(match => Math.Abs(match.ReadCosine) > 0.9 && Math.Abs(match.WriteCosine) > 0.9));
         foreach (var (unit, match) in reference.Json.GetProperty("units").EnumerateArray().Zip(matches))
         {
             Assert.Equal(unit.GetProperty("head").GetInt32(), match.Head);

@@ -13,18 +13,19 @@ public sealed class BridgeTests
         nameof(CircuitActivations), nameof(DirectEffect), nameof(Interventions), nameof(LocalChange), nameof(OmegaFactors), nameof(UpstreamReader),
 
         // Lorsa
-        nameof(ActivationBatch), nameof(LorsaHead), nameof(LorsaLossRecovered), nameof(LorsaModel), nameof(ModelActivationSource), nameof(OriginalAttention),
+        nameof(OriginalAttention),
     ];
 
     private static readonly (string Method, string Reason)[] ToTheCpu =
     [
-        ("ActivationBatch..ctor", "Lorsa trains on numbers in managed memory"),
-        ("ActivationShards.Read", "they come from a file"),
         ("Bridge.Copy", "the methods compute on numbers in managed memory"),
         ("Folding.CenterColumns", "weights are processed as stored, in fp64, once"),
         ("Folding.PlusProduct", "weights are processed as stored, in fp64, once"),
         ("GgufConfig.Rotary", "a few numbers of the configuration, from a file"),
-        ("LorsaModel.Load", "one number of the configuration, from a file"),
+        ("HeadActivities.Of", "a sum over any number of batches, for tables"),
+        ("Lorsa.Load", "one number of the configuration, from a file"),
+        ("Lorsa.ZPattern", "a result for figures and tables, whose numbers are read one by one"),
+        ("LorsaEvaluation.Of", "a sum over any number of batches, for tables"),
         ("LorsaTrainingState.Load", "they come from a file"),
         ("Model.Generate", "the chosen token, which is looked up and returned"),
         ("Omega.Along", "Omega is on the CPU, in fp64"),
