@@ -36,40 +36,6 @@ public sealed partial class Lorsa
         return LorsaTraining.Run(source, config, options, OriginalAttention.Of(model, config), progress, cancellationToken).For(model);
     }
 
-    /// <summary>Trains a Lorsa on activations from anywhere, on their device.</summary>
-    /// <param name="source">The activations.</param>
-    /// <param name="config">
-    /// Its shape; where options and shape both have a number (heads, k, activation, context), that of the shape counts.
-    /// </param>
-    /// <param name="options">How. A start from the attention needs <paramref name="model"/>.</param>
-    /// <param name="model">The model the activations are from, for the start; null for a random start.</param>
-    /// <param name="progress">Where progress goes; null for nowhere.</param>
-    /// <param name="cancellationToken">Stops after the step at hand and writes a checkpoint.</param>
-    /// <returns>The Lorsa, with its training curve in <see cref="Training"/>.</returns>
-    /// <exception cref="ArgumentException">The options do not fit the source, each other, or the checkpoint found.</exception>
-    /// <exception cref="InvalidDataException">The data cannot be read; the last checkpoint is intact.</exception>
-    /// <exception cref="ArithmeticException">Training diverged; the message names step and parameter.</exception>
-    internal static Lorsa Train(
-        ActivationSource source, LorsaConfig config, LorsaTrainingOptions options, Model? model = null,
-        IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
-    {
-        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
-        ArgumentNullException.ThrowIfNull(source);
-        ArgumentNullException.ThrowIfNull(config);
-        ArgumentNullException.ThrowIfNull(options);
-        options = options with
-        {
-            Heads = config.Heads,
-            QkHeads = config.QkHeads,
-            TopK = config.TopK,
-            Activation = config.Activation,
-            ContextLength = config.ContextLength,
-        };
-        using var scope = torch.NewDisposeScope();
-        var lorsa = LorsaTraining.Run(source, config, options, model is null ? null : OriginalAttention.Of(model, config), progress, cancellationToken);
-        return model is null ? lorsa : lorsa.For(model);
-    }
-
     /// <summary>The shape of a Lorsa for a layer of a model: positions as in the model.</summary>
     internal static LorsaConfig ConfigFor(Model model, int layer, LorsaTrainingOptions options)
     {

@@ -26,8 +26,6 @@ internal sealed class LorsaAdam(Lorsa lorsa, bool sparse) : IDisposable
     public long[] Steps { get; } = new long[Lorsa.Shapes(lorsa.Config).Count()];
 
     /// <summary>Moves the parameters along their gradients.</summary>
-    /// <param name="learningRate">The learning rate of this step.</param>
-    /// <param name="thresholdFactor">By how much that of JumpReLU thresholds differs.</param>
     public void Step(double learningRate, double thresholdFactor)
     {
         using var scope = NewDisposeScope();
@@ -69,13 +67,7 @@ internal sealed class LorsaAdam(Lorsa lorsa, bool sparse) : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose()
-    {
-        foreach (var moment in First.Values.Concat(Second.Values))
-        {
-            moment.Dispose();
-        }
-    }
+    public void Dispose() => First.Values.Concat(Second.Values).ToList().ForEach(moment => moment.Dispose());
 
     /// <summary>The rule for one tensor, in place.</summary>
     internal static void Update(Tensor p, Tensor g, Tensor m, Tensor v, double move, double epsilon, bool sparse)

@@ -33,9 +33,6 @@ internal sealed class LorsaCurve(int heads)
     }
 
     /// <summary>Adds a step.</summary>
-    /// <param name="y">The output to reach, [B, T, d].</param>
-    /// <param name="mask">1 for tokens that count, [B, T].</param>
-    /// <param name="result">The step.</param>
     public void Add(Tensor y, Tensor mask, LorsaStepResult result)
     {
         using var scope = NewDisposeScope();

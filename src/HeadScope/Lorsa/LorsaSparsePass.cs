@@ -24,12 +24,9 @@ internal static class LorsaSparsePass
     public static bool Suits(Lorsa lorsa, Tensor x) => lorsa.Config.Activation == LorsaActivation.TopK && 2L * lorsa.Config.GroupSize > x.shape[1]
         && x.device_type == DeviceType.CPU && x.dtype == float32 && lorsa.Weight("W_V").dtype == float32;
 
-    /// <summary>Computes the loss and adds its gradient to the parameters' <c>grad</c>.</summary>
-    /// <param name="lorsa">The Lorsa.</param>
-    /// <param name="x">The input, [B, T, d].</param>
-    /// <param name="y">The output to reach, [B, T, d].</param>
-    /// <param name="weights">The weight of each token's squared error in the loss, [B, T].</param>
-    /// <param name="k">The number of active heads.</param>
+    /// <summary>
+    /// Adds the gradient of the loss to the parameters' <c>grad</c>: the sum of |ŷ - y|² of each token by its weight, [B, T].
+    /// </summary>
     /// <returns>For each token that has a weight |ŷ - y|², and at how many of them each head is active.</returns>
     public static (double[] SquaredErrors, long[] Uses) Gradient(Lorsa lorsa, Tensor x, Tensor y, Tensor weights, int k)
     {

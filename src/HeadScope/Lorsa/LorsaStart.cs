@@ -5,11 +5,7 @@ namespace HeadScope;
 /// <summary>Sets the parameters of a Lorsa before the first step. Inputs and outputs are normalised, [B, T, d]; the mask is [B, T].</summary>
 internal static class LorsaStart
 {
-    /// <summary>Random parameters; biases are 0, gains 1.</summary>
-    /// <param name="lorsa">Takes the numbers.</param>
-    /// <param name="seed">The seed.</param>
-    /// <param name="firstCode">Whether the distributions are those of the first published code, or else of Language-Model-SAEs.</param>
-    /// <param name="threshold">The JumpReLU threshold.</param>
+    /// <summary>Random parameters, with the distributions of the first published code or of Language-Model-SAEs; biases are 0, gains 1.</summary>
     public static void Randomize(Lorsa lorsa, int seed, bool firstCode, double threshold)
     {
         double d = lorsa.Config.ModelWidth, g = lorsa.Config.QkHeads, e = lorsa.Config.QkWidth, n = lorsa.Config.Heads;
@@ -51,13 +47,9 @@ internal static class LorsaStart
     }
 
     /// <summary>
-    /// Queries and keys of the model, neighbouring QK heads sharing one of its heads: <c>W_Q[j] = W_Q^model[j H / G] / c</c>.
+    /// Queries and keys of the model, neighbouring QK heads sharing one of its heads: <c>W_Q[j] = W_Q^model[j H / G] / c</c>, where inputs are
+    /// multiplied by c before they reach the Lorsa. Tiled, as in the first published code, heads repeat as 0, 1, 2, 0, 1, 2 instead.
     /// </summary>
-    /// <param name="lorsa">Takes the numbers.</param>
-    /// <param name="original">The model's heads.</param>
-    /// <param name="inputScale">c, by which inputs are multiplied before they reach the Lorsa.</param>
-    /// <param name="withBiases">Whether the model's biases are taken over too.</param>
-    /// <param name="tiled">Whether the heads repeat as 0, 1, 2, 0, 1, 2 (first published code) instead of 0, 0, 1, 1, 2, 2.</param>
     public static void CopyQueriesAndKeys(Lorsa lorsa, OriginalAttention original, double inputScale, bool withBiases, bool tiled = false)
     {
         var config = lorsa.Config;
@@ -106,9 +98,6 @@ internal static class LorsaStart
     /// Draws W_V of the OV heads from the subspace of the model head whose pattern they share, and W_O as what that head writes for them:
     /// <c>w_V = r U^T</c>, <c>w_O = w_V W_V^h W_O^h</c>, both of length 1. The random coefficients r are what W_V holds before.
     /// </summary>
-    /// <param name="lorsa">W_V and W_O change.</param>
-    /// <param name="original">The model's heads.</param>
-    /// <param name="subspaces">U of every head of the model, [d, d_head] each.</param>
     public static void UseSubspaces(Lorsa lorsa, OriginalAttention original, IReadOnlyList<Tensor> subspaces)
     {
         using var scope = NewDisposeScope();

@@ -4,23 +4,16 @@ using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>The loss of a batch and its parts, in normalised units.</summary>
-/// <param name="Reconstruction">The squared error, as it is weighed in the loss.</param>
-/// <param name="Penalty">The penalty on activity, with its weight.</param>
-/// <param name="Threshold">The penalty on thresholds, with its weight.</param>
-/// <param name="Auxiliary">The part of the dead heads, with its weight.</param>
+/// <summary>The parts of a loss, each with its weight, in normalised units: the error, the penalties on activity and thresholds, the dead heads' part.</summary>
 internal readonly record struct LorsaLoss(double Reconstruction, double Penalty = 0, double Threshold = 0, double Auxiliary = 0)
 {
     public double Total => Reconstruction + Penalty + Threshold + Auxiliary;
 }
 
-/// <summary>What a training step did.</summary>
-/// <param name="TopK">k.</param>
-/// <param name="LearningRate">The learning rate.</param>
-/// <param name="Loss">The loss before the step.</param>
-/// <param name="GradientNorm">The length of the gradient before it was shortened.</param>
-/// <param name="SquaredError">The sum of |ŷ - y|² over the tokens that count.</param>
-/// <param name="Uses">At how many tokens that count each head was active, [n].</param>
+/// <summary>
+/// What a training step did: with which k and learning rate, the loss before it, the length of the gradient before it was shortened; and over
+/// the tokens that count the sum of |ŷ - y|², and at how many of them each head was active, [n].
+/// </summary>
 internal sealed record LorsaStepResult(int TopK, double LearningRate, LorsaLoss Loss, double GradientNorm, double SquaredError, long[] Uses);
 
 /// <summary>
@@ -43,10 +36,7 @@ internal sealed class LorsaStepper(Lorsa lorsa, LorsaTrainingOptions options) : 
     /// <summary>For every head the tokens that counted since it was last active at one that counts, [n].</summary>
     public long[] SilentTokens { get; } = new long[lorsa.Config.Heads];
 
-    /// <summary>Takes a step on normalised activations.</summary>
-    /// <param name="x">The input, [B, T, d].</param>
-    /// <param name="y">The output to reach, [B, T, d].</param>
-    /// <param name="mask">1 for tokens that count, [B, T].</param>
+    /// <summary>Takes a step on normalised inputs and outputs, [B, T, d]; the mask is 1 for tokens that count, [B, T].</summary>
     /// <exception cref="ArithmeticException">A loss or a parameter became infinite or NaN; the message names the step and the parameter.</exception>
     public LorsaStepResult TakeStep(Tensor x, Tensor y, Tensor mask)
     {

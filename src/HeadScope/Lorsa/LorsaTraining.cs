@@ -24,13 +24,7 @@ internal sealed class LorsaTraining : IDisposable
         tokensPerStep = (long)options.BatchSequences * options.ContextLength;
     }
 
-    /// <summary>Trains; see <see cref="Lorsa.Train(ActivationSource, LorsaConfig, LorsaTrainingOptions, Model?, IProgress{WorkProgress}?, CancellationToken)"/>.</summary>
-    /// <param name="source">The activations.</param>
-    /// <param name="config">The shape.</param>
-    /// <param name="options">How, with the numbers of the shape.</param>
-    /// <param name="original">The layer's own heads; null for none.</param>
-    /// <param name="progress">Where progress goes.</param>
-    /// <param name="cancellationToken">Stops after the step at hand.</param>
+    /// <summary>Trains a Lorsa on activations, on their device.</summary>
     public static Lorsa Run(
         ActivationSource source, LorsaConfig config, LorsaTrainingOptions options, OriginalAttention? original,
         IProgress<WorkProgress>? progress, CancellationToken cancellationToken)

@@ -219,9 +219,7 @@ public sealed record LorsaTrainingOptions
     /// <summary>The weight of the penalty in a step, counted from 0.</summary>
     internal double PenaltyAt(long step) => PenaltyCoefficient * (PenaltyWarmUp == 0 ? 1 : Math.Min(1, step / Math.Max(1, Duration(PenaltyWarmUp, Steps))));
 
-    /// <summary>The learning rate of a step.</summary>
-    /// <param name="step">The step, counted from 0.</param>
-    /// <param name="counted">The tokens that counted before it.</param>
+    /// <summary>The learning rate of a step, counted from 0, before which so many tokens counted.</summary>
     internal double LearningRateAt(long step, long counted)
     {
         double total = FirstCode ? Tokens : Steps, time = FirstCode ? counted : step;
@@ -258,9 +256,7 @@ public sealed record LorsaTrainingOptions
         }
     }
 
-    /// <summary>k of a step.</summary>
-    /// <param name="step">The step, counted from 0.</param>
-    /// <param name="counted">The tokens that counted before it.</param>
+    /// <summary>k of a step, counted from 0, before which so many tokens counted.</summary>
     internal int TopKAt(long step, long counted)
     {
         // How bent the exponential shape is, as in Language-Model-SAEs (k_exponential_factor).

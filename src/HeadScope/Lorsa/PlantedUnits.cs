@@ -65,12 +65,9 @@ public sealed record PlantedUnits(
         CultureInfo.InvariantCulture,
         $"{Recovered} of {Matches.Count} planted units recovered, explained variance {Evaluation.ExplainedVariance:f3}");
 
-    /// <summary>Matches heads to units whose activations on some input are given.</summary>
-    /// <param name="lorsa">A Lorsa with its QK heads in the order of the planted ones, among which the units are shared out in order.</param>
-    /// <param name="input">[B, T, d].</param>
-    /// <param name="units">[B, T, units].</param>
-    /// <param name="read">[units, d].</param>
-    /// <param name="write">[units, d].</param>
+    /// <summary>
+    /// Matches heads to units, [units, d], by their activations on some input, [B, T, units]; units are shared out over QK heads in order.
+    /// </summary>
     internal static IReadOnlyList<(int Unit, int QkHead, int Head, double ReadCosine, double WriteCosine, double Correlation)> Match(
         Lorsa lorsa, Tensor input, Tensor units, Tensor read, Tensor write)
     {

@@ -11,9 +11,6 @@ public sealed class BridgeTests
     [
         // Circuits
         nameof(CircuitActivations), nameof(DirectEffect), nameof(Interventions), nameof(LocalChange), nameof(OmegaFactors), nameof(UpstreamReader),
-
-        // Lorsa
-        nameof(OriginalAttention),
     ];
 
     private static readonly (string Method, string Reason)[] ToTheCpu =
@@ -24,12 +21,22 @@ public sealed class BridgeTests
         ("GgufConfig.Rotary", "a few numbers of the configuration, from a file"),
         ("HeadActivities.Of", "a sum over any number of batches, for tables"),
         ("Lorsa.Load", "one number of the configuration, from a file"),
-        ("Lorsa.ZPattern", "a result for figures and tables, whose numbers are read one by one"),
+        ("Lorsa.ZPatterns", "a result for figures and tables, whose numbers are read one by one"),
+        ("LorsaAdam.Step", "whether a gradient has any number, which decides on the step"),
+        ("LorsaCurve.Add", "a row of the training curve"),
         ("LorsaEvaluation.Of", "a sum over any number of batches, for tables"),
-        ("LorsaTrainingState.Load", "they come from a file"),
+        ("LorsaStart.FitOutputNorm", "the loss that decides on the scale"),
+        ("LorsaStepper.ByDefinition", "the loss of a step, for the curve"),
+        ("LorsaStepper.Clip", "the norm of the gradient, which decides whether it is shortened"),
+        ("LorsaStepper.NotFinite", "which parameter an error names"),
+        ("LorsaStepper.TakeStep", "whether a batch is finite, and its number of tokens"),
+        ("LorsaTraining.Norms", "two numbers of the finished Lorsa"),
         ("Model.Generate", "the chosen token, which is looked up and returned"),
         ("Omega.Along", "Omega is on the CPU, in fp64"),
         ("Parameter.ToArray", "weights are processed as stored, in fp64, once"),
+        ("PlantedUnits.Match", "a result, read one by one"),
+        ("TensorMemory.Copied", "the one way to a managed copy"),
+        ("TensorMemory.Memory", "the one way to a tensor's memory on the CPU"),
     ];
 
     [Fact]
