@@ -49,7 +49,7 @@ public class FigureTests(PlotlyBrowser plotly)
         Demo.Value, 1, new[] { string.Join(' ', Enumerable.Repeat("When Mary and John went to the store, John gave a drink to Mary.", 60)) },
         new LorsaTrainingOptions { Heads = 64, TopK = 4, ContextLength = 32, BatchSequences = 2, Tokens = 512, HeldOutSequences = 2 }).Head(3));
 
-    private static readonly Lazy<SalientOperations> Operations = new(() => SalientOperations.Of(Demo.Value, new Head(0, 5)));
+    private static readonly Lazy<SalientOperations> Operations = new(() => SalientOperations.Of(Demo.Value, [new Head(0, 5)]));
 
     public static TheoryData<string> Names => [.. Examples().Keys];
 
