@@ -56,13 +56,8 @@ public sealed record DynamicMap(HeadMap Static, IReadOnlyList<DynamicScores> Rel
     /// <exception cref="InvalidOperationException">The model has no tokenizer.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static DynamicMap Score(
-        Model model,
-        IEnumerable<Relation> relations,
-        HeadMapOptions? options = null,
-        IReadOnlyList<string>? templates = null,
-        int batchSize = 32,
-        IProgress<WorkProgress>? progress = null,
-        CancellationToken cancellationToken = default)
+        Model model, IEnumerable<Relation> relations, HeadMapOptions? options = null, IReadOnlyList<string>? templates = null, int batchSize = 32,
+        IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         templates ??= HeadScope.Relations.DynamicPrompts;
@@ -73,13 +68,8 @@ public sealed record DynamicMap(HeadMap Static, IReadOnlyList<DynamicScores> Rel
 
         var map = HeadMap.Score(model, relations, Whole(options), progress, cancellationToken);
         return new DynamicMap(map, [.. map.Relations.Select(scores => Measure(
-            model,
-            scores,
-            [.. templates.Select(template => Prompts.Of(template, scores.Relation.Pairs, model.Tokenizer))],
-            [.. scores.Relation.Pairs.Select(p => p.TargetToken)],
-            batchSize,
-            progress,
-            cancellationToken))]);
+            model, scores, [.. templates.Select(template => Prompts.Of(template, scores.Relation.Pairs, model.Tokenizer))],
+            [.. scores.Relation.Pairs.Select(p => p.TargetToken)], batchSize, progress, cancellationToken))]);
     }
 
     /// <summary>Measures dynamic scores with sources of several tokens; the source position is the last of them (arXiv 2412.11965,
@@ -91,18 +81,10 @@ public sealed record DynamicMap(HeadMap Static, IReadOnlyList<DynamicScores> Rel
     /// <param name="batchSize">How many prompts run at a time.</param>
     /// <param name="progress">Is told how far the work is.</param>
     /// <param name="cancellationToken">Stops the work.</param>
-    /// <returns>The scores.</returns>
     /// <exception cref="ArgumentException">The template does not end with the place of the source, or there are no such pairs.</exception>
-    /// <exception cref="InvalidOperationException">The model has no tokenizer.</exception>
-    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static DynamicScores ScoreSeveralTokens(
-        Model model,
-        Relation relation,
-        string template,
-        HeadMapOptions? options = null,
-        int batchSize = 32,
-        IProgress<WorkProgress>? progress = null,
-        CancellationToken cancellationToken = default)
+        Model model, Relation relation, string template, HeadMapOptions? options = null, int batchSize = 32,
+        IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(model);
@@ -120,19 +102,14 @@ public sealed record DynamicMap(HeadMap Static, IReadOnlyList<DynamicScores> Rel
 
     /// <summary>Measures dynamic scores on prompts that are given in tokens.</summary>
     internal static DynamicScores Measure(
-        Model model,
-        RelationScores scores,
-        IReadOnlyList<Prompts> prompts,
-        int[] targets,
-        int batchSize,
-        IProgress<WorkProgress>? progress,
+        Model model, RelationScores scores, IReadOnlyList<Prompts> prompts, int[] targets, int batchSize, IProgress<WorkProgress>? progress,
         CancellationToken cancellationToken)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
         int[][] Hits(Tensor[] values)
         {
             using var hits = HeadHits.Of(
-                model, 0, model.Heads.Count, Array.ConvertAll(targets, t => (long)t), [.. targets.Select(_ => (long)scores.K)],
+                model, (0, model.Heads.Count), Array.ConvertAll(targets, t => (long)t), [.. targets.Select(_ => (long)scores.K)],
                 layer => values[layer].transpose(0, 1), progress, cancellationToken);
             using var counts = hits.sum([3]);
             return [.. counts.Copied<int>().Chunk(scores.LayerCount * scores.HeadCount)];

@@ -68,11 +68,7 @@ public sealed record HeadAblation(
     /// <exception cref="InvalidOperationException">The model has no tokenizer.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static HeadAblation Run(
-        Model model,
-        Relation relation,
-        AblationOptions? options = null,
-        IProgress<WorkProgress>? progress = null,
-        CancellationToken cancellationToken = default)
+        Model model, Relation relation, AblationOptions? options = null, IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(model);
@@ -178,14 +174,7 @@ public sealed record HeadAblation(
     }
 
     private static IEnumerable<(string, string, float, float, IReadOnlyList<float>?)> RunControls(
-        Model model,
-        Relation[] others,
-        Head[] heads,
-        float accuracy,
-        Random random,
-        AblationOptions options,
-        HeadMapOptions mapOptions,
-        Action stateDone,
+        Model model, Relation[] others, Head[] heads, float accuracy, Random random, AblationOptions options, HeadMapOptions mapOptions, Action stateDone,
         CancellationToken cancellationToken)
     {
         TokenRelation[] usable = [.. others.Select(r => TokenRelation.From(r, model.Tokenizer)).Where(r => r.Pairs.Count >= options.MinimumPairs)];

@@ -47,17 +47,12 @@ public sealed record HeadDescription(
     /// <exception cref="InvalidOperationException">The model has no tokenizer.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static HeadDescription Of(
-        Model model,
-        Head head,
-        HeadMap? map = null,
-        double minimumShare = 0.3,
-        IProgress<WorkProgress>? progress = null,
-        CancellationToken cancellationToken = default)
+        Model model, Head head, HeadMap? map = null, double minimumShare = 0.3, IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(model);
         _ = model.Tokenizer;
-        var operations = SalientOperations.Of(model, head, progress: progress, cancellationToken: cancellationToken);
+        var operations = SalientOperations.Of(model, [head], progress: progress, cancellationToken: cancellationToken);
         map ??= HeadMap.Score(model, Relations.All, new HeadMapOptions { MinimumPairs = 10 }, progress, cancellationToken);
         return Of(operations, head, map, minimumShare);
     }

@@ -1,4 +1,3 @@
-using System.Globalization;
 using static TorchSharp.torch;
 
 namespace HeadScope;
@@ -20,8 +19,7 @@ internal static class HeadHits
 
     /// <summary>Whether each pair hits at each head, [2 (largest, smallest), layer, head, pair], bool, on the CPU.</summary>
     /// <param name="model">The model.</param>
-    /// <param name="first">The first head to score, counted over layers.</param>
-    /// <param name="end">The head after the last; all others hit nowhere.</param>
+    /// <param name="range">The first head to score, counted over layers, and the one after the last; all others hit nowhere.</param>
     /// <param name="targets">The target of each pair.</param>
     /// <param name="k">The k of each pair.</param>
     /// <param name="values">z of a layer, [head or key head, pair, d_head].</param>
@@ -29,21 +27,20 @@ internal static class HeadHits
     /// <param name="cancellationToken">Stops the work.</param>
     /// <exception cref="InvalidDataException">A weight holds a NaN or an infinity; the message names it.</exception>
     public static Tensor Of(
-        Model model, int first, int end, long[] targets, long[] k, Func<int, Tensor> values, IProgress<WorkProgress>? progress, CancellationToken cancellationToken)
+        Model model, (int First, int End) range, long[] targets, long[] k, Func<int, Tensor> values, IProgress<WorkProgress>? progress, CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();
         using var noGradients = no_grad();
+        var (first, end) = range;
         var (layers, heads, width, pairs) = (model.Config.LayerCount, model.Config.HeadCount, model.Config.ModelWidth, targets.Length);
         var ranking = new TargetRanking(scope, model.Net.Unembedding.Weight, targets, k, model.Device, HeadInputs.Wide(model));
         var hits = zeros([2, (long)layers * heads * pairs], @bool, model.Device);
-        var detail = string.Create(CultureInfo.InvariantCulture, $"{(long)(end - first) * pairs:n0} pairs at heads");
         var (ids, parts, projected, counted) = (new List<long>(), new List<Tensor>(), 0, 0.0);
 
         // Cut as for whole layers, so that rows are the same bits when the heads are scored in parts.
         var rowsAtOnce = RowBytes / (width * sizeof(float));
         var cuts = Math.Ceiling(pairs / (double)Math.Max(1, rowsAtOnce / heads));
         var pairsAtOnce = (long)Math.Ceiling(pairs / cuts);
-        Report(0);
         for (var layer = first / heads; layer * heads < end; layer++)
         {
             using var inLayer = NewDisposeScope();
@@ -109,6 +106,6 @@ internal static class HeadHits
         }
 
         void Report(double ranked) => progress?.Report(new WorkProgress(
-            "scoring heads", (long)((projected * (1 - CountingShare)) + (ranked * CountingShare)), end - first, "heads", detail));
+            "scoring heads", (long)((projected * (1 - CountingShare)) + (ranked * CountingShare)), end - first, "heads"));
     }
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.Data.Analysis;
 using static TorchSharp.torch;
 
@@ -7,35 +8,17 @@ namespace HeadScope;
 /// Which heads of a model implement which relations, from the parameters alone: the static scores of MAPS (Elhelo &amp; Geva,
 /// arXiv 2412.11965, section 3). The model's weights are taken as they are; the paper's are those of the checkpoint, without folding.
 /// </summary>
-public sealed partial record HeadMap
+/// <param name="Model">The name of the model.</param>
+/// <param name="LayerCount">The number of layers.</param>
+/// <param name="HeadCount">The number of (query) heads of a layer.</param>
+/// <param name="KeyValueHeadCount">The number of key-value heads of a layer; fewer than heads when these share them.</param>
+/// <param name="FirstMlp">Whether sources passed the first MLP before heads of layers above 0.</param>
+/// <param name="Shard">Which part of the heads was scored, counted from 1.</param>
+/// <param name="Relations">The scores by relation, in the order of the relations.</param>
+public sealed partial record HeadMap(
+    string Model, int LayerCount, int HeadCount, int KeyValueHeadCount, bool FirstMlp, (int Part, int Of) Shard, IReadOnlyList<RelationScores> Relations)
 {
-    private HeadMap(
-        string model, int layerCount, int headCount, int keyValueHeadCount, bool firstMlp, (int Part, int Of) shard, IReadOnlyList<RelationScores> relations, IReadOnlyList<Unscored> unscored) =>
-        (Model, LayerCount, HeadCount, KeyValueHeadCount, FirstMlp, Shard, Relations, this.unscored) =
-            (model, layerCount, headCount, keyValueHeadCount, firstMlp, shard, relations, unscored);
-
-    private readonly IReadOnlyList<Unscored> unscored;
-
-    /// <summary>The name of the model.</summary>
-    public string Model { get; }
-
-    /// <summary>The number of layers.</summary>
-    public int LayerCount { get; }
-
-    /// <summary>The number of (query) heads of a layer.</summary>
-    public int HeadCount { get; }
-
-    /// <summary>The number of key-value heads of a layer; fewer than <see cref="HeadCount"/> when heads share them.</summary>
-    public int KeyValueHeadCount { get; }
-
-    /// <summary>Whether sources passed the first MLP before heads of layers above 0.</summary>
-    public bool FirstMlp { get; }
-
-    /// <summary>Which part of the heads was scored, counted from 1.</summary>
-    public (int Part, int Of) Shard { get; }
-
-    /// <summary>The scores by relation, in the order of the relations.</summary>
-    public IReadOnlyList<RelationScores> Relations { get; }
+    private IReadOnlyList<Unscored> unscored = [];
 
     /// <summary>Relation scores, [relation, layer, head], fp32, 0 to 1; NaN where not scored.</summary>
     public Tensor Scores => Stacked(relation => relation.Scores);
@@ -97,10 +80,7 @@ public sealed partial record HeadMap
     /// <exception cref="InvalidDataException">A weight that is needed holds a NaN; the message names it.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static HeadMap Score(
-        Model model,
-        IEnumerable<Relation> relations,
-        HeadMapOptions? options = null,
-        IProgress<WorkProgress>? progress = null,
+        Model model, IEnumerable<Relation> relations, HeadMapOptions? options = null, IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -108,27 +88,15 @@ public sealed partial record HeadMap
         return Score(model, [.. relations.Select(r => TokenRelation.From(r, model.Tokenizer))], options, progress, cancellationToken);
     }
 
-    /// <summary>Scores all heads of a model for one relation.</summary>
-    /// <param name="model">The model; it needs a tokenizer.</param>
-    /// <param name="relation">The relation, such as <see cref="HeadScope.Relations.CountryToCapital"/>.</param>
-    /// <param name="options">How to score; null for the published way.</param>
-    /// <param name="progress">Is told how many heads are done.</param>
-    /// <param name="cancellationToken">Stops the work.</param>
-    /// <returns>The map.</returns>
-    /// <inheritdoc cref="Score(Model, IEnumerable{Relation}, HeadMapOptions?, IProgress{WorkProgress}?, CancellationToken)" path="/exception"/>
+    /// <summary>Scores all heads of a model for one relation, such as <see cref="HeadScope.Relations.CountryToCapital"/>.</summary>
+    /// <inheritdoc cref="Score(Model, IEnumerable{Relation}, HeadMapOptions?, IProgress{WorkProgress}?, CancellationToken)"/>
     public static HeadMap Score(
-        Model model,
-        Relation relation,
-        HeadMapOptions? options = null,
-        IProgress<WorkProgress>? progress = null,
-        CancellationToken cancellationToken = default) => Score(model, [relation], options, progress, cancellationToken);
+        Model model, Relation relation, HeadMapOptions? options = null, IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        Score(model, [relation], options, progress, cancellationToken);
 
     /// <summary>Scores all heads for relations in tokens; needs no tokenizer.</summary>
     internal static HeadMap Score(
-        Model model,
-        IReadOnlyList<TokenRelation> relations,
-        HeadMapOptions? options = null,
-        IProgress<WorkProgress>? progress = null,
+        Model model, IReadOnlyList<TokenRelation> relations, HeadMapOptions? options = null, IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
@@ -140,20 +108,19 @@ public sealed partial record HeadMap
         int[] k = [.. scored.Select(r => options.KFor(r.IsCopying, model.Name))];
         TokenPair[] pairs = [.. scored.SelectMany(r => r.Pairs)];
 
+        // An estimate before the first weights are read.
+        var weights = model.Net.Unembedding.Weight.Length + model.Net.Blocks.Skip(first / heads).Take(((end - 1) / heads) - (first / heads) + 1)
+            .Sum(block => block.Attention.Value.Weight.Length + block.Attention.Output.Weight.Length);
+        progress?.Report(new WorkProgress("scoring heads", 0, end - first, "heads", string.Create(
+            CultureInfo.InvariantCulture, $"{(end - first) * (long)pairs.Length:n0} pairs at heads, {weights / 1e6:n0} million weights")));
         using var scope = NewDisposeScope();
         using var noGradients = no_grad();
         long[] sources = [.. pairs.Select(p => (long)p.SourceToken)];
         var embeddings = HeadInputs.Of(model, sources, firstMlp: false);
         var throughMlp = options.FirstMlp && end > heads ? HeadInputs.Of(model, sources, firstMlp: true) : embeddings;
         var hits = HeadHits.Of(
-            model,
-            first,
-            end,
-            [.. pairs.Select(p => (long)p.TargetToken)],
-            [.. scored.SelectMany((r, i) => r.Pairs.Select(_ => (long)k[i]))],
-            layer => HeadInputs.Values(model, layer, layer == 0 ? embeddings : throughMlp),
-            progress,
-            cancellationToken);
+            model, (first, end), [.. pairs.Select(p => (long)p.TargetToken)], [.. scored.SelectMany((r, i) => r.Pairs.Select(_ => (long)k[i]))],
+            layer => HeadInputs.Values(model, layer, layer == 0 ? embeddings : throughMlp), progress, cancellationToken);
         var found = new List<RelationScores>();
         for (var (i, pair) = (0, 0); i < scored.Count; pair += scored[i++].Pairs.Count)
         {
@@ -164,7 +131,7 @@ public sealed partial record HeadMap
                 scored[i], k[i], layers, heads, [Counts(0), Counts(1)], [Examples(ofRelation[0], options.Examples), Examples(ofRelation[1], options.Examples)]));
         }
 
-        return new HeadMap(model.Name, layers, heads, model.Config.KeyValueHeadCount, options.FirstMlp, options.Shard, found, skipped);
+        return new(model.Name, layers, heads, model.Config.KeyValueHeadCount, options.FirstMlp, options.Shard, found) { unscored = skipped };
     }
 
     /// <summary>Joins the maps of all parts into the map of the whole, identical to one made at once.</summary>
@@ -176,40 +143,18 @@ public sealed partial record HeadMap
     {
         ArgumentNullException.ThrowIfNull(parts);
         HeadMap[] all = [.. parts.OrderBy(p => p.Shard.Part)];
-        if (all.Length == 0)
+        var first = all.FirstOrDefault() ?? throw new ArgumentException("There are no parts to merge.", nameof(parts));
+        foreach (var part in all)
         {
-            throw new ArgumentException("There are no parts to merge.", nameof(parts));
+            RequireSame(first, part);
         }
 
-        var first = all[0];
-        for (var i = 0; i < all.Length; i++)
-        {
-            if (all[i].Shard.Of != first.Shard.Of)
-            {
-                throw new ArgumentException($"Part {all[i].ShardText} does not belong to part {first.ShardText}: the number of parts differs.", nameof(parts));
-            }
-
-            if (i + 1 != all[i].Shard.Part)
-            {
-                throw new ArgumentException(
-                    i > 0 && all[i].Shard == all[i - 1].Shard ? $"Part {all[i].ShardText} is there twice." : $"Part {Text((i + 1, first.Shard.Of))} is missing.",
-                    nameof(parts));
-            }
-
-            RequireSame(first, all[i]);
-        }
-
-        return all.Length == first.Shard.Of
-            ? new HeadMap(
-                first.Model,
-                first.LayerCount,
-                first.HeadCount,
-                first.KeyValueHeadCount,
-                first.FirstMlp,
-                (1, 1),
-                [.. first.Relations.Select((_, i) => Joined([.. all.Select(p => p.Relations[i])]))],
-                first.unscored)
-            : throw new ArgumentException($"Part {Text((all.Length + 1, first.Shard.Of))} is missing.", nameof(parts));
+        var wrong = Enumerable.Range(1, Math.Max(all.Length, first.Shard.Of)).Where(i => all.ElementAtOrDefault(i - 1)?.Shard.Part != i).Cast<int?>().FirstOrDefault();
+        return wrong is not { } at
+            ? first with { Shard = (1, 1), Relations = [.. first.Relations.Select((_, i) => Joined([.. all.Select(p => p.Relations[i])]))] }
+            : throw new ArgumentException(
+                at > 1 && all.ElementAtOrDefault(at - 1)?.Shard == all[at - 2].Shard ? $"Part {all[at - 1].ShardText} is there twice." : $"Part {Text((at, first.Shard.Of))} is missing.",
+                nameof(parts));
     }
 
     /// <summary>The strongest heads of each relation.</summary>
@@ -290,7 +235,7 @@ public sealed partial record HeadMap
     {
         static string[] Key(HeadMap map) =>
         [
-            $"{map.Model} with {map.LayerCount} × {map.HeadCount} heads, first MLP {(map.FirstMlp ? "on" : "off")}",
+            $"number of parts {map.Shard.Of}, {map.Model} with {map.LayerCount} × {map.HeadCount} heads, first MLP {(map.FirstMlp ? "on" : "off")}",
             .. map.Relations.Select(r => $"{r.Name} with {r.Relation.Pairs.Count} pairs, k = {r.K}"),
         ];
         var (a, b) = (Key(first), Key(other));

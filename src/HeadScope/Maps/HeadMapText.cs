@@ -58,16 +58,13 @@ public sealed partial record HeadMap
             var root = document.RootElement;
             ResultJson.RequireVersionOne(root, FormatName, "head map");
             var (layers, heads) = (Number(root, "layers"), Number(root, "heads"));
-            return new HeadMap(
-                Text(root, "model"),
-                layers,
-                heads,
-                Number(root, "keyValueHeads"),
-                root.GetProperty("firstMlp").GetBoolean(),
-                ParseShard(Text(root, "shard")),
-                [.. root.GetProperty("relations").EnumerateArray().Select(r => ReadRelation(r, layers, heads))],
-                [.. root.GetProperty("skipped").EnumerateArray().Select(s => new Unscored(
-                    Text(s, "name"), Text(s, "category"), Number(s, "pairsUsable"), Number(s, "pairsTotal"), Text(s, "reason")))]);
+            return new(
+                Text(root, "model"), layers, heads, Number(root, "keyValueHeads"), root.GetProperty("firstMlp").GetBoolean(), ParseShard(Text(root, "shard")),
+                [.. root.GetProperty("relations").EnumerateArray().Select(r => ReadRelation(r, layers, heads))])
+            {
+                unscored = [.. root.GetProperty("skipped").EnumerateArray().Select(s => new Unscored(
+                    Text(s, "name"), Text(s, "category"), Number(s, "pairsUsable"), Number(s, "pairsTotal"), Text(s, "reason")))],
+            };
         }
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException or ArgumentException or OverflowException)
         {
@@ -148,14 +145,8 @@ public sealed partial record HeadMap
                 : throw new FormatException($"'{name}' of head {e.Name} names pair {i}; there are {pairs.Length}.")).ToArray());
         return new(
             new(
-                Text(json, "name"),
-                Text(json, "category"),
-                pairs,
+                Text(json, "name"), Text(json, "category"), pairs,
                 [.. json.GetProperty("skippedPairs").EnumerateArray().Select(p => (p[0].GetString()!, p[1].GetString()!, p[2].GetString()!))]),
-            Number(json, "k"),
-            layers,
-            heads,
-            [Hits("relationHits"), Hits("suppressionHits")],
-            [Examples("relationExamples"), Examples("suppressionExamples")]);
+            Number(json, "k"), layers, heads, [Hits("relationHits"), Hits("suppressionHits")], [Examples("relationExamples"), Examples("suppressionExamples")]);
     }
 }

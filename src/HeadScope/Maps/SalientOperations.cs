@@ -78,25 +78,7 @@ public sealed record SalientOperations(string Model, IReadOnlyList<Head> Heads, 
     /// <exception cref="ArgumentException">It is not among these.</exception>
     public IReadOnlyList<Operation> this[Head head] => Operations[Place(head)];
 
-    /// <summary>The salient operations of one head.</summary>
-    /// <param name="model">The model.</param>
-    /// <param name="head">The head.</param>
-    /// <param name="tokens">How many source tokens are listed; the default is the published number, as that of <paramref name="mappings"/>.</param>
-    /// <param name="mappings">How many targets are listed for each source token, and how many suppressed tokens.</param>
-    /// <param name="firstMlp">Whether the embeddings pass the first MLP; as published this holds for heads of layer 0 too.</param>
-    /// <param name="progress">Is told how much of the vocabulary is done.</param>
-    /// <param name="cancellationToken">Stops the work.</param>
-    /// <inheritdoc cref="Of(Model, IReadOnlyList{Head}?, int, int, bool, IProgress{WorkProgress}?, CancellationToken)" path="/exception"/>
-    public static SalientOperations Of(
-        Model model,
-        Head head,
-        int tokens = 15,
-        int mappings = 5,
-        bool firstMlp = true,
-        IProgress<WorkProgress>? progress = null,
-        CancellationToken cancellationToken = default) => Of(model, [head], tokens, mappings, firstMlp, progress, cancellationToken);
-
-    /// <summary>The salient operations of several heads; they share one pass over the vocabulary.</summary>
+    /// <summary>The salient operations of heads; they share one pass over the vocabulary.</summary>
     /// <param name="model">The model.</param>
     /// <param name="heads">The heads; null for all.</param>
     /// <param name="tokens">How many source tokens are listed for each head; the default is the published number, as that of
@@ -109,12 +91,7 @@ public sealed record SalientOperations(string Model, IReadOnlyList<Head> Heads, 
     /// <exception cref="InvalidDataException">A weight that is needed holds a NaN; the message names it.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static SalientOperations Of(
-        Model model,
-        IReadOnlyList<Head>? heads,
-        int tokens = 15,
-        int mappings = 5,
-        bool firstMlp = true,
-        IProgress<WorkProgress>? progress = null,
+        Model model, IReadOnlyList<Head>? heads = null, int tokens = 15, int mappings = 5, bool firstMlp = true, IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);

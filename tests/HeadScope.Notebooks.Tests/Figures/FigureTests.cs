@@ -54,7 +54,7 @@ public class FigureTests(PlotlyBrowser plotly)
     private static readonly Lazy<HeadActivities> Activities = new(() => HeadActivities.Of(
         Learned.Value, LorsaCorpus.FromWindows([.. Enumerable.Range(0, 4).Select(i => Enumerable.Range(20 * i, 32).ToArray())])));
 
-    private static readonly Lazy<SalientOperations> Operations = new(() => SalientOperations.Of(Demo.Value, new Head(0, 5)));
+    private static readonly Lazy<SalientOperations> Operations = new(() => SalientOperations.Of(Demo.Value, [new Head(0, 5)]));
 
     public static TheoryData<string> Names => [.. Examples().Keys];
 

@@ -31,7 +31,7 @@ public sealed class DamagedWeightsTests : IDisposable
 
         using var model = Damaged("wte.weight", (token * Width) + 3);
         Assert.Contains($"of token {token}", Error(() => HeadMap.Score(model, Relations.CountryToCapital)), StringComparison.Ordinal);
-        Assert.Contains($"W_E of token {token}", Error(() => SalientOperations.Of(model, new Head(2, 1))), StringComparison.Ordinal);
+        Assert.Contains($"W_E of token {token}", Error(() => SalientOperations.Of(model, [new Head(2, 1)])), StringComparison.Ordinal);
     }
 
     private static string Error(Action action) => Assert.Throws<InvalidDataException>(action).Message;

@@ -76,6 +76,83 @@ public class HeadAblationTests
     }
 
     [Fact]
+    public void SmolLm2_takes_the_control_tasks_of_the_reference()
+    {
+        using var golden = JsonDocument.Parse(
+            File.ReadAllText(TestData.Shared("reference", "maps", "smollm2", "causal", "country_to_capital_wikidata.json")));
+        var candidates = golden.RootElement.GetProperty("control_candidates").EnumerateArray().ToDictionary(c => c.GetProperty("relation").GetString()!);
+        var result = HeadAblation.Run(
+            ReferenceModels.SmolLm2,
+            ReferenceModels.Relation("country_to_capital_wikidata", golden.RootElement.GetProperty("template").GetString()),
+            new AblationOptions
+            {
+                RandomRuns = 0,
+                ControlTasks = candidates.Count,
+                Controls = [.. candidates.Select(c => ReferenceModels.Relation(c.Key, c.Value.GetProperty("template").GetString()))],
+            });
+        Assert.Equal(candidates.Keys.Order(), result.Controls.Select(c => c.Relation).Order());
+        Assert.All(result.Controls, control =>
+        {
+            var candidate = candidates[control.Relation];
+            Assert.Equal(candidate.GetProperty("head_intersection").GetDouble(), control.HeadIntersection, 1e-6);
+            Assert.Equal(candidate.GetProperty("valid").GetBoolean(), control.Accuracies is not null);
+            Assert.Equal(control.HeadIntersection >= 0.15f, float.IsNaN(control.BaseAccuracy));
+            if (!float.IsNaN(control.BaseAccuracy))
+            {
+                Assert.Equal(candidate.GetProperty("base_accuracy").GetDouble(), control.BaseAccuracy, 0.02);
+            }
+        });
+        foreach (var run in golden.RootElement.GetProperty("control_runs").EnumerateArray())
+        {
+            RequireSame(result.Controls.Single(c => c.Relation == run.GetProperty("relation").GetString()).Accuracies!, run.GetProperty("accuracy"), 1.01f / 235);
+        }
+    }
+
+    [Fact]
+    public void The_seed_draws_the_random_heads()
+    {
+        using var model = Model.Load("demo");
+        IReadOnlyList<Head> Drawn(int seed) => HeadAblation.Run(
+            model, Relations.CountryToCapital, new AblationOptions { Heads = 4, RandomRuns = 1, ControlTasks = 0, Seed = seed }).RandomRuns[0].Heads;
+        Assert.Equal(Drawn(1), Drawn(1));
+        Assert.NotEqual(Drawn(1), Drawn(2));
+    }
+
+    [Fact]
+    public void Mean_ablation_writes_each_head_s_own_mean_over_the_prompts()
+    {
+        using var model = Model.Load("demo");
+        var result = HeadAblation.Run(
+            model, Relations.CountryToCapital, new AblationOptions { Mean = true, Heads = 10, RandomRuns = 0, ControlTasks = 0, BatchSize = 20 });
+        var (prompts, targets) = MapsUnderTest.Tokens(result.Template, Relations.CountryToCapital, model.Tokenizer);
+        (Head, float[])[] means = [.. result.Heads.Select(head => (head, ModelUnderTest.MeanOutput(model, prompts, head)))];
+        float[] expected = [.. Enumerable.Range(0, means.Length + 1).Select(count => prompts.Zip(targets).Count(
+            p => ModelUnderTest.LastLogits(model, p.First, means[..count]).Index().MaxBy(l => l.Item).Index == p.Second) / (float)prompts.Count)];
+        Assert.Equal(expected, result.Accuracies);
+        Assert.True(expected.Distinct().Count() > 3, string.Join(", ", expected));
+    }
+
+    [Fact]
+    public void A_control_task_qualifies_when_its_accuracy_differs_by_less_than_a_fifth()
+    {
+        // Whatever the name, the answer is Paris; where Rome is asked for, the accuracy falls by the share of it. No head leads from names there.
+        using var model = Model.Load("demo");
+        var names = Relations.NameCopying.Pairs;
+        Relation Spoilt(double share) => new($"spoilt {share}", "", [.. names.Select((p, i) => (p.Source, i < share * names.Count ? "Rome" : "Paris"))])
+        {
+            Prompt = "Then <X> said: The capital city of France is called",
+        };
+        var result = HeadAblation.Run(
+            model,
+            Relations.CountryToCapital,
+            new AblationOptions { Heads = 3, RandomRuns = 0, ControlTasks = 9, Controls = [Spoilt(0), Spoilt(0.1), Spoilt(0.35), Spoilt(0.6)] });
+        Assert.All(result.Controls, c => Assert.True(c.HeadIntersection < 0.15, $"{c}"));
+        Assert.Contains(result.Controls, c => Math.Abs(c.BaseAccuracy - result.BaseAccuracy) is > 0.2f and < 0.5f);
+        Assert.Contains(result.Controls, c => c.Accuracies is not null);
+        Assert.All(result.Controls, c => Assert.Equal(Math.Abs(c.BaseAccuracy - result.BaseAccuracy) < 0.2, c.Accuracies is not null));
+    }
+
+    [Fact]
     public void The_last_token_alone_gives_what_a_full_pass_gives()
     {
         using var model = Model.Load("demo");

@@ -67,6 +67,50 @@ public class HeadMapTests
         json => Assert.Equal(DemoMap.Value.ToJson(), json));
 
     [Fact]
+    public void A_model_whose_weights_are_read_anew_has_the_same_map_and_operations()
+    {
+        using var kept = Model.Load("demo");
+        var (map, operations) = (HeadMap.Score(kept, Relations.All), SalientOperations.Of(kept, [new Head(1, 3), new Head(3, 5)]));
+        var before = WeightMemory.Free;
+        try
+        {
+            WeightMemory.Free = () => 1000;
+            using var streamed = Model.Load("demo");
+            Assert.False(streamed.KeepsWeights);
+            Assert.Equal(map.ToJson(), HeadMap.Score(streamed, Relations.All).ToJson());
+            Assert.Equal(operations.Targets.Values<long>(), SalientOperations.Of(streamed, operations.Heads).Targets.Values<long>());
+            Assert.DoesNotContain(streamed.Net.Matrices, matrix => matrix.IsHeld);
+        }
+        finally
+        {
+            WeightMemory.Free = before;
+        }
+    }
+
+    [Fact]
+    public void Progress_begins_with_an_estimate_and_ends_with_all_heads()
+    {
+        var reports = new List<WorkProgress>();
+        HeadMap.Score(DemoModel.Value, Relations.CountryToCapital, progress: new Collected(reports));
+        Assert.Equal((0, 32, "heads"), (reports[0].Done, reports[0].Total, reports[0].Unit));
+        Assert.StartsWith("2,400 pairs at heads", reports[0].Detail, StringComparison.Ordinal);
+        Assert.Equal(reports.Select(r => r.Done).Order(), reports.Select(r => r.Done));
+        Assert.Equal(32, reports[^1].Done);
+    }
+
+    [Fact]
+    public void Scores_are_tables_of_relations_layers_and_heads_and_half_precision_and_fp64_give_nearly_the_same()
+    {
+        Assert.Equal([12, 4, 8], DemoMap.Value.Scores.shape);
+        Assert.Equal(DemoMap.Value.Relations[3].Suppression.Values(), DemoMap.Value.Suppression[3].Values());
+        using var wide = Model.Load("demo", dtype: TorchSharp.torch.float64);
+        Assert.Equal(DemoMap.Value["country_to_capital"].Hits.Values<int>(), HeadMap.Score(wide, Relations.CountryToCapital).Relations[0].Hits.Values<int>());
+        using var half = Model.Load("demo", dtype: TorchSharp.torch.bfloat16);
+        Assert.Equal(
+            DemoMap.Value["country_to_capital"].Top(1)[0].Score, HeadMap.Score(half, Relations.CountryToCapital).Relations[0].Top(1)[0].Score, 0.1f);
+    }
+
+    [Fact]
     public void Json_keeps_everything_and_csv_has_a_line_for_each_relation_and_head()
     {
         var map = DemoMap.Value;
@@ -139,6 +183,11 @@ public class HeadMapTests
         }
 
         return product;
+    }
+
+    private sealed class Collected(List<WorkProgress> reports) : IProgress<WorkProgress>
+    {
+        public void Report(WorkProgress value) => reports.Add(value);
     }
 
     private static string Message(Action action) => Assert.Throws<ArgumentException>(action).Message;

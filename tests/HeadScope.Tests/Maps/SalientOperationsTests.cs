@@ -36,12 +36,12 @@ public class SalientOperationsTests
     [Fact]
     public void All_heads_at_once_have_the_operations_of_each_alone()
     {
-        var all = SalientOperations.Of(DemoModel.Value, heads: null);
+        var all = SalientOperations.Of(DemoModel.Value);
         Assert.Equal(DemoModel.Value.Heads, all.Heads);
         Assert.Equal([32, 15, 5], all.Targets.shape);
         foreach (var head in (Head[])[new(0, 0), new(1, 7), new(3, 5)])
         {
-            var one = SalientOperations.Of(DemoModel.Value, head);
+            var one = SalientOperations.Of(DemoModel.Value, [head]);
             var at = (head.Layer * 8) + head.Index;
             Assert.Equal(one.Tokens.Values<long>(), all.Tokens[at].Values<long>());
             Assert.Equal(one[head].SelectMany(o => o.Targets).Select(t => t.Text), all[head].SelectMany(o => o.Targets).Select(t => t.Text));
@@ -53,7 +53,7 @@ public class SalientOperationsTests
     [Fact]
     public void Csv_and_json_list_every_operation()
     {
-        var operations = SalientOperations.Of(DemoModel.Value, new Head(3, 5), tokens: 4, mappings: 3);
+        var operations = SalientOperations.Of(DemoModel.Value, [new Head(3, 5)], tokens: 4, mappings: 3);
         Assert.Equal(1 + (4 * 6), operations.ToCsv().TrimEnd('\n').Split('\n').Length);
         using var json = JsonDocument.Parse(operations.ToJson());
         var head = json.RootElement.GetProperty("heads")[0];
@@ -69,11 +69,11 @@ public class SalientOperationsTests
     {
         Assert.Contains(
             "no head 31.2: 'demo' has 4 layers of 8 heads",
-            Assert.Throws<ArgumentException>(() => SalientOperations.Of(DemoModel.Value, new Head(31, 2))).Message,
+            Assert.Throws<ArgumentException>(() => SalientOperations.Of(DemoModel.Value, [new Head(31, 2)])).Message,
             StringComparison.Ordinal);
         Assert.Contains(
             "9999 source tokens",
-            Assert.Throws<ArgumentException>(() => SalientOperations.Of(DemoModel.Value, new Head(3, 2), tokens: 9999)).Message,
+            Assert.Throws<ArgumentException>(() => SalientOperations.Of(DemoModel.Value, [new Head(3, 2)], tokens: 9999)).Message,
             StringComparison.Ordinal);
     }
 

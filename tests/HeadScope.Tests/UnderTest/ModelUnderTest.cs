@@ -27,6 +27,23 @@ internal static class ModelUnderTest
         })),
         LogitsOf.LastPosition).Logits!.Flat();
 
+    /// <summary>The logits of the last token, [V], where some heads write given z at that token.</summary>
+    public static float[] LastLogits(Model model, int[] tokens, (Head Head, float[] Z)[] replaced) => model.Run(
+        tokens,
+        replaced.Aggregate(new Hooks(), (hooks, head) => hooks.Edit($"blocks.{head.Head.Layer}.attn.hook_z", z =>
+        {
+            z[0, -1, head.Head.Index] = torch.tensor(head.Z);
+            return z;
+        })),
+        LogitsOf.LastPosition).Logits!.Flat();
+
+    /// <summary>The mean of a head's z at the last token of prompts, [d_head].</summary>
+    public static float[] MeanOutput(Model model, IReadOnlyList<int[]> prompts, Head head)
+    {
+        var outputs = prompts.Select(tokens => Run(model, [tokens], $"blocks.{head.Layer}.attn.hook_z").Values.First()).ToArray();
+        return [.. Enumerable.Range(0, model.Config.HeadWidth).Select(i => (float)outputs.Average(z => (double)z[0, z.Shape[1] - 1, head.Index, i]))];
+    }
+
     /// <summary>The embedding of a token, [d].</summary>
     public static float[] Embedding(Model model, int token)
     {
