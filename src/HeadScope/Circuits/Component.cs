@@ -2,88 +2,82 @@ using System.Globalization;
 
 namespace HeadScope;
 
-/// <summary>What writes to the residual stream.</summary>
-public enum ComponentKind
+/// <summary>What kinds of parts write to the residual stream.</summary>
+internal enum ComponentKind
 {
-    /// <summary>An attention head.</summary>
     Head,
-
-    /// <summary>The MLP of a layer.</summary>
     Mlp,
-
-    /// <summary>The output bias of a layer's attention.</summary>
     AttentionBias,
-
-    /// <summary>The token's embedding.</summary>
     TokenEmbedding,
-
-    /// <summary>The position's embedding.</summary>
     PositionEmbedding,
 
     /// <summary>The biases of the receiving head's query and key; written by no one.</summary>
     Constant,
 }
 
-/// <summary>A part of the model that can send a signal.</summary>
+/// <summary>A part of the model that writes to the residual stream. Its name is what edges and tables hold: <c>3.5</c>, <c>mlp 3</c>,
+/// <c>b_O 3</c> (the output bias of a layer's attention), <c>embedding</c>, <c>position</c>, <c>constant</c>.</summary>
 /// <param name="Kind">What it is.</param>
-/// <param name="Layer">Its layer; 0 for embeddings and the constant.</param>
+/// <param name="Layer">Its layer; -1 for those without.</param>
 /// <param name="Index">The head within the layer; 0 for the others.</param>
-public readonly record struct Component(ComponentKind Kind, int Layer = 0, int Index = 0)
+internal readonly record struct Component(ComponentKind Kind, int Layer = -1, int Index = 0)
 {
-    /// <summary>The head, as a component.</summary>
-    /// <param name="head">The head.</param>
-    public static implicit operator Component(Head head) => FromHead(head);
+    private static readonly string[] Words = ["", "mlp", "b_O", "embedding", "position", "constant"];
 
-    /// <summary>The head, as a component.</summary>
-    /// <param name="head">The head.</param>
-    /// <returns>The component.</returns>
-    public static Component FromHead(Head head) => new(ComponentKind.Head, head.Layer, head.Index);
+    /// <summary>All that write below a layer, in the order of the forward pass.</summary>
+    public static IEnumerable<Component> Below(int layer, Model model)
+    {
+        yield return new(ComponentKind.TokenEmbedding);
+        if (model.Config.LearnedPositions)
+        {
+            yield return new(ComponentKind.PositionEmbedding);
+        }
 
-    /// <summary>Reads a name that <see cref="ToString"/> wrote; says whether it could.</summary>
-    /// <param name="text">The name.</param>
-    /// <param name="component">The component, when the text is one.</param>
-    /// <returns>Whether it is one.</returns>
-    public static bool TryParse(string? text, out Component component)
+        for (var m = 0; m < layer; m++)
+        {
+            for (var n = 0; n < model.Config.HeadCount; n++)
+            {
+                yield return new(ComponentKind.Head, m, n);
+            }
+
+            if (model.Net.Blocks[m].Attention.Output.Bias is not null)
+            {
+                yield return new(ComponentKind.AttentionBias, m);
+            }
+
+            yield return new(ComponentKind.Mlp, m);
+        }
+    }
+
+    /// <summary>Reads a name; says whether it is one.</summary>
+    public static bool TryParse(string? name, out Component component)
     {
         component = default;
-        if (Head.TryParse(text, out var head))
+        if (Head.TryParse(name, out var head))
         {
-            component = head;
+            component = new(ComponentKind.Head, head.Layer, head.Index);
             return true;
         }
 
-        var parts = text?.Split(' ');
-        ComponentKind? kind = parts?[0] switch
-        {
-            "mlp" => ComponentKind.Mlp,
-            "b_O" => ComponentKind.AttentionBias,
-            "embedding" => ComponentKind.TokenEmbedding,
-            "position" => ComponentKind.PositionEmbedding,
-            "constant" => ComponentKind.Constant,
-            _ => null,
-        };
-        var layer = 0;
+        var parts = name?.Split(' ') ?? [];
+        var kind = (ComponentKind)Array.IndexOf(Words, parts.FirstOrDefault());
+        var layer = -1;
         var hasLayer = kind is ComponentKind.Mlp or ComponentKind.AttentionBias;
-        if (kind is null
-            || parts!.Length != (hasLayer ? 2 : 1)
+        if (kind <= ComponentKind.Head
+            || parts.Length != (hasLayer ? 2 : 1)
             || (hasLayer && !int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out layer)))
         {
             return false;
         }
 
-        component = new(kind.Value, layer);
+        component = new(kind, layer);
         return true;
     }
 
-    /// <summary>Short and unique: <c>3.5</c>, <c>mlp 3</c>, <c>b_O 3</c>, <c>embedding</c>, <c>position</c>, <c>constant</c>.</summary>
-    /// <returns>The name.</returns>
     public override string ToString() => Kind switch
     {
         ComponentKind.Head => new Head(Layer, Index).ToString(),
-        ComponentKind.Mlp => string.Create(CultureInfo.InvariantCulture, $"mlp {Layer}"),
-        ComponentKind.AttentionBias => string.Create(CultureInfo.InvariantCulture, $"b_O {Layer}"),
-        ComponentKind.TokenEmbedding => "embedding",
-        ComponentKind.PositionEmbedding => "position",
-        _ => "constant",
+        ComponentKind.Mlp or ComponentKind.AttentionBias => string.Create(CultureInfo.InvariantCulture, $"{Words[(int)Kind]} {Layer}"),
+        _ => Words[(int)Kind],
     };
 }

@@ -12,9 +12,6 @@ public sealed class BridgeTests
         // Maps
         nameof(AccuracyMeter), nameof(HeadScoring), nameof(PromptActivations), nameof(SalientOperations), nameof(StaticValues), nameof(VocabularyRows),
 
-        // Circuits
-        nameof(CircuitActivations), nameof(DirectEffect), nameof(Interventions), nameof(LocalChange), nameof(OmegaFactors), nameof(UpstreamReader),
-
         // Lorsa
         nameof(ActivationBatch), nameof(LorsaHead), nameof(LorsaLossRecovered), nameof(LorsaModel), nameof(ModelActivationSource), nameof(OriginalAttention),
     ];
@@ -30,7 +27,6 @@ public sealed class BridgeTests
         ("LorsaModel.Load", "one number of the configuration, from a file"),
         ("LorsaTrainingState.Load", "they come from a file"),
         ("Model.Generate", "the chosen token, which is looked up and returned"),
-        ("Omega.Along", "Omega is on the CPU, in fp64"),
         ("Parameter.ToArray", "weights are processed as stored, in fp64, once"),
     ];
 
