@@ -38,21 +38,12 @@ public sealed partial record Circuit
             new XElement(
                 ns + "graph",
                 new XAttribute("edgedefault", "directed"),
-                Nodes().Select(node => new XElement(ns + "node", new XAttribute("id", node.Id), Data("nfiring", node.Firings))),
-                Lines().Select(line => new XElement(
-                    ns + "edge",
-                    new XAttribute("source", line.From),
-                    new XAttribute("target", line.To),
-                    Data("weight", line.Weight),
-                    Data("total", line.Total),
-                    Data("type", line.Type),
-                    Data("count", line.Count),
-                    line.Prompt is { } prompt ? Data("prompt", prompt) : null,
-                    Data("src_token", line.Source),
-                    Data("dest_token", line.Destination)))));
+                Nodes().Select(node => new XElement(ns + "node", new XAttribute("id", $"{node["id"]}"), Data(node, 1))),
+                Lines().Select(line => new XElement(ns + "edge", new XAttribute("source", $"{line["from"]}"), new XAttribute("target", $"{line["to"]}"), Data(line, 2)))));
         return $"<?xml version=\"1.0\" encoding=\"utf-8\"?>\n{graph.ToString().ReplaceLineEndings("\n")}\n";
 
-        XElement Data(string key, IConvertible value) => new(ns + "data", new XAttribute("key", key), value.ToString(CultureInfo.InvariantCulture));
+        IEnumerable<XElement> Data(JsonObject json, int from) =>
+            json.Skip(from).Select(field => new XElement(ns + "data", new XAttribute("key", field.Key), $"{field.Value}"));
     }
 
     /// <summary>The merged circuit as JSON, from which <see cref="FromJson"/> makes it again, without the steps of single prompts.</summary>
@@ -76,8 +67,8 @@ public sealed partial record Circuit
         },
         ["emptyReason"] = EmptyReason,
         ["roots"] = new JsonArray([.. Roots.Select(root => new JsonArray(root.Layer, root.Index))]),
-        ["nodes"] = new JsonArray([.. Nodes().Select(node => new JsonObject { ["id"] = node.Id, ["nfiring"] = node.Firings })]),
-        ["edges"] = new JsonArray([.. Lines().Select(ToJson)]),
+        ["nodes"] = new JsonArray([.. Nodes()]),
+        ["edges"] = new JsonArray([.. Lines()]),
         ["firings"] = new JsonObject(Firings.Select(f => KeyValuePair.Create(f.Key.ToString(), (JsonNode?)f.Value))),
     });
 
@@ -141,22 +132,6 @@ public sealed partial record Circuit
     private static bool Chosen(JsonElement options, string name, string no, string yes) => options.GetProperty(name).GetString() is var word && word == yes
         || (word == no ? false : throw new InvalidDataException($"The circuit's option {name} is '{word}': expected {no} or {yes}."));
 
-    private static JsonObject ToJson(GraphLine line)
-    {
-        var json = new JsonObject
-        {
-            ["from"] = line.From, ["to"] = line.To, ["weight"] = line.Weight, ["total"] = line.Total, ["type"] = line.Type, ["count"] = line.Count,
-        };
-        if (line.Prompt is { } prompt)
-        {
-            json["prompt"] = prompt;
-        }
-
-        json["src_token"] = line.Source;
-        json["dest_token"] = line.Destination;
-        return json;
-    }
-
     private static CircuitEdge ReadEdge(JsonElement edge)
     {
         var (from, to) = (edge.GetProperty("from").GetString(), edge.GetProperty("to").GetString()!);
@@ -184,32 +159,31 @@ public sealed partial record Circuit
 
     private static string NodeOf(CircuitEdge edge) => $"{edge.Receiver}.{edge.Role}";
 
-    private static string Letter(SignalSide side) => side == SignalSide.Source ? "s" : "d";
+    private IEnumerable<JsonObject> Nodes() => Edges
+        .SelectMany(edge => new[] { edge.Sender!, NodeOf(edge), edge.Receiver.ToString() }[..(Options.CountRepeats ? 3 : 2)], (edge, id) => (
+            Id: id, Head: id != edge.Sender ? edge.Receiver : Head.TryParse(id, out var sender) ? sender : new(-1, 0)))
+        .DistinctBy(node => node.Id, StringComparer.Ordinal)
+        .Select(node => new JsonObject { ["id"] = node.Id, ["nfiring"] = Firings.GetValueOrDefault(node.Head) });
 
-    private IEnumerable<(string Id, int Firings)> Nodes()
+    private IEnumerable<JsonObject> Lines()
     {
-        var seen = new HashSet<string>(StringComparer.Ordinal);
-        foreach (var edge in Edges)
+        var lines = Edges.Select(e => Line(e, e.Sender!, NodeOf(e), e.Weight, e.Total, e.Count, e.FirstPrompt));
+        return !Options.CountRepeats ? lines : lines.Concat(Edges.GroupBy(NodeOf, StringComparer.Ordinal).Select(into =>
+            Line(into.First(), into.Key, into.First().Receiver.ToString(), DrawingWeight, DrawingWeight, into.Sum(e => e.Count), null)));
+
+        static JsonObject Line(CircuitEdge edge, string from, string to, double weight, double total, long count, int? prompt)
         {
-            var firings = Firings.GetValueOrDefault(edge.Receiver);
-            var sent = Head.TryParse(edge.Sender, out var head) ? Firings.GetValueOrDefault(head) : 0;
-            (string Id, int Firings)[] nodes = [(edge.Sender!, sent), (NodeOf(edge), firings), (edge.Receiver.ToString(), firings)];
-            foreach (var node in (Options.CountRepeats ? nodes : nodes[..2]).Where(node => seen.Add(node.Id)))
+            var line = new JsonObject
             {
-                yield return node;
+                ["from"] = from, ["to"] = to, ["weight"] = weight, ["total"] = total, ["type"] = edge.Side == SignalSide.Source ? "s" : "d", ["count"] = count,
+            };
+            if (prompt is not null)
+            {
+                line["prompt"] = prompt;
             }
+
+            (line["src_token"], line["dest_token"]) = (edge.SourceRole, edge.DestinationRole);
+            return line;
         }
     }
-
-    private IEnumerable<GraphLine> Lines()
-    {
-        var lines = Edges.Select(e => new GraphLine(
-            e.Sender!, NodeOf(e), e.Weight, e.Total, Letter(e.Side), e.Count, e.FirstPrompt, e.SourceRole, e.DestinationRole));
-        return !Options.CountRepeats ? lines : lines.Concat(Edges.GroupBy(NodeOf, StringComparer.Ordinal).Select(into => new GraphLine(
-            into.Key, into.First().Receiver.ToString(), DrawingWeight, DrawingWeight, Letter(into.First().Side), into.Sum(e => e.Count), null,
-            into.First().SourceRole, into.First().DestinationRole)));
-    }
-
-    private sealed record GraphLine(
-        string From, string To, double Weight, double Total, string Type, long Count, int? Prompt, string Source, string Destination);
 }

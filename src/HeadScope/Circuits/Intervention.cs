@@ -8,7 +8,7 @@ namespace HeadScope;
 
 /// <summary>
 /// What changing the signals of a circuit does (Franco &amp; Crovella, arXiv 2410.00340, section 6). In all tensors state 0 is before, 1 after the
-/// change, 2 with the control; fp64, on the CPU.
+/// change, 2 with the control; fp64, on the model's device.
 /// </summary>
 /// <param name="Model">The name of the model.</param>
 /// <param name="Edges">The edges, all changed in one pass.</param>
@@ -35,6 +35,7 @@ public sealed partial record Intervention(
     Tensor Fired)
 {
     private const int Before = 0, After = 1, Control = 2;
+    private static readonly string[] States = ["before", "after", "control"];
 
     /// <summary>The prompts in which a receiver fires, and something was changed.</summary>
     public IReadOnlyList<int> Changed
@@ -52,31 +53,22 @@ public sealed partial record Intervention(
     {
         get
         {
-            var (edges, prompts) = (Edges.Count, (int)Fired.shape[0]);
-            var rows = Enumerable.Range(0, prompts * edges).ToArray();
+            var (edges, rows) = (Edges.Count, Enumerable.Range(0, (int)Fired.shape[0] * Edges.Count).ToArray());
             var norms = ChangeNorms.Copied<double>();
+            using var scope = NewDisposeScope();
+            (string Name, Tensor Values, string[] States)[] numbers =
+            [
+                ("logit_difference", LogitDifferences.unsqueeze(2).expand_as(Scores), States), ("score", Scores, States), ("norm_ratio", NormRatios, States[1..]),
+                ("cosine", Cosines, States[1..]), ("change_norm", ChangeNorms, States[1..]),
+            ];
             return new(
+            [
                 new Int32DataFrameColumn("prompt", rows.Select(r => r / edges)),
                 new StringDataFrameColumn("edge", rows.Select(r => Edges[r % edges].ToString())),
                 new BooleanDataFrameColumn("changed", rows.Select(r => norms[(After * rows.Length) + r] > 0)),
-                Column("logit_difference_before", LogitDifferences, Before),
-                Column("logit_difference_after", LogitDifferences, After),
-                Column("logit_difference_control", LogitDifferences, Control),
-                Column("score_before", Scores, Before),
-                Column("score_after", Scores, After),
-                Column("score_control", Scores, Control),
-                Column("norm_ratio_after", NormRatios, After),
-                Column("norm_ratio_control", NormRatios, Control),
-                Column("cosine_after", Cosines, After),
-                Column("cosine_control", Cosines, Control),
-                Column("change_norm_after", ChangeNorms, After),
-                Column("change_norm_control", ChangeNorms, Control));
-
-            DoubleDataFrameColumn Column(string name, Tensor values, int state)
-            {
-                var all = values.Copied<double>();
-                return new(name, rows.Select(r => values.dim() == 2 ? all[(state * prompts) + (r / edges)] : all[(state * rows.Length) + r]));
-            }
+                .. numbers.SelectMany(n => n.States.Select(state => new DoubleDataFrameColumn(
+                    $"{n.Name}_{state}", n.Values[Array.IndexOf(States, state)].Copied<double>()))),
+            ]);
         }
     }
 

@@ -24,20 +24,25 @@ public sealed partial record Intervention
         var set = prompts.SoundFor(model);
         RequireSound(model, set, edges, settings.Local);
         using var folded = new FoldedModel(model);
-        var results = new Numbers(set.Count, edges.Count);
+        using var scope = NewDisposeScope();
+        var batches = new List<Tensor[]>();
         for (var first = 0; first < set.Count; first += settings.BatchSize)
         {
             progress?.Report(new("intervening", first, set.Count, "prompts"));
-            using var scope = NewDisposeScope();
+            using var ofBatch = NewDisposeScope();
             var pass = new PromptPass(folded, set, first, settings.BatchSize, cancellationToken);
             var changes = Changes(pass, edges, settings, controlDirections);
-            var before = Measure(pass, edges, [], settings, null, results, Before, cancellationToken);
-            Measure(pass, edges, [.. changes.Select(c => (c.Edge, c.Signal))], settings, before, results, After, cancellationToken);
-            Measure(pass, edges, [.. changes.Select(c => (c.Edge, c.Control))], settings, before, results, Control, cancellationToken);
+            var before = Measure(pass, edges, [], settings, null, cancellationToken);
+            var after = Measure(pass, edges, [.. changes.Select(c => (c.Edge, c.Signal))], settings, before.Run, cancellationToken);
+            var control = Measure(pass, edges, [.. changes.Select(c => (c.Edge, c.Control))], settings, before.Run, cancellationToken);
+            batches.Add([.. before.Numbers.Select((numbers, i) => stack([numbers, after.Numbers[i], control.Numbers[i]])), WhereFired(pass, edges, changes)]);
+            Array.ForEach(batches[^1], numbers => ofBatch.MoveToOuter(numbers));
         }
 
         progress?.Report(new("intervening", set.Count, set.Count, "prompts"));
-        return results.Of(model.Name, edges, settings);
+        var all = Enumerable.Range(0, batches[0].Length).Select(i => cat([.. batches.Select(b => b[i])], i < batches[0].Length - 1 ? 1 : 0)).ToArray();
+        scope.MoveToOuter(all);
+        return new(model.Name, edges, settings.Factor, settings.Local, all[0], all[1], all[2], all[3], all[4], all[5]);
     }
 
     private static List<(int Edge, EdgeChange Signal, EdgeChange Control)> Changes(
@@ -85,85 +90,66 @@ public sealed partial record Intervention
                 var vectors = projection.narrow(1, 0, written.shape[1]);
                 vectors = pass.Folded.Model.Config.Norm == NormKind.LayerNorm ? vectors.sub(vectors.mean([1], keepdim: true)) : vectors;
                 var constants = projection.shape[1] > vectors.shape[1] && !settings.Published ? projection.select(1, vectors.shape[1]) : zeros_like(factors);
-                return new(rows, vectors.mul(factors.unsqueeze(1)), constants.mul(factors));
+                return new(pass.Indices(f.Places.Select(p => (long)p.Prompt)), rows, vectors.mul(factors.unsqueeze(1)), constants.mul(factors));
             }
         });
     }
 
-    // A pass with the changes; what it shows goes into the results. The activations are the caller's scope's.
-    private static ForwardPass Measure(
+    // A pass with the changes, and what it shows: logit differences [prompt]; scores, norm ratios, cosines and norms of the change [prompt, edge].
+    private static (ForwardPass Run, Tensor[] Numbers) Measure(
         PromptPass pass,
         IReadOnlyList<CircuitEdge> edges,
         IReadOnlyList<(int Edge, EdgeChange Change)> changes,
         Settings settings,
         ForwardPass? before,
-        Numbers results,
-        int state,
         CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();
-        var (model, hooks) = (pass.Folded.Model, new Hooks());
-        if (!settings.Local)
+        var (model, hooks) = (pass.Folded.Model, new Hooks().Keep(edges.Select(e => ScoresOf(e.Receiver))));
+        foreach (var (edge, change) in settings.Local ? [] : changes)
         {
-            foreach (var (edge, change) in changes)
-            {
-                hooks.Edit(PlaceOf(edges[edge]), x => x.flatten(0, 1).index_add(0, change.Rows, change.Vectors.to(x.dtype), Scalars.One).view_as(x));
-            }
-
-            hooks.Keep(edges.Select(PlaceOf));
-        }
-        else
-        {
-            foreach (var layer in changes.GroupBy(change => edges[change.Edge].Receiver.Layer))
-            {
-                new LocalChange(
-                    model, layer.Key, layer.Select(c => (edges[c.Edge], c.Change)), settings.Published, (pass.Count, pass.Length), scope).AddTo(hooks);
-            }
+            hooks.Edit(PlaceOf(edges[edge]), x => x.flatten(0, 1).index_add(0, change.Rows, change.Vectors.to(x.dtype), Scalars.One).view_as(x));
         }
 
-        hooks.Keep(edges.Select(e => ScoresOf(e.Receiver)));
+        foreach (var layer in settings.Local ? changes.GroupBy(change => edges[change.Edge].Receiver.Layer) : [])
+        {
+            new LocalChange(pass, layer.Key, layer.Select(c => (edges[c.Edge], c.Change)), settings.Published, scope).AddTo(hooks);
+        }
+
+        hooks.Keep(settings.Local ? [] : edges.Select(PlaceOf));
         var run = model.Run([.. pass.Prompts.Select(p => p.Tokens.ToArray())], hooks, LogitsOf.LastPosition, cancellationToken: cancellationToken);
-        var answered = pass.Prompts.Index().Where(p => p.Item is { Answer: not null, Distractor: not null }).ToArray();
         var logits = run.Logits!.flatten().to(float64);
-        var differences = Logits(p => p.Answer!.Value).sub(Logits(p => p.Distractor!.Value)).Copied<double>();
-        foreach (var (at, p) in answered.Select((p, at) => (at, p.Index)))
+        var differences = where(
+            tensor([.. pass.Prompts.Select(p => p is { Answer: not null, Distractor: not null })], device: model.Device),
+            Logits(p => p.Answer).sub(Logits(p => p.Distractor)),
+            full([pass.Count], Scalars.Of(double.NaN), float64, model.Device));
+        var scores = stack([.. edges.Select(edge => pass.At(run[ScoresOf(edge.Receiver)], pass.Prompts.Select((prompt, p) => PlaceOf(edge, prompt, p))).to(float64))], 1);
+        var (ratios, cosines, norms) = (ones_like(scores), ones_like(scores), zeros_like(scores));
+        foreach (var (n, change) in changes)
         {
-            results.LogitDifferences[results.At(state, pass.First + p)] = differences[at];
-        }
-
-        foreach (var (n, edge) in edges.Index())
-        {
-            var scores = pass.At(run[ScoresOf(edge.Receiver)], pass.Prompts.Select((prompt, p) => PlaceOf(edge, prompt, p))).Copied<double>();
-            foreach (var (p, score) in scores.Index())
-            {
-                results.Scores[results.At(state, pass.First + p, n)] = score;
-            }
-        }
-
-        foreach (var (n, change) in before is null ? [] : changes)
-        {
-            var (old, changed) = settings.Local
-                ? (pass.Normalized(edges[n].Receiver.Layer).index_select(0, change.Rows).to(float64), change.Vectors)
-                : (Rows(before!), Rows(run));
-            changed = settings.Local ? old.add(changed, Scalars.One) : changed;
-            var (ratios, cosines, norms) = (changed.norm(1).div(old.norm(1)), nn.functional.cosine_similarity(changed, old, 1), change.Norms);
-            var (allRatios, allCosines, allNorms) = (ratios.Copied<double>(), cosines.Copied<double>(), norms.Copied<double>());
-            foreach (var (at, row) in change.Rows.Copied<int>().Index())
-            {
-                var p = pass.First + (row / pass.Length);
-                var to = results.At(state, p, n);
-                results.Fired[results.At(0, p, n)] = true;
-                (results.NormRatios[to], results.Cosines[to], results.ChangeNorms[to]) = (allRatios[at], allCosines[at], allNorms[at]);
-            }
+            var old = settings.Local ? pass.Normalized(edges[n].Receiver.Layer).index_select(0, change.Rows).to(float64) : Rows(before!);
+            var changed = settings.Local ? old.add(change.Vectors, Scalars.One) : Rows(run);
+            ratios.select(1, n).index_copy_(0, change.Prompts, changed.norm(1).div(old.norm(1)));
+            cosines.select(1, n).index_copy_(0, change.Prompts, nn.functional.cosine_similarity(changed, old, 1));
+            norms.select(1, n).index_copy_(0, change.Prompts, change.Norms);
 
             Tensor Rows(ForwardPass from) => from[PlaceOf(edges[n])].flatten(0, 1).index_select(0, change.Rows).to(float64);
         }
 
-        scope.MoveToOuter(run.Activations.Values);
-        return run;
+        Tensor[] numbers = [differences, scores, ratios, cosines, norms];
+        scope.MoveToOuter([.. numbers, .. run.Activations.Values]);
+        return (run, numbers);
 
-        Tensor Logits(Func<CircuitPrompt, int> token) => logits.index_select(
-            0, pass.Indices(answered.Select(p => ((long)p.Index * model.Config.VocabularySize) + token(p.Item))));
+        Tensor Logits(Func<CircuitPrompt, int?> token) => logits.index_select(
+            0, pass.Indices(pass.Prompts.Select((prompt, p) => ((long)p * model.Config.VocabularySize) + (token(prompt) ?? 0))));
+    }
+
+    // Bool, [prompt, edge].
+    private static Tensor WhereFired(PromptPass pass, IReadOnlyList<CircuitEdge> edges, List<(int Edge, EdgeChange Signal, EdgeChange Control)> changes)
+    {
+        var fired = zeros([pass.Count, edges.Count], @bool, pass.Folded.Model.Device);
+        changes.ForEach(c => fired.select(1, c.Edge).index_copy_(0, c.Signal.Prompts, ones_like(c.Signal.Prompts, @bool)));
+        return fired;
     }
 
     private static Place PlaceOf(CircuitEdge edge, CircuitPrompt prompt, int p) =>
@@ -220,43 +206,14 @@ public sealed partial record Intervention
 
     /// <summary>How signals are changed: what <see cref="Run"/> gets.</summary>
     internal sealed record Settings(double Factor, bool Local, bool Published, double Threshold, int BatchSize);
-
-    // The results while they are measured; by state, prompt and edge.
-    private sealed class Numbers(int prompts, int edges)
-    {
-        public double[] LogitDifferences { get; } = Filled(3 * prompts, double.NaN);
-
-        public double[] Scores { get; } = Filled(3 * prompts * edges, 0);
-
-        public double[] NormRatios { get; } = Filled(3 * prompts * edges, 1);
-
-        public double[] Cosines { get; } = Filled(3 * prompts * edges, 1);
-
-        public double[] ChangeNorms { get; } = Filled(3 * prompts * edges, 0);
-
-        public bool[] Fired { get; } = new bool[prompts * edges];
-
-        public int At(int state, int prompt) => (state * prompts) + prompt;
-
-        public int At(int state, int prompt, int edge) => (At(state, prompt) * edges) + edge;
-
-        public Intervention Of(string model, IReadOnlyList<CircuitEdge> those, Settings settings)
-        {
-            long[] shape = [3, prompts, edges];
-            return new(
-                model, those, settings.Factor, settings.Local, tensor(LogitDifferences, [3, prompts]), tensor(Scores, shape), tensor(NormRatios, shape),
-                tensor(Cosines, shape), tensor(ChangeNorms, shape), tensor(Fired, [prompts, edges]));
-        }
-
-        private static double[] Filled(int count, double value) => [.. Enumerable.Repeat(value, count)];
-    }
 }
 
 /// <summary>What is added for one edge.</summary>
+/// <param name="Prompts">The prompts within the pass, as indices, [change].</param>
 /// <param name="Rows">The rows of the tokens, as indices, [change].</param>
 /// <param name="Vectors">What is added, [change, d], fp64: globally to what the sender's layer wrote, locally to the normalised residual.</param>
 /// <param name="Constants">What is added to the constant 1 behind the normalised residual, [change]; 0 globally and in the published way.</param>
-internal sealed record EdgeChange(Tensor Rows, Tensor Vectors, Tensor Constants)
+internal sealed record EdgeChange(Tensor Prompts, Tensor Rows, Tensor Vectors, Tensor Constants)
 {
     /// <summary>‖Vectors‖, [change].</summary>
     public Tensor Norms => Vectors.norm(1);

@@ -74,32 +74,33 @@ public sealed record Signals(
 
     /// <summary>What characterises each head that fires (arXiv 2410.00340, section 4).</summary>
     /// <param name="tokens">How many tokens to name for each side.</param>
-    /// <returns>By layer and head: head, firings; mean_directions, deviation_directions and median_directions of the sparse sets; then
-    /// the most frequent direction as in <see cref="ByDirection"/>.</returns>
+    /// <returns>By layer and head: head, firings; mean_directions, deviation_directions and median_directions of the sparse sets; and of
+    /// the direction that is in most of them direction (from 0 by falling singular value), share (of the firings), mean_contribution (the
+    /// mean share of the score that it makes there), destination_tokens and source_tokens (those it fires at, most frequent first, with
+    /// their number).</returns>
     public DataFrame ByHead(int tokens = 5)
     {
-        var heads = Firings.GroupBy(f => f.Head).OrderBy(g => g.Key)
-            .Select(g => (Head: g.Key, Sizes: g.Select(f => f.Directions.Count).Order().ToArray(), Use: Uses(g.Key, [.. g]).First())).ToList();
+        var heads = Firings.GroupBy(f => f.Head).OrderBy(g => g.Key).Select(g => (
+            Head: g.Key,
+            Sizes: g.Select(f => f.Directions.Count).Order().ToArray(),
+            Use: g.SelectMany(f => f.Directions.Zip(f.Contributions, (k, c) => (Direction: k, Share: c / f.Score, Firing: f)))
+                .GroupBy(use => use.Direction).OrderByDescending(use => use.Count()).ThenBy(use => use.Key).First().ToArray())).ToList();
         return new(
-        [
             new StringDataFrameColumn("head", heads.Select(h => h.Head.ToString())),
             new Int32DataFrameColumn("firings", heads.Select(h => h.Sizes.Length)),
             new DoubleDataFrameColumn("mean_directions", heads.Select(h => h.Sizes.Average())),
             new DoubleDataFrameColumn("deviation_directions", heads.Select(h => Math.Sqrt(h.Sizes.Average(n => Math.Pow(n - h.Sizes.Average(), 2))))),
             new Int32DataFrameColumn("median_directions", heads.Select(h => h.Sizes[(h.Sizes.Length - 1) / 2])),
-            .. Columns([.. heads.Select(h => h.Use)], tokens),
-        ]);
-    }
+            new Int32DataFrameColumn("direction", heads.Select(h => h.Use[0].Direction)),
+            new DoubleDataFrameColumn("share", heads.Select(h => (double)h.Use.Length / h.Sizes.Length)),
+            new DoubleDataFrameColumn("mean_contribution", heads.Select(h => h.Use.Average(u => u.Share))),
+            new StringDataFrameColumn("destination_tokens", heads.Select(h => Tokens(h.Use.Select(u => TextAt(u.Firing, u.Firing.Destination))))),
+            new StringDataFrameColumn("source_tokens", heads.Select(h => Tokens(h.Use.Select(u => TextAt(u.Firing, u.Firing.Source))))));
 
-    /// <summary>The singular directions that recur in the firings of each head.</summary>
-    /// <param name="tokens">How many tokens to name for each side.</param>
-    /// <returns>By layer and head, most frequent first: head, direction (from 0 by falling singular value), uses (in how many sparse sets),
-    /// share (of the head's firings), mean_contribution (the mean share of the score that it makes there), destination_tokens and
-    /// source_tokens (those it fires at, most frequent first, with their number).</returns>
-    public DataFrame ByDirection(int tokens = 5)
-    {
-        var uses = Firings.GroupBy(f => f.Head).OrderBy(g => g.Key).SelectMany(g => Uses(g.Key, [.. g])).ToList();
-        return new([new StringDataFrameColumn("head", uses.Select(u => u.Head.ToString())), .. Columns(uses, tokens)]);
+        string Tokens(IEnumerable<string> texts) => string.Join(
+            ", ",
+            texts.GroupBy(t => t, StringComparer.Ordinal).OrderByDescending(g => g.Count()).ThenBy(g => g.Key, StringComparer.Ordinal).Take(tokens)
+                .Select(g => string.Create(CultureInfo.InvariantCulture, $"\"{g.Key}\" ({g.Count()})")));
     }
 
     /// <summary>
@@ -209,33 +210,8 @@ public sealed record Signals(
         progress?.Report(new(what, prompts.Count, prompts.Count, "prompts"));
     }
 
-    private static IEnumerable<Use> Uses(Head head, IReadOnlyList<Firing> firings) =>
-        from firing in firings
-        from n in Enumerable.Range(0, firing.Directions.Count)
-        group (Firing: firing, Share: firing.Contributions[n] / firing.Score) by firing.Directions[n] into use
-        orderby use.Count() descending, use.Key
-        select new Use(head, use.Key, (double)use.Count() / firings.Count, use.Average(u => u.Share), [.. use.Select(u => u.Firing)]);
-
-    private IEnumerable<DataFrameColumn> Columns(IReadOnlyList<Use> uses, int tokens) =>
-    [
-        new Int32DataFrameColumn("direction", uses.Select(u => u.Direction)),
-        new Int32DataFrameColumn("uses", uses.Select(u => u.Firings.Count)),
-        new DoubleDataFrameColumn("share", uses.Select(u => u.Share)),
-        new DoubleDataFrameColumn("mean_contribution", uses.Select(u => u.Contribution)),
-        new StringDataFrameColumn("destination_tokens", uses.Select(u => Tokens(u.Firings.Select(f => TextAt(f, f.Destination)), tokens))),
-        new StringDataFrameColumn("source_tokens", uses.Select(u => Tokens(u.Firings.Select(f => TextAt(f, f.Source)), tokens))),
-    ];
-
-    private static string Tokens(IEnumerable<string> texts, int count) => string.Join(
-        ", ",
-        texts.GroupBy(t => t, StringComparer.Ordinal).OrderByDescending(g => g.Count()).ThenBy(g => g.Key, StringComparer.Ordinal).Take(count)
-            .Select(g => string.Create(CultureInfo.InvariantCulture, $"\"{g.Key}\" ({g.Count()})")));
-
     private string? RoleAt(Firing firing, int position) => Prompts.Prompts[firing.Prompt].RoleAt(position);
 
-    private string TextAt(Firing firing, int position) => Prompts.Prompts[firing.Prompt].Tokens[position] is var token && TokenTexts.TryGetValue(token, out var text)
-        ? text
-        : Prompts.Prompts[firing.Prompt].Tokens[position].ToString(CultureInfo.InvariantCulture);
-
-    private sealed record Use(Head Head, int Direction, double Share, double Contribution, IReadOnlyList<Firing> Firings);
+    private string TextAt(Firing firing, int position) =>
+        Prompts.Prompts[firing.Prompt].Tokens[position] is var token && TokenTexts.TryGetValue(token, out var text) ? text : $"{token}";
 }
