@@ -124,7 +124,7 @@ public static partial class Figures
 
         static string Id(Component component, string role) => $"{component}@{role}";
 
-        static Component Sender(CircuitEdge edge) => Component.TryParse(edge.Sender, out var sender) ? sender : new(ComponentKind.Constant);
+        static Component Sender(CircuitEdge edge) => Component.Parse(edge.Sender) ?? new(ComponentKind.Constant);
 
         static Component Receiver(CircuitEdge edge) => new(ComponentKind.Head, edge.Receiver.Layer, edge.Receiver.Index);
     }

@@ -136,7 +136,7 @@ public sealed partial record Circuit
     {
         var (from, to) = (edge.GetProperty("from").GetString(), edge.GetProperty("to").GetString()!);
         var parts = to.Split('.', 3);
-        if (!Component.TryParse(from, out _) || parts.Length != 3)
+        if (Component.Parse(from) is null || parts.Length != 3)
         {
             throw new InvalidDataException($"An edge goes from '{from}' to '{to}': expected a component such as 3.5 and a head at a role such as 9.6.IO.");
         }

@@ -22,7 +22,7 @@ internal enum ComponentKind
 /// <param name="Index">The head within the layer; 0 for the others.</param>
 internal readonly record struct Component(ComponentKind Kind, int Layer = -1, int Index = 0)
 {
-    private static readonly string[] Words = ["", "mlp", "b_O", "embedding", "position", "constant"];
+    private static readonly string[] Words = ["head", "mlp", "b_O", "embedding", "position", "constant"];
 
     /// <summary>All that write below a layer, in the order of the forward pass.</summary>
     public static IEnumerable<Component> Below(int layer, Model model)
@@ -49,30 +49,15 @@ internal readonly record struct Component(ComponentKind Kind, int Layer = -1, in
         }
     }
 
-    /// <summary>Reads a name; says whether it is one.</summary>
-    public static bool TryParse(string? name, out Component component)
+    /// <summary>Reads a name; null where it is none.</summary>
+    public static Component? Parse(string? name) => name?.Split(' ') switch
     {
-        component = default;
-        if (Head.TryParse(name, out var head))
-        {
-            component = new(ComponentKind.Head, head.Layer, head.Index);
-            return true;
-        }
-
-        var parts = name?.Split(' ') ?? [];
-        var kind = (ComponentKind)Array.IndexOf(Words, parts.FirstOrDefault());
-        var layer = -1;
-        var hasLayer = kind is ComponentKind.Mlp or ComponentKind.AttentionBias;
-        if (kind <= ComponentKind.Head
-            || parts.Length != (hasLayer ? 2 : 1)
-            || (hasLayer && !int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out layer)))
-        {
-            return false;
-        }
-
-        component = new(kind, layer);
-        return true;
-    }
+        [var word] when Head.TryParse(word, out var head) => new(ComponentKind.Head, head.Layer, head.Index),
+        [("mlp" or "b_O") and var word, var number] when int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var layer) =>
+            new((ComponentKind)Array.IndexOf(Words, word), layer),
+        [var word] when Array.IndexOf(Words, word) is > (int)ComponentKind.AttentionBias and var kind => new((ComponentKind)kind),
+        _ => null,
+    };
 
     public override string ToString() => Kind switch
     {

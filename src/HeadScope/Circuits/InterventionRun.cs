@@ -68,7 +68,7 @@ public sealed partial record Intervention
             var rows = pass.Rows(f.Places, f.Edge.Side);
             var written = f.Edge.Sender is null
                 ? pass.Normalized(f.Edge.Receiver.Layer)
-                : pass.Written(Component.TryParse(f.Edge.Sender, out var sender) ? sender : default);
+                : pass.Written(Component.Parse(f.Edge.Sender)!.Value);
             var along = f.Signals.Project(f.Edge.Side, written.index_select(0, rows), f.Edge.Sender is null || settings.Published);
             var members = tensor(
                 [.. f.Firings.SelectMany(firing => Enumerable.Range(0, (int)along.shape[1]).Select(drawn[(firing.Prompt, f.Index)].Contains))],
@@ -158,13 +158,13 @@ public sealed partial record Intervention
     private static string ScoresOf(Head head) => $"blocks.{head.Layer}.attn.hook_attn_scores";
 
     // Where what the sender wrote enters the residual stream.
-    private static string PlaceOf(CircuitEdge edge) => Component.TryParse(edge.Sender, out var sender) ? sender.Kind switch
+    private static string PlaceOf(CircuitEdge edge) => Component.Parse(edge.Sender) switch
     {
-        ComponentKind.Head => $"blocks.{sender.Layer}.hook_attn_out",
-        ComponentKind.Mlp => $"blocks.{sender.Layer}.hook_mlp_out",
-        ComponentKind.TokenEmbedding => "hook_embed",
+        { Kind: ComponentKind.Head, Layer: var layer } => $"blocks.{layer}.hook_attn_out",
+        { Kind: ComponentKind.Mlp, Layer: var layer } => $"blocks.{layer}.hook_mlp_out",
+        { Kind: ComponentKind.TokenEmbedding } => "hook_embed",
         _ => "hook_pos_embed",
-    } : "";
+    };
 
     private static void RequireSound(Model model, PromptSet prompts, IReadOnlyList<CircuitEdge> edges, bool local)
     {
@@ -184,17 +184,17 @@ public sealed partial record Intervention
                     + "changed; circuit.Top(n, withRoles: true) leaves these out.)");
             }
 
-            var (receiver, known) = (edge.Receiver, Component.TryParse(edge.Sender, out var sender));
+            var (receiver, sender) = (edge.Receiver, Component.Parse(edge.Sender));
             if (receiver.Layer < 1 || receiver.Layer >= config.LayerCount || receiver.Index < 0 || receiver.Index >= config.HeadCount
-                || (known && (sender.Layer >= receiver.Layer || sender.Index >= config.HeadCount)))
+                || sender?.Layer >= receiver.Layer || sender?.Index >= config.HeadCount)
             {
                 throw new ArgumentException(
                     $"The edge {edge} does not lead upwards to a head of '{model.Name}', which has {config.LayerCount} layers of {config.HeadCount} heads.",
                     nameof(edges));
             }
 
-            if (edge.Sender is null ? !local : !known || sender.Kind is ComponentKind.AttentionBias or ComponentKind.Constant
-                || (sender.Kind == ComponentKind.PositionEmbedding && !config.LearnedPositions))
+            if (edge.Sender is null ? !local : sender?.Kind is null or ComponentKind.AttentionBias or ComponentKind.Constant
+                || (sender?.Kind == ComponentKind.PositionEmbedding && !config.LearnedPositions))
             {
                 throw new ArgumentException(
                     $"The edge {edge} has no sender that can be changed {(local ? "locally" : "globally")}: expected a head, an MLP or an embedding of the "

@@ -21,12 +21,7 @@ public sealed record Omega(Head Head, int RelativePosition, bool HasConstant, Te
     /// <param name="relativePosition">i - j; matters for rotary models only.</param>
     /// <returns>The decomposition, on the model's device.</returns>
     /// <exception cref="ArgumentException">There is no such head, or the norms are not folded.</exception>
-    public static Omega Of(Model model, Head head, int relativePosition = 0)
-    {
-        ArgumentNullException.ThrowIfNull(model);
-        model.AttentionOf(head);
-        return Of(model, head.Layer, [head.Index], relativePosition)[0];
-    }
+    public static Omega Of(Model model, Head head, int relativePosition = 0) => Of(model, [head], relativePosition)[0];
 
     /// <summary>Decomposes all heads of a layer at once.</summary>
     /// <param name="model">The model, with its norms folded; see <see cref="Circuit.Fold"/>.</param>
@@ -37,8 +32,7 @@ public sealed record Omega(Head Head, int RelativePosition, bool HasConstant, Te
     public static IReadOnlyList<Omega> OfLayer(Model model, int layer, int relativePosition = 0)
     {
         ArgumentNullException.ThrowIfNull(model);
-        model.AttentionOf(new(layer, 0));
-        return Of(model, layer, [.. Enumerable.Range(0, model.Config.HeadCount)], relativePosition);
+        return Of(model, [.. Enumerable.Range(0, model.Config.HeadCount).Select(head => new Head(layer, head))], relativePosition);
     }
 
     /// <summary>What each direction contributes to scores between tokens.</summary>
@@ -60,18 +54,27 @@ public sealed record Omega(Head Head, int RelativePosition, bool HasConstant, Te
     /// <inheritdoc/>
     public override string ToString() => $"Omega of head {Head}: {S.shape[0]} directions of {U.shape[0]}";
 
-    private static Omega[] Of(Model model, int layer, int[] heads, int relativePosition)
+    private static Omega[] Of(Model model, Head[] heads, int relativePosition)
     {
-        using var scope = NewDisposeScope();
-        using var noGradients = no_grad();
-        var factors = new OmegaFactors(model, layer, heads);
-        var (u, s, v) = factors.Decompose([.. heads.Select((_, n) => (n, relativePosition))]);
-        var (left, right) = (factors.Query.Basis.matmul(u), factors.Key.Basis.matmul(v));
-        return [.. heads.Select((head, n) => new Omega(
-            new(layer, head), factors.DependsOnPosition ? relativePosition : 0, factors.HasConstant, Own(s[n]), Own(left[n]), Own(right[n])))];
+        ArgumentNullException.ThrowIfNull(model);
+        var rotates = model.AttentionOf(heads[0]).Rotary is not null;
+        if (!model.Processing.Contains(WeightProcessing.FoldLayerNorm))
+        {
+            throw new ArgumentException(
+                $"Ω reads the normalised residual stream: '{model.Name}' must have been through {nameof(WeightProcessing.FoldLayerNorm)} "
+                + $"first; {nameof(Circuit)}.{nameof(Circuit.Fold)}(model) returns it so.",
+                nameof(model));
+        }
 
-        // A copy, so that one head kept for long does not keep the others.
-        static Tensor Own(Tensor part) => part.clone().MoveToOuterDisposeScope();
+        using var scope = NewDisposeScope();
+        using var folded = new FoldedModel(model);
+        var cores = folded.Between(heads[0].Layer, Array.ConvertAll(heads, head => new Place(0, head.Index, relativePosition, 0)));
+        return [.. heads.Zip(cores, (head, core) => new Omega(
+            head, rotates ? relativePosition : 0, core.HasConstant, Own(core.S.clone()), Whole(core, SignalSide.Destination), Whole(core, SignalSide.Source)))];
+
+        static Tensor Whole(OmegaCore core, SignalSide side) => Own(core.Sides[(int)side].Basis.matmul(core.Sides[(int)side].Directions));
+
+        static Tensor Own(Tensor tensor) => tensor.MoveToOuterDisposeScope();
     }
 
     // x̃ in the directions of one side, [..., d_head].

@@ -102,7 +102,7 @@ public sealed record Upstream(
         var (layer, blocks) = (firings[0].Head.Layer, pass.Folded.Model.Net.Blocks);
         var names = Component.Below(layer, pass.Folded.Model).Select(c => c.ToString()).ToArray();
         var (parts, constants, scales) = signals.Upstream(side, written.narrow(1, 0, names.Length), 0);
-        if (blocks[layer].Attention.Query.Bias is not null || blocks[layer].Attention.Key.Bias is not null)
+        if (pass.Folded.HasConstant(layer))
         {
             names = [.. names, new Component(ComponentKind.Constant).ToString()];
             parts = cat([parts, constants.unsqueeze(1)], 1);
