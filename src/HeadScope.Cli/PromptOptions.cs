@@ -21,18 +21,18 @@ internal sealed class PromptOptions
     {
         Description = "A head fires where a token gives another at least this share of its attention.",
         HelpName = "share",
-        DefaultValueFactory = _ => new SignalOptions().PatternThreshold,
+        DefaultValueFactory = _ => 0.5,
     };
 
     /// <summary>The task that was asked for.</summary>
     /// <param name="parsed">The command line.</param>
     /// <returns>The task.</returns>
     /// <exception cref="UsageException">It names no task or no number.</exception>
-    public PromptTask Task(ParseResult parsed)
+    public PromptSet Task(ParseResult parsed)
     {
         try
         {
-            return PromptTask.Parse(parsed.GetValue(Prompts)!, parsed.GetValue(Seed));
+            return PromptSet.Parse(parsed.GetValue(Prompts)!, parsed.GetValue(Seed));
         }
         catch (FormatException exception)
         {

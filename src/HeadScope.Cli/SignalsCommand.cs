@@ -41,11 +41,11 @@ internal static class SignalsCommand
         verb.Does((parsed, cancellation) =>
         {
             var task = prompts.Task(parsed);
-            var options = new SignalOptions { PatternThreshold = parsed.GetValue(prompts.Threshold) };
+            var threshold = parsed.GetValue(prompts.Threshold);
             var paths = parsed.GetValue(output) ?? [];
             Array.ForEach(paths, path => FigureFile.Require(path, [".json", ".csv", .. FigureFile.Endings]));
             using var loaded = ModelOption.Load(parsed, parsed.GetValue(model)!, cancellation);
-            var signals = TerminalProgress.Show(progress => Signals.Find(loaded, task, options, progress, cancellation));
+            var signals = TerminalProgress.Show(progress => Signals.Find(loaded, task, threshold, progress: progress, cancellationToken: cancellation));
             Print(signals, parsed.GetValue(top), parsed.InvocationConfiguration.Output);
             foreach (var path in paths)
             {
@@ -80,21 +80,18 @@ internal static class SignalsCommand
         var table = new Table { Border = TableBorder.Simple };
         table.AddColumns("head", "firings", "directions", "most frequent", "in", "destination tokens", "source tokens");
         table.Columns[1].RightAligned();
-        foreach (var head in signals.ByHead(tokens: 3).OrderByDescending(h => h.FiringCount).ThenBy(h => h.Head).Take(top))
+        foreach (var row in signals.ByHead(tokens: 3).Rows.OrderByDescending(row => (int)row["firings"]).Take(top))
         {
-            var direction = head.Directions[0];
             table.AddRow(
-                new Text(head.Head.ToString()),
-                new Text(head.FiringCount.ToString(CultureInfo.InvariantCulture)),
-                new Text(string.Create(CultureInfo.InvariantCulture, $"{head.MeanDirections:0.0} of {signals.HeadWidth}")),
-                new Text(direction.Direction.ToString(CultureInfo.InvariantCulture)),
-                new Text(string.Create(CultureInfo.InvariantCulture, $"{100 * direction.Share:0} %")),
-                new Text(Tokens(direction.DestinationTokens)),
-                new Text(Tokens(direction.SourceTokens)));
+                new Text((string)row["head"]),
+                new Text(string.Create(CultureInfo.InvariantCulture, $"{row["firings"]}")),
+                new Text(string.Create(CultureInfo.InvariantCulture, $"{row["mean_directions"]:0.0} of {signals.HeadWidth}")),
+                new Text(string.Create(CultureInfo.InvariantCulture, $"{row["direction"]}")),
+                new Text(string.Create(CultureInfo.InvariantCulture, $"{100 * (double)row["share"]:0} %")),
+                new Text((string)row["destination_tokens"]),
+                new Text((string)row["source_tokens"]));
         }
 
         console.Write(table);
     }
-
-    private static string Tokens(IReadOnlyList<TokenUse> tokens) => string.Join(", ", tokens.Select(t => $"\"{t.Text}\" ({t.Count})"));
 }

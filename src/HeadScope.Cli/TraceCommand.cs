@@ -67,7 +67,7 @@ internal static class TraceCommand
             var paths = parsed.GetValue(output) ?? [];
             Array.ForEach(paths, path => FigureFile.Require(path, [".graphml", ".json", ".csv", .. FigureFile.Endings]));
             using var loaded = ModelOption.Load(parsed, parsed.GetValue(model)!, cancellation);
-            var trace = TerminalProgress.Show(progress => CircuitTracer.Trace(loaded, task, options, progress, cancellation));
+            var trace = TerminalProgress.Show(progress => Circuit.Trace(loaded, task, options, progress, cancellation));
             trace = trace.Prune(parsed.GetValue(minimum) ?? double.NegativeInfinity, parsed.GetValue(minimumCount));
             Print(trace, parsed.GetValue(top), parsed.InvocationConfiguration.Output);
             foreach (var path in paths)
@@ -94,7 +94,7 @@ internal static class TraceCommand
         return verb;
     }
 
-    private static void Print(CircuitTrace trace, int top, TextWriter output)
+    private static void Print(Circuit trace, int top, TextWriter output)
     {
         var console = TerminalOutput.Create(output);
         console.WriteLine($"{trace}");
@@ -110,7 +110,7 @@ internal static class TraceCommand
         foreach (var edge in trace.Top(top))
         {
             table.AddRow(
-                new Text(edge.Sender.ToString()),
+                new Text(edge.Sender!),
                 new Text(edge.Receiver.ToString()),
                 new Text(edge.Role),
                 new Text(edge.Side == SignalSide.Source ? "source" : "destination"),

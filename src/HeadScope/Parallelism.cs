@@ -37,8 +37,4 @@ public static class Parallelism
             ExceptionDispatchInfo.Throw(failures.InnerExceptions[0]);
         }
     }
-
-    internal static unsafe void For(int count, delegate*<void*, int, void> body, void* state) => For(count, i => body(state, i));
-
-    internal static int WorkersFor(int count) => Math.Clamp(count, 1, threads);
 }

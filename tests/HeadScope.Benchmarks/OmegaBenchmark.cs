@@ -1,4 +1,5 @@
 using System.Globalization;
+using TorchSharp;
 
 namespace HeadScope.Benchmarks;
 
@@ -15,7 +16,7 @@ internal static class OmegaBenchmark
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(arguments.Length, 0, nameof(arguments));
         using var random = RandomGpt2.Load();
-        var model = CircuitModel.Of(random);
+        var model = Circuit.Fold(random);
         var heads = model.Heads;
         using var peer = Peer.Start("circuits.py");
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Parallelism.Threads} threads; peer: {peer.Description}\n"));
@@ -24,12 +25,18 @@ internal static class OmegaBenchmark
         {
             var measured = Comparison.Measure(
                 $"Omega of all {heads.Count} heads, 769 × 769 of rank 64{(processorTime ? ", time of the processors" : "")}",
-                () => Parallelism.For(heads.Count, i => Omega.Of(model, heads[i])),
+                () => Parallelism.For(model.Config.LayerCount, layer => Decompose(model, layer)),
                 peer,
                 $"svd {PeerHeads}",
                 blocks: 3,
                 processorTime: processorTime);
             Console.WriteLine(measured with { Theirs = measured.Theirs * heads.Count / PeerHeads });
         }
+    }
+
+    private static void Decompose(Model model, int layer)
+    {
+        using var scope = torch.NewDisposeScope();
+        Omega.OfLayer(model, layer);
     }
 }

@@ -11,7 +11,6 @@ var benchmarks = new SortedDictionary<string, Action<string[]>>(StringComparer.O
     ["lorsa"] = LorsaBenchmark.Run,
     ["lorsa-quality"] = LorsaQualityBenchmark.Run,
     ["maps"] = MapsBenchmark.Run,
-    ["matmul"] = MatrixProductBenchmark.Run,
     ["salient"] = SalientBenchmark.Run,
     ["omega"] = OmegaBenchmark.Run,
     ["start"] = StartBenchmark.Run,

@@ -24,16 +24,16 @@ internal static class TraceBenchmark
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Parallelism.Threads} threads; peer: {peer.Description}\n"));
 
         var small = Ioi.Prompts(16).For(demo);
-        CircuitTracer.Trace(demo, small);
-        Report("demo model, 16 prompts, default", () => CircuitTracer.Trace(demo, small));
+        Circuit.Trace(demo, small);
+        Report("demo model, 16 prompts, default", () => Circuit.Trace(demo, small));
 
         // The demo model's tokens are tokens of the larger vocabulary too. Random heads do not look for the indirect object, so whatever
         // the roots fire on is followed, and all heads of the last three layers are roots.
         var prompts = Ioi.Prompts(count).For(demo) with { RootSource = null };
         Head[] roots = [.. random.Heads.Where(h => h.Layer >= 9)];
-        Report("GPT-2 small's shape, default", () => CircuitTracer.Trace(random, prompts, new() { Roots = roots }));
+        Report("GPT-2 small's shape, default", () => Circuit.Trace(random, prompts, new() { Roots = roots }));
         var (seconds, trace) = Report(
-            "GPT-2 small's shape, published", () => CircuitTracer.Trace(random, prompts, TraceOptions.Published with { Roots = roots }));
+            "GPT-2 small's shape, published", () => Circuit.Trace(random, prompts, TraceOptions.Published with { Roots = roots }));
 
         var svd = peer.Seconds("svd 1", 3);
         var step = peer.Seconds(string.Create(CultureInfo.InvariantCulture, $"follow {count} 15 5"), 3);
@@ -43,7 +43,7 @@ internal static class TraceBenchmark
             $"PyTorch in the authors' way: SVD {svd:0.000} s a head, following {step:0.000} s a firing: {theirs:0} s, {theirs / seconds:0} times as long"));
     }
 
-    private static (double Seconds, CircuitTrace Trace) Report(string what, Func<CircuitTrace> trace)
+    private static (double Seconds, Circuit Trace) Report(string what, Func<Circuit> trace)
     {
         GC.Collect();
         ResetPeak();
@@ -59,7 +59,7 @@ internal static class TraceBenchmark
         return (seconds, result);
     }
 
-    private static int Followed(CircuitTrace trace) => trace.Traces.SelectMany(t => t.Edges).Select(e => e.Firing).Distinct(ReferenceEqualityComparer.Instance).Count();
+    private static int Followed(Circuit trace) => trace.Walked.Select(step => step.Receiver).Distinct().Count();
 
     // Linux starts to measure the peak anew.
     private static void ResetPeak()

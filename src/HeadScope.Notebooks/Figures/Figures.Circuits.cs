@@ -1,5 +1,6 @@
 using System.Globalization;
 using HeadScope.Notebooks.Plotly;
+using Microsoft.Data.Analysis;
 using static TorchSharp.torch;
 
 namespace HeadScope;
@@ -14,7 +15,7 @@ public static partial class Figures
     /// <param name="trace">The circuit.</param>
     /// <param name="edges">How many edges are drawn at most, the greatest totals first.</param>
     /// <returns>The figure.</returns>
-    public static Figure Circuit(CircuitTrace trace, int edges = 60)
+    public static Figure Circuit(Circuit trace, int edges = 60)
     {
         ArgumentNullException.ThrowIfNull(trace);
         ArgumentOutOfRangeException.ThrowIfLessThan(edges, 1);
@@ -31,7 +32,7 @@ public static partial class Figures
 
         var roles = RolesInOrder(trace, drawn);
         (Component Component, string Role)[] places =
-            [.. drawn.SelectMany(edge => new[] { (edge.Sender, edge.Role), ((Component)edge.Receiver, edge.DestinationRole) }).Distinct()];
+            [.. drawn.SelectMany(edge => new[] { (Sender(edge), edge.Role), (Receiver(edge), edge.DestinationRole) }).Distinct()];
         var cells = places.GroupBy(place => (place.Role, Level(place.Component)))
             .ToDictionary(cell => cell.Key, cell => cell.OrderBy(place => place.Component.Index).Select(place => place.Component).ToArray());
 
@@ -64,8 +65,8 @@ public static partial class Figures
             nodes,
             [
                 .. drawn.Select(edge => new GraphEdge(
-                    Id(edge.Sender, edge.Role),
-                    Id(edge.Receiver, edge.DestinationRole),
+                    Id(Sender(edge), edge.Role),
+                    Id(Receiver(edge), edge.DestinationRole),
                     edge.Total,
                     (int)edge.Side,
                     string.Create(
@@ -122,6 +123,10 @@ public static partial class Figures
         };
 
         static string Id(Component component, string role) => $"{component}@{role}";
+
+        static Component Sender(CircuitEdge edge) => Component.Parse(edge.Sender) ?? new(ComponentKind.Constant);
+
+        static Component Receiver(CircuitEdge edge) => new(ComponentKind.Head, edge.Receiver.Layer, edge.Receiver.Index);
     }
 
     /// <summary>How sparse the signals of a model's heads are: the mean number of singular directions that make a score, for the heads that
@@ -134,12 +139,9 @@ public static partial class Figures
         ArgumentNullException.ThrowIfNull(signals);
         ArgumentOutOfRangeException.ThrowIfLessThan(heads, 1);
         return Bars(
-            [.. MostFiring(signals, heads).Select(head => (head.Head.ToString(), head.MeanDirections, Deviation(head)))],
+            [.. MostFiring(signals, heads).Select(row => ((string)row["head"], (double)row["mean_directions"], (double)row["deviation_directions"]))],
             $"Signals of {signals.Model}, {signals.Prompts.Count} {signals.Prompts.Name} prompts",
             $"directions of {signals.HeadWidth} that make a score");
-
-        static double Deviation(HeadSignals head) => Math.Sqrt(
-            head.DirectionCounts.Select((firings, n) => firings * Math.Pow(n - head.MeanDirections, 2)).Sum() / head.FiringCount);
     }
 
     /// <summary>The same heads as a table: how often each fires, how many directions make its scores, and where its most frequent direction
@@ -154,31 +156,29 @@ public static partial class Figures
         return Table(
             ["head", "firings", "directions", "most frequent", "destination tokens", "source tokens"],
             [
-                .. MostFiring(signals, heads).Select(head => (string[])
+                .. MostFiring(signals, heads).Select(row => (string[])
                 [
-                    head.Head.ToString(),
-                    Count(head.FiringCount),
-                    head.MeanDirections.ToString("0.0", CultureInfo.InvariantCulture),
-                    string.Create(CultureInfo.InvariantCulture, $"{head.Directions[0].Direction} in {100 * head.Directions[0].Share:0} %"),
-                    Tokens(head.Directions[0].DestinationTokens),
-                    Tokens(head.Directions[0].SourceTokens),
+                    (string)row["head"],
+                    Count((int)row["firings"]),
+                    ((double)row["mean_directions"]).ToString("0.0", CultureInfo.InvariantCulture),
+                    string.Create(CultureInfo.InvariantCulture, $"{row["direction"]} in {100 * (double)row["share"]:0} %"),
+                    (string)row["destination_tokens"],
+                    (string)row["source_tokens"],
                 ]),
             ],
             $"Heads of {signals.Model} by firings",
             [1, 1, 1, 1.6, 3, 3]);
-
-        static string Tokens(IReadOnlyList<TokenUse> tokens) => string.Join(", ", tokens.Select(token => $"'{token.Text}' ({Count(token.Count)})"));
     }
 
-    /// <summary>The singular values of a head's Omega, with the directions of one sparse set marked.</summary>
+    /// <summary>The singular values of a head's Omega, with the directions of a firing's sparse set marked.</summary>
     /// <param name="omega">The decomposition.</param>
-    /// <param name="marked">The set to mark; null for none.</param>
+    /// <param name="marked">The firing; null to mark none.</param>
     /// <returns>The figure.</returns>
-    public static Figure SingularValues(Omega omega, SparseSet? marked = null)
+    public static Figure SingularValues(Omega omega, Firing? marked = null)
     {
         ArgumentNullException.ThrowIfNull(omega);
         using var scope = NewDisposeScope();
-        var values = omega.SingularValues.data<double>().ToArray();
+        var values = omega.S.cpu().data<double>().ToArray();
         var chosen = marked?.Directions.ToHashSet() ?? [];
         var style = FigureStyle.Light;
         Scatter Some(string name, Func<int, bool> which, string color) => new()
@@ -215,10 +215,9 @@ public static partial class Figures
     public static Figure SignalContributions(Firing firing)
     {
         ArgumentNullException.ThrowIfNull(firing);
-        var signal = firing.Signal;
         return Bars(
-            [.. signal.Directions.Select((direction, i) => ($"direction {direction}", signal.Contributions[i], 0.0))],
-            $"Score {PlotlyText.Number(signal.Score)} of head {firing.Head}, {firing.Destination} attends to {firing.Source}",
+            [.. firing.Directions.Select((direction, i) => ($"direction {direction}", firing.Contributions[i], 0.0))],
+            $"Score {PlotlyText.Number(firing.Score)} of head {firing.Head}, {firing.Destination} attends to {firing.Source}",
             "contribution to the score");
     }
 
@@ -229,17 +228,17 @@ public static partial class Figures
     public static Figure Upstream(Upstream upstream, int most = 20)
     {
         ArgumentNullException.ThrowIfNull(upstream);
-        var parts = upstream.Parts.OrderByDescending(part => Math.Abs(part.Value)).ToArray();
+        var parts = upstream.Table.Rows.Select(row => (Component: (string)row["component"], Value: (double)row["part"])).OrderByDescending(part => Math.Abs(part.Value)).ToArray();
         var rest = parts.Skip(most).Sum(part => part.Value);
         return Bars(
             [
-                .. parts.Take(most).OrderByDescending(part => part.Value).Select(part => (Name(part.Key), part.Value, 0.0)),
+                .. parts.Take(most).OrderByDescending(part => part.Value).Select(part => (Name(part.Component), part.Value, 0.0)),
                 .. parts.Length > most ? new[] { ($"{parts.Length - most} others", rest, 0.0) } : [],
             ],
             $"Who wrote the signal, {(upstream.Side == SignalSide.Source ? "source" : "destination")} token {upstream.Position}",
             $"part of {PlotlyText.Number(upstream.Total)}");
 
-        static string Name(Component component) => component.Kind == ComponentKind.Head ? $"head {component}" : component.ToString();
+        static string Name(string component) => Head.TryParse(component, out _) ? $"head {component}" : component;
     }
 
     /// <summary>A number for every head, such as its direct effect on the logit difference.</summary>
@@ -284,16 +283,16 @@ public static partial class Figures
     }
 
     /// <summary>The roles in the order of their tokens, as the traces show it.</summary>
-    private static string[] RolesInOrder(CircuitTrace trace, IReadOnlyList<CircuitEdge> edges)
+    private static string[] RolesInOrder(Circuit trace, IReadOnlyList<CircuitEdge> edges)
     {
         var places = new Dictionary<string, List<int>>(StringComparer.Ordinal);
-        var steps = trace.Traces.SelectMany(t => t.Edges).ToLookup(step => (step.Firing.Prompt, step.Firing.Head, step.Sender, step.Side));
+        var steps = trace.Walked.ToLookup(step => (step.Receiver.Prompt, step.Receiver.Head, step.Sender, step.Side));
         foreach (var edge in edges)
         {
-            foreach (var step in steps[(edge.FirstPrompt, edge.Receiver, edge.Sender, edge.Side)].Take(1))
+            foreach (var step in steps[(edge.FirstPrompt, edge.Receiver, edge.Sender!, edge.Side)].Take(1))
             {
-                Note(edge.Role, step.Side == SignalSide.Source ? step.Firing.Source : step.Firing.Destination);
-                Note(edge.DestinationRole, step.Firing.Destination);
+                Note(edge.Role, step.Receiver.Place.Position(step.Side));
+                Note(edge.DestinationRole, step.Receiver.Place.Destination);
             }
         }
 
@@ -332,6 +331,6 @@ public static partial class Figures
         _ => "bias",
     };
 
-    private static IEnumerable<HeadSignals> MostFiring(Signals signals, int heads) =>
-        signals.ByHead(tokens: 3).OrderByDescending(head => head.FiringCount).ThenBy(head => head.Head).Take(heads);
+    private static IEnumerable<DataFrameRow> MostFiring(Signals signals, int heads) =>
+        signals.ByHead(tokens: 3).Rows.OrderByDescending(row => (int)row["firings"]).Take(heads);
 }

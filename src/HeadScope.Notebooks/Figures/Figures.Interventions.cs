@@ -1,4 +1,5 @@
 using HeadScope.Notebooks.Plotly;
+using Spread = (double Mean, double StandardDeviation);
 
 namespace HeadScope;
 
@@ -11,26 +12,27 @@ public static partial class Figures
     /// <param name="result">The measurements.</param>
     /// <param name="edges">How many edges are shown at most.</param>
     /// <returns>The figure.</returns>
-    public static Figure Interventions(InterventionResult result, int edges = 8)
+    public static Figure Interventions(Intervention result, int edges = 8)
     {
         ArgumentNullException.ThrowIfNull(result);
         ArgumentOutOfRangeException.ThrowIfLessThan(edges, 1);
         var shown = Math.Min(edges, result.Edges.Count);
-        var scores = Enumerable.Range(0, shown).Select(result.Scores).ToArray();
+        var scores = Enumerable.Range(0, shown).Select(result.Score).ToArray();
+        var (before, after, control) = result.LogitDifference();
         (string Name, Spread Logit, Spread[] Scores)[] states =
         [
-            ("before", result.LogitDifferenceBefore, [.. scores.Select(score => score.Before)]),
-            ("after", result.LogitDifferenceAfter, [.. scores.Select(score => score.After)]),
-            ("random directions instead", result.LogitDifferenceControl, [.. scores.Select(score => score.Control)]),
+            ("before", before, [.. scores.Select(score => score.Before)]),
+            ("after", after, [.. scores.Select(score => score.After)]),
+            ("random directions instead", control, [.. scores.Select(score => score.Control)]),
         ];
-        var labels = result.Edges.Take(shown).Select(edge => PlotlyText.Escape($"{(edge.Sender is { } sender ? sender.ToString() : "all")} → {edge.Receiver}")).ToArray();
+        var labels = result.Edges.Take(shown).Select(edge => PlotlyText.Escape($"{edge.Sender ?? "all"} → {edge.Receiver}")).ToArray();
         var traces = states.SelectMany((state, i) => new Trace[]
         {
             Group(state.Name, ["logit difference"], [state.Logit], FigureStyle.Light.Palette[i]),
             Group(state.Name, labels, state.Scores, FigureStyle.Light.Palette[i]) with { XAxis = "x2", YAxis = "y2", ShowLegend = false },
         }).ToArray();
-        var verb = result.Options.Factor switch { 0 => "removed", > 1 => "boosted", _ => "scaled" };
-        var title = $"Signals of {result.Edges.Count} {(result.Edges.Count == 1 ? "edge" : "edges")} {verb} {(result.Options.Scope == InterventionScope.Global ? "everywhere" : "at the receiver")}";
+        var verb = result.Factor switch { 0 => "removed", > 1 => "boosted", _ => "scaled" };
+        var title = $"Signals of {result.Edges.Count} {(result.Edges.Count == 1 ? "edge" : "edges")} {verb} {(result.Local ? "at the receiver" : "everywhere")}";
         return new Figure(
             traces,
             new Layout

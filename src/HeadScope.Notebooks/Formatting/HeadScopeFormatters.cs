@@ -38,8 +38,8 @@ public static class HeadScopeFormatters
         Shows<RelationScores>(Figures.RelationScores);
         Shows<DynamicScores>(scores => Figures.DynamicStatic(scores));
         Shows<HeadAblation>(Figures.Ablation);
-        Shows<InterventionResult>(result => Figures.Interventions(result));
-        Shows<CircuitTrace>(trace => Figures.Circuit(trace));
+        Shows<Intervention>(result => Figures.Interventions(result));
+        Shows<Circuit>(trace => Figures.Circuit(trace));
         Shows<Omega>(omega => Figures.SingularValues(omega));
         Shows<Firing>(Figures.SignalContributions);
         Shows<Upstream>(upstream => Figures.Upstream(upstream));

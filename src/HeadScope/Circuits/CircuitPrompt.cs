@@ -18,30 +18,11 @@ public sealed record CircuitPrompt(
     /// <summary>The position of a role.</summary>
     /// <param name="role">The role.</param>
     /// <returns>The position; null when the prompt has no such role.</returns>
-    public int? PositionOf(string role)
-    {
-        foreach (var (name, position) in Roles)
-        {
-            if (string.Equals(name, role, StringComparison.Ordinal))
-            {
-                return position;
-            }
-        }
-
-        return null;
-    }
+    public int? PositionOf(string role) =>
+        Roles.Where(r => string.Equals(r.Key, role, StringComparison.Ordinal)).Select(r => (int?)r.Value).FirstOrDefault();
 
     /// <summary>The role of a position: the last one that stands there.</summary>
     /// <param name="position">The position.</param>
     /// <returns>The role; null when the position has none.</returns>
-    public string? RoleAt(int position)
-    {
-        string? found = null;
-        foreach (var (name, at) in Roles)
-        {
-            found = at == position ? name : found;
-        }
-
-        return found;
-    }
+    public string? RoleAt(int position) => Roles.LastOrDefault(r => r.Value == position).Key;
 }

@@ -2,88 +2,67 @@ using System.Globalization;
 
 namespace HeadScope;
 
-/// <summary>What writes to the residual stream.</summary>
-public enum ComponentKind
+/// <summary>What kinds of parts write to the residual stream.</summary>
+internal enum ComponentKind
 {
-    /// <summary>An attention head.</summary>
     Head,
-
-    /// <summary>The MLP of a layer.</summary>
     Mlp,
-
-    /// <summary>The output bias of a layer's attention.</summary>
     AttentionBias,
-
-    /// <summary>The token's embedding.</summary>
     TokenEmbedding,
-
-    /// <summary>The position's embedding.</summary>
     PositionEmbedding,
 
     /// <summary>The biases of the receiving head's query and key; written by no one.</summary>
     Constant,
 }
 
-/// <summary>A part of the model that can send a signal.</summary>
+/// <summary>A part of the model that writes to the residual stream. Its name is what edges and tables hold: <c>3.5</c>, <c>mlp 3</c>,
+/// <c>b_O 3</c> (the output bias of a layer's attention), <c>embedding</c>, <c>position</c>, <c>constant</c>.</summary>
 /// <param name="Kind">What it is.</param>
-/// <param name="Layer">Its layer; 0 for embeddings and the constant.</param>
+/// <param name="Layer">Its layer; -1 for those without.</param>
 /// <param name="Index">The head within the layer; 0 for the others.</param>
-public readonly record struct Component(ComponentKind Kind, int Layer = 0, int Index = 0)
+internal readonly record struct Component(ComponentKind Kind, int Layer = -1, int Index = 0)
 {
-    /// <summary>The head, as a component.</summary>
-    /// <param name="head">The head.</param>
-    public static implicit operator Component(Head head) => FromHead(head);
+    private static readonly string[] Words = ["head", "mlp", "b_O", "embedding", "position", "constant"];
 
-    /// <summary>The head, as a component.</summary>
-    /// <param name="head">The head.</param>
-    /// <returns>The component.</returns>
-    public static Component FromHead(Head head) => new(ComponentKind.Head, head.Layer, head.Index);
-
-    /// <summary>Reads a name that <see cref="ToString"/> wrote; says whether it could.</summary>
-    /// <param name="text">The name.</param>
-    /// <param name="component">The component, when the text is one.</param>
-    /// <returns>Whether it is one.</returns>
-    public static bool TryParse(string? text, out Component component)
+    /// <summary>All that write below a layer, in the order of the forward pass.</summary>
+    public static IEnumerable<Component> Below(int layer, Model model)
     {
-        component = default;
-        if (Head.TryParse(text, out var head))
+        yield return new(ComponentKind.TokenEmbedding);
+        if (model.Config.LearnedPositions)
         {
-            component = head;
-            return true;
+            yield return new(ComponentKind.PositionEmbedding);
         }
 
-        var parts = text?.Split(' ');
-        ComponentKind? kind = parts?[0] switch
+        for (var m = 0; m < layer; m++)
         {
-            "mlp" => ComponentKind.Mlp,
-            "b_O" => ComponentKind.AttentionBias,
-            "embedding" => ComponentKind.TokenEmbedding,
-            "position" => ComponentKind.PositionEmbedding,
-            "constant" => ComponentKind.Constant,
-            _ => null,
-        };
-        var layer = 0;
-        var hasLayer = kind is ComponentKind.Mlp or ComponentKind.AttentionBias;
-        if (kind is null
-            || parts!.Length != (hasLayer ? 2 : 1)
-            || (hasLayer && !int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out layer)))
-        {
-            return false;
-        }
+            for (var n = 0; n < model.Config.HeadCount; n++)
+            {
+                yield return new(ComponentKind.Head, m, n);
+            }
 
-        component = new(kind.Value, layer);
-        return true;
+            if (model.Net.Blocks[m].Attention.Output.Bias is not null)
+            {
+                yield return new(ComponentKind.AttentionBias, m);
+            }
+
+            yield return new(ComponentKind.Mlp, m);
+        }
     }
 
-    /// <summary>Short and unique: <c>3.5</c>, <c>mlp 3</c>, <c>b_O 3</c>, <c>embedding</c>, <c>position</c>, <c>constant</c>.</summary>
-    /// <returns>The name.</returns>
+    /// <summary>Reads a name; null where it is none.</summary>
+    public static Component? Parse(string? name) => name?.Split(' ') switch
+    {
+        [var word] when Head.TryParse(word, out var head) => new(ComponentKind.Head, head.Layer, head.Index),
+        [("mlp" or "b_O") and var word, var number] when int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var layer) =>
+            new((ComponentKind)Array.IndexOf(Words, word), layer),
+        [var word] when Array.IndexOf(Words, word) is > (int)ComponentKind.AttentionBias and var kind => new((ComponentKind)kind),
+        _ => null,
+    };
+
     public override string ToString() => Kind switch
     {
         ComponentKind.Head => new Head(Layer, Index).ToString(),
-        ComponentKind.Mlp => string.Create(CultureInfo.InvariantCulture, $"mlp {Layer}"),
-        ComponentKind.AttentionBias => string.Create(CultureInfo.InvariantCulture, $"b_O {Layer}"),
-        ComponentKind.TokenEmbedding => "embedding",
-        ComponentKind.PositionEmbedding => "position",
-        _ => "constant",
+        ComponentKind.Mlp or ComponentKind.AttentionBias => string.Create(CultureInfo.InvariantCulture, $"{Words[(int)Kind]} {Layer}"),
+        _ => Words[(int)Kind],
     };
 }

@@ -15,15 +15,15 @@ public static class GreaterThan
     /// <summary>Greater-than prompts, to be drawn for the tokenizer of the model that reads them.</summary>
     /// <param name="count">How many.</param>
     /// <param name="seed">The seed.</param>
-    /// <returns>The task.</returns>
+    /// <returns>The prompts, to be drawn.</returns>
     /// <exception cref="ArgumentOutOfRangeException">There are no prompts.</exception>
-    public static PromptTask Prompts(int count, int seed = 0) =>
-        new(Name, count, seed, tokenizer => Draw(new PromptTokenizer(tokenizer), count, seed));
+    public static PromptSet Prompts(int count, int seed = 0) =>
+        new(Name, count, tokens => Draw(tokens, count, seed)) { RootSource = "YY" };
 
     private static PromptSet Draw(PromptTokenizer tokens, int count, int seed)
     {
-        var events = tokens.SingleTokens("event", null, "events", 1);
-        var templates = PromptWords.Rows("greater_than", "template");
+        var events = tokens.SingleTokens("event", null, 1);
+        var templates = PromptTokenizer.Rows("greater_than", "template");
         var random = new Random(seed);
         var prompts = new List<CircuitPrompt>(count);
         const int triesEach = 200;
@@ -44,7 +44,7 @@ public static class GreaterThan
             }
         }
 
-        return new PromptSet(Name, prompts) { RootSource = "YY" };
+        return new PromptSet(Name, prompts);
     }
 
     // Null where the tokenizer does not cut between century and year.

@@ -12,17 +12,17 @@ public static class Induction
     /// <param name="count">How many.</param>
     /// <param name="seed">The seed.</param>
     /// <param name="period">How many different words a row has, 4 or more.</param>
-    /// <returns>The task. The distractor of a prompt is another word of its row.</returns>
+    /// <returns>The prompts, to be drawn. The distractor of a prompt is another word of its row.</returns>
     /// <exception cref="ArgumentOutOfRangeException">There are no prompts, or the row is too short.</exception>
-    public static PromptTask Prompts(int count, int seed = 0, int period = 10)
+    public static PromptSet Prompts(int count, int seed = 0, int period = 10)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(period, 4);
-        return new(Name, count, seed, tokenizer => Draw(new PromptTokenizer(tokenizer), tokenizer, count, seed, period));
+        return new(Name, count, tokens => Draw(tokens, count, seed, period)) { RootSource = "B1" };
     }
 
-    private static PromptSet Draw(PromptTokenizer tokens, Tokenizer tokenizer, int count, int seed, int period)
+    private static PromptSet Draw(PromptTokenizer tokens, int count, int seed, int period)
     {
-        var words = tokens.SingleTokens("word", null, "words", period).ToArray();
+        var words = tokens.SingleTokens("word", null, period).ToArray();
         var random = new Random(seed);
         var prompts = new CircuitPrompt[count];
         for (var p = 0; p < count; p++)
@@ -43,9 +43,9 @@ public static class Induction
             [
                 new("starts", tokens.Start), new("A1-1", first - 1), new("A1", first), new("B1", first + 1), new("end-1", end - 1), new("end", end),
             ];
-            prompts[p] = new CircuitPrompt(ids, roles, row[last + 1], row[other], tokenizer.Decode(ids.AsSpan(tokens.Start)));
+            prompts[p] = new CircuitPrompt(ids, roles, row[last + 1], row[other], tokens.Decode(ids));
         }
 
-        return new PromptSet(Name, prompts) { RootSource = "B1" };
+        return new PromptSet(Name, prompts);
     }
 }

@@ -11,19 +11,37 @@ public static class Ioi
     /// <summary>IOI prompts, to be drawn for the tokenizer of the model that reads them.</summary>
     /// <param name="count">How many.</param>
     /// <param name="seed">The seed.</param>
-    /// <param name="options">Own words, or one order of the names; null for the shipped words in both.</param>
-    /// <returns>The task. The answer of a prompt is the indirect object, its distractor the subject.</returns>
+    /// <param name="names">Own names, each a single token of the model's tokenizer; null for the shipped ones.</param>
+    /// <param name="places">Own places; null for the shipped ones.</param>
+    /// <param name="objects">Own objects; null for the shipped ones.</param>
+    /// <param name="indirectFirst">Whether the indirect object is named first (ABBA: <c>When Mary and John …, John gave … to</c>) or the subject
+    /// (BABA); null for both in turn.</param>
+    /// <returns>The prompts, to be drawn. The answer of each is the indirect object, its distractor the subject.</returns>
     /// <exception cref="ArgumentOutOfRangeException">There are no prompts.</exception>
-    public static PromptTask Prompts(int count, int seed = 0, IoiOptions? options = null) =>
-        new(Name, count, seed, tokenizer => Draw(new PromptTokenizer(tokenizer), tokenizer, count, seed, options ?? new()));
+    public static PromptSet Prompts(
+        int count,
+        int seed = 0,
+        IReadOnlyList<string>? names = null,
+        IReadOnlyList<string>? places = null,
+        IReadOnlyList<string>? objects = null,
+        bool? indirectFirst = null) => new(
+            Name,
+            count,
+            tokens => Draw(
+                tokens, count, seed, tokens.SingleTokens("name", names, 2), tokens.SingleTokens("place", places, 1), tokens.SingleTokens("object", objects, 1), indirectFirst))
+        { RootSource = "IO" };
 
-    private static PromptSet Draw(PromptTokenizer tokens, Tokenizer tokenizer, int count, int seed, IoiOptions options)
+    private static PromptSet Draw(
+        PromptTokenizer tokens,
+        int count,
+        int seed,
+        IReadOnlyList<string> names,
+        IReadOnlyList<string> places,
+        IReadOnlyList<string> objects,
+        bool? order)
     {
-        var names = tokens.SingleTokens("name", options.Names, "names", 2);
-        var places = tokens.SingleTokens("place", options.Places, "places", 1);
-        var objects = tokens.SingleTokens("object", options.Objects, "objects", 1);
         var random = new Random(seed);
-        var templates = PromptWords.Rows("ioi", "template", "verb").Where(t => tokens.SingleToken(t[1]) is not null).ToArray();
+        var templates = PromptTokenizer.Rows("ioi", "template", "verb").Where(t => tokens.SingleToken(t[1]) is not null).ToArray();
         if (templates.Length == 0)
         {
             throw new ArgumentException("The verb of no IOI template is a single token of this tokenizer.");
@@ -33,8 +51,8 @@ public static class Ioi
         var prompts = new CircuitPrompt[count];
         for (var p = 0; p < count; p++)
         {
-            var indirectFirst = options.Order == IoiOrder.Abba || (options.Order == IoiOrder.Both && p % 2 == 0);
-            var template = templates[(options.Order == IoiOrder.Both ? p / 2 : p) % templates.Length];
+            var indirectFirst = order ?? p % 2 == 0;
+            var template = templates[(order is null ? p / 2 : p) % templates.Length];
             var indirect = Pick(names, random);
             string subject;
             do
@@ -49,14 +67,13 @@ public static class Ioi
                 .Replace("{S}", subject, StringComparison.Ordinal)
                 .Replace("{place}", Pick(places, random), StringComparison.Ordinal)
                 .Replace("{object}", Pick(objects, random), StringComparison.Ordinal);
-            prompts[p] = Mark(text, indirect, subject, template[1], tokens, tokenizer);
+            prompts[p] = Mark(text, indirect, subject, template[1], tokens);
         }
 
-        return new PromptSet(Name, prompts) { RootSource = "IO" };
+        return new PromptSet(Name, prompts);
     }
 
-    private static CircuitPrompt Mark(
-        string text, string indirect, string subject, string verb, PromptTokenizer tokens, Tokenizer tokenizer)
+    private static CircuitPrompt Mark(string text, string indirect, string subject, string verb, PromptTokenizer tokens)
     {
         var ids = tokens.Encode(text);
         var (answer, distractor) = (tokens.SingleToken(indirect)!.Value, tokens.SingleToken(subject)!.Value);
@@ -75,7 +92,7 @@ public static class Ioi
             new("S1", s1), new("S1-1", s1 - 1), new("S1+1", s1 + 1),
             new("S2", s2), new("S2-1", s2 - 1), new("S2+1", s2 + 1),
             new("end", end), new("end-1", end - 1), new("starts", tokens.Start),
-            new("punct", Array.FindLastIndex(ids, id => string.Equals(tokenizer.TokenText(id).Trim(), punctuation, StringComparison.Ordinal))),
+            new("punct", Array.FindLastIndex(ids, id => string.Equals(tokens.TextOf(id).Trim(), punctuation, StringComparison.Ordinal))),
             new("verb", Array.LastIndexOf(ids, tokens.SingleToken(verb)!.Value)),
         ];
         return new CircuitPrompt(ids, roles, answer, distractor, text);

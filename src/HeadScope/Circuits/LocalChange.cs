@@ -1,123 +1,87 @@
-using System.Numerics.Tensors;
+using TorchSharp;
+using static TorchSharp.torch;
 
 namespace HeadScope;
 
 /// <summary>
-/// Changes what single heads of one layer read, and nothing else. Keys and values may be shared by a group of heads, so they are not
-/// touched: scores are corrected by Δq·k + q·Δk + Δq·Δk, and mixed values by pattern × Δv, which is the same for the head.
+/// Changes what single heads of one layer read, and nothing else. Keys and values may be shared by a group of heads, so they are not touched:
+/// scores are corrected by Δq·k + q·Δk + Δq·Δk, and mixed values by pattern × Δv, which is the same for the head.
 /// </summary>
 internal sealed class LocalChange
 {
-    private readonly Model model;
-    private readonly int layer;
-    private readonly Dictionary<(int Prompt, Head Head, int Position), (float[] Query, float[] Key, float[] Value)> changes = [];
-    private float[] queries = [];
-    private float[] keys = [];
-    private float[] pattern = [];
+    private readonly string start;
+    private readonly DisposeScope owner;
+    private readonly (int Head, int KeyHead, Tensor Query, Tensor Key, Tensor Value)[] heads;
+    private readonly double width;
+    private readonly bool rotates;
+    private Tensor? queries;
+    private Tensor? keys;
+    private Tensor? pattern;
 
-    public LocalChange(
-        Model model, int layer, IEnumerable<(SignalChange Change, SignalEdge Edge)> parts, InterventionOptions options)
+    /// <param name="pass">The pass of which the changes are.</param>
+    /// <param name="layer">The layer.</param>
+    /// <param name="changes">What is added to its normalised input for one receiver each.</param>
+    /// <param name="withValues">Whether query, key and value of the head change; else the query on the destination side, the key on the source side.</param>
+    /// <param name="owner">The scope that holds what is kept during the pass.</param>
+    public LocalChange(PromptPass pass, int layer, IEnumerable<(CircuitEdge Edge, EdgeChange Change)> changes, bool withValues, DisposeScope owner)
     {
-        this.model = model;
-        this.layer = layer;
-        foreach (var (change, edge) in parts)
+        var model = pass.Folded.Model;
+        var attention = model.Net.Blocks[layer].Attention;
+        (start, this.owner, width, rotates) = ($"blocks.{layer}.attn.hook_", owner, model.Config.HeadWidth, attention.Rotary is not null);
+        heads = [.. changes.GroupBy(c => c.Edge.Receiver.Index).Select(ofHead =>
         {
-            var key = (change.Prompt, edge.Receiver, change.Position);
-            if (!changes.TryGetValue(key, out var sum))
+            var (head, keyHead) = (ofHead.Key, ofHead.Key / model.Config.GroupSize);
+            return (
+                head,
+                keyHead,
+                Turned(Sum(attention.W_Q[head], attention.b_Q?[head], SignalSide.Destination)),
+                Turned(Sum(attention.W_K[keyHead], attention.b_K?[keyHead], SignalSide.Source)),
+                Sum(attention.W_V[keyHead], attention.b_V?[keyHead], null));
+
+            // [prompt, token, d_head]
+            Tensor Sum(Tensor weight, Tensor? bias, SignalSide? side)
             {
-                var e = model.Config.HeadWidth;
-                changes[key] = sum = (new float[e], new float[e], new float[e]);
-            }
-
-            var head = edge.Receiver;
-            if (options.WithValues || edge.Side == SignalSide.Destination)
-            {
-                Add(model.QueryWeight(head), model.QueryBias(head), change, sum.Query, rotate: true);
-            }
-
-            if (options.WithValues || edge.Side == SignalSide.Source)
-            {
-                Add(model.KeyWeight(head), model.KeyBias(head), change, sum.Key, rotate: true);
-            }
-
-            if (options.WithValues)
-            {
-                Add(model.ValueWeight(head), model.ValueBias(head), change, sum.Value, rotate: false);
-            }
-        }
-    }
-
-    public void AddTo(Hooks hooks)
-    {
-        var rotated = model.Config.Rotary is null ? "" : "rot_";
-        hooks.EditNumbers($"blocks.{layer}.attn.hook_{rotated}q", context => queries = context.Values.ToArray());
-        hooks.EditNumbers($"blocks.{layer}.attn.hook_{rotated}k", context => keys = context.Values.ToArray());
-        hooks.EditNumbers($"blocks.{layer}.attn.hook_attn_scores", ChangeScores);
-        hooks.EditNumbers($"blocks.{layer}.attn.hook_pattern", context => pattern = context.Values.ToArray());
-        hooks.EditNumbers($"blocks.{layer}.attn.hook_z", ChangeMixed);
-    }
-
-    private void Add(ReadOnlyMatrix weight, ReadOnlySpan<float> bias, SignalChange change, float[] sum, bool rotate)
-    {
-        var added = new float[sum.Length];
-        MatrixProduct.Multiply(new ReadOnlyMatrix(change.Vector, 1, change.Vector.Length), weight, new Matrix(added, 1, added.Length));
-        if (!bias.IsEmpty)
-        {
-            TensorPrimitives.MultiplyAdd(bias, change.Constant, added, added);
-        }
-
-        if (rotate && model.Config.Rotary is { } rotary)
-        {
-            rotary.Rotate(added, added.Length, change.Position);
-        }
-
-        TensorPrimitives.Add(sum, added, sum);
-    }
-
-    private void ChangeScores(ActivationNumbers context)
-    {
-        var config = model.Config;
-        var length = (int)context.Shape[2];
-        var factor = (float)(1 / Math.Sqrt(config.HeadWidth));
-        foreach (var ((prompt, head, position), change) in changes)
-        {
-            for (var j = 0; j <= position; j++)
-            {
-                context.At(prompt, head.Index, position)[j] += factor * TensorPrimitives.Dot<float>(change.Query, Key(j));
-            }
-
-            for (var i = position; i < context.Lengths[prompt]; i++)
-            {
-                context.At(prompt, head.Index, i)[position] += factor * TensorPrimitives.Dot<float>(Query(i), change.Key);
-            }
-
-            foreach (var ((otherPrompt, otherHead, source), other) in changes)
-            {
-                if (otherPrompt == prompt && otherHead == head && source <= position)
+                var sum = zeros([(long)pass.Count * pass.Length, weight.shape[1]], model.Dtype, model.Device);
+                foreach (var (edge, change) in ofHead.Where(c => withValues || c.Edge.Side == side))
                 {
-                    context.At(prompt, head.Index, position)[source] += factor * TensorPrimitives.Dot<float>(change.Query, other.Key);
+                    var added = change.Vectors.to(model.Dtype).matmul(weight);
+                    added = bias is null ? added : added.addcmul(change.Constants.to(model.Dtype).unsqueeze(1), bias, Scalars.One);
+                    sum.index_add_(0, change.Rows, added, Scalars.One);
                 }
+
+                return sum.view(pass.Count, pass.Length, -1);
             }
+        })];
 
-            ReadOnlySpan<float> Query(int i) =>
-                queries.AsSpan(((((prompt * length) + i) * config.HeadCount) + head.Index) * config.HeadWidth, config.HeadWidth);
-
-            ReadOnlySpan<float> Key(int j) => keys.AsSpan(
-                ((((prompt * length) + j) * config.KeyValueHeadCount) + (head.Index / config.GroupSize)) * config.HeadWidth, config.HeadWidth);
-        }
+        Tensor Turned(Tensor x) => attention.Rotary is not { } rotary
+            ? x
+            : rotary.At([.. Enumerable.Range(0, pass.Length).Select(t => (long)t)], 1, model.Device, model.Dtype).Turn(x.unsqueeze(2)).squeeze(2);
     }
 
-    private void ChangeMixed(ActivationNumbers context)
-    {
-        var length = (int)context.Shape[1];
-        foreach (var ((prompt, head, position), change) in changes)
+    public void AddTo(Hooks hooks) => hooks
+        .Edit(start + (rotates ? "rot_q" : "q"), x => Keep(x, ref queries))
+        .Edit(start + (rotates ? "rot_k" : "k"), x => Keep(x, ref keys))
+        .Edit(start + "pattern", x => Keep(x, ref pattern))
+        .Edit(start + "attn_scores", scores =>
         {
-            for (var i = position; i < context.Lengths[prompt]; i++)
+            foreach (var (head, keyHead, query, key, _) in heads)
             {
-                var attention = pattern[(((((prompt * model.Config.HeadCount) + head.Index) * length) + i) * length) + position];
-                var mixed = context.At(prompt, i, head.Index);
-                TensorPrimitives.MultiplyAdd(change.Value, attention, mixed, mixed);
+                var (q, k) = (queries!.select(2, head), keys!.select(2, keyHead));
+                var added = query.bmm(k.add(key, Scalars.One).transpose(1, 2)).add(q.bmm(key.transpose(1, 2)), Scalars.One);
+                scores.select(1, head).add_(added.div(Scalars.Of(Math.Sqrt(width))), Scalars.One);
             }
-        }
+
+            return scores;
+        })
+        .Edit(start + "z", z =>
+        {
+            Array.ForEach(heads, h => z.select(2, h.Head).add_(pattern!.select(1, h.Head).bmm(h.Value), Scalars.One));
+            return z;
+        });
+
+    private Tensor Keep(Tensor x, ref Tensor? kept)
+    {
+        owner.Attach(kept = x.clone().DetachFromDisposeScope());
+        return x;
     }
 }

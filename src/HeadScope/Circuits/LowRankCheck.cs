@@ -1,156 +1,83 @@
+using Microsoft.Data.Analysis;
+using TorchSharp;
+using static TorchSharp.torch;
+
 namespace HeadScope;
 
-/// <summary>
-/// Whether few singular directions of a head make its scores more than directions would by chance: the mean share of the score that the n
-/// greatest contributions reach, in the singular basis, for n of the head's directions drawn at random, and in a random basis of the same
-/// form. The random basis turns both sides alike: r = Σ_k (√s_k a_k)(√s_k b_k) = (Qα)·(Qβ) for any orthogonal Q, so its contributions
-/// add up to the same score and only their concentration differs.
-/// </summary>
-/// <param name="Head">The head.</param>
-/// <param name="FiringCount">Over how many firings with a positive score the means are.</param>
-/// <param name="Singular">[d_head + 1]: the share of n = 0, 1, 2 … leading contributions; exceeds 1 before the negative ones take it back.</param>
-/// <param name="RandomDirections">[d_head + 1]: the share of n singular directions drawn at random.</param>
-/// <param name="RandomBasis">[d_head + 1]: the share of the n leading contributions in a random basis.</param>
-/// <param name="SparseSize">The mean size of the sparse set in the singular basis.</param>
-/// <param name="RandomSparseSize">The mean size of the sparse set in a random basis.</param>
-public sealed record LowRankCheck(
-    Head Head,
-    int FiringCount,
-    IReadOnlyList<double> Singular,
-    IReadOnlyList<double> RandomDirections,
-    IReadOnlyList<double> RandomBasis,
-    double SparseSize,
-    double RandomSparseSize)
+/// <summary>The sums behind <see cref="Signals.LowRank"/> for one head, over its firings with a positive score.</summary>
+internal sealed class LowRankCheck(Head head, int seed)
 {
-    /// <summary>Checks every head that fires.</summary>
-    /// <param name="model">The model, processed or not.</param>
-    /// <param name="signals">Its firings.</param>
-    /// <param name="seed">The seed of the random directions and bases.</param>
-    /// <param name="progress">Is told how many prompts are done.</param>
-    /// <param name="cancellationToken">Stops the work.</param>
-    /// <returns>One check for each head, by layer and head.</returns>
-    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public static IReadOnlyList<LowRankCheck> Of(
-        Model model,
-        Signals signals,
-        int seed = 0,
-        IProgress<WorkProgress>? progress = null,
-        CancellationToken cancellationToken = default)
-    {
-        ArgumentNullException.ThrowIfNull(model);
-        ArgumentNullException.ThrowIfNull(signals);
-        var folded = CircuitModel.Of(model);
-        var omegas = new OmegaCache(folded);
-        var sums = new SortedDictionary<Head, Sums>();
-        var batch = signals.Options.BatchSize;
-        var byBatch = signals.Firings.Where(f => f.Signal.Score > 0).ToLookup(f => f.Prompt / batch);
-        for (var first = 0; first < signals.Prompts.Count; first += batch)
-        {
-            progress?.Report(new("checking", first, signals.Prompts.Count, "prompts"));
-            var activations = CircuitActivations.Of(folded, signals.Prompts.Prompts, first, batch, cancellationToken);
-            foreach (var firing in byBatch[first / batch])
-            {
-                if (!sums.TryGetValue(firing.Head, out var sum))
-                {
-                    sums[firing.Head] = sum = new Sums(firing.Head, signals.HeadWidth, seed);
-                }
+    // Seeds of its own for each head, so that no head's draws depend on another's firings, nor on how the prompts are batched.
+    private readonly Random bases = new(unchecked((seed * 1_000_003) + (head.Layer * 1009) + head.Index));
+    private readonly Random orders = new(unchecked((seed * 1_000_003) + (head.Layer * 1009) + head.Index + 1_000_000));
+    private readonly List<double[]> sums = [];
+    private long sparse;
+    private long randomSparse;
 
-                sum.Add(firing, activations, omegas);
+    /// <summary>How many firings there were.</summary>
+    public int Firings { get; private set; }
+
+    /// <summary>Adds some firings of the head.</summary>
+    /// <param name="signals">The signals of its layer.</param>
+    /// <param name="places">Which of them.</param>
+    public void Add(LayerSignals signals, Tensor places)
+    {
+        using var scope = NewDisposeScope();
+        var scores = signals.Sets.Scores.index_select(0, places);
+        var at = places.index_select(0, scores.gt(Scalars.Of(0)).nonzero().squeeze(1));
+        var (n, rank) = (at.shape[0], signals.SingularValues.shape[1]);
+        if (n == 0)
+        {
+            return;
+        }
+
+        var root = signals.SingularValues.index_select(0, at).sqrt();
+        var (alpha, beta) = (signals.Destinations.index_select(0, at).mul(root), signals.Sources.index_select(0, at).mul(root));
+        var contributions = signals.Contributions.index_select(0, at);
+
+        // The orthogonal factor of a matrix of normal numbers is uniformly random, up to signs, which change no product.
+        var (turn, _) = linalg.qr(Draw(n * rank * rank, () => Math.Sqrt(-2 * Math.Log(1 - bases.NextDouble())) * Math.Cos(2 * Math.PI * bases.NextDouble())).view(n, rank, rank));
+        var turned = alpha.unsqueeze(1).bmm(turn).mul(beta.unsqueeze(1).bmm(turn)).squeeze(1);
+        Tensor[] ranked = [Falling(contributions), contributions.gather(1, Draw(n * rank, orders.NextDouble).view(n, rank).argsort(1)), Falling(turned)];
+        for (var kind = 0; kind < ranked.Length; kind++)
+        {
+            var shares = ranked[kind].cumsum(1).div(contributions.sum([1], keepdim: true)).sum([0]).Copied<double>();
+            if (sums.Count == kind)
+            {
+                sums.Add(new double[rank + 1]);
+            }
+
+            for (var k = 0; k < rank; k++)
+            {
+                sums[kind][k + 1] += shares[k];
             }
         }
 
-        progress?.Report(new("checking", signals.Prompts.Count, signals.Prompts.Count, "prompts"));
-        return [.. sums.Values.Select(s => s.Check())];
+        sparse += SparseSets.Of(contributions).Sizes.Copied<int>().Sum();
+        randomSparse += SparseSets.Of(turned).Sizes.Copied<int>().Sum();
+        Firings += (int)n;
+
+        Tensor Draw(long count, Func<double> next) => tensor([.. Enumerable.Range(0, (int)count).Select(_ => next())], device: places.device);
+
+        static Tensor Falling(Tensor x) => x.sort(1, descending: true).Values;
     }
 
-    private sealed class Sums(Head head, int width, int seed)
+    /// <summary>The means of several heads as a table.</summary>
+    public static DataFrame Table(IReadOnlyList<LowRankCheck> checks)
     {
-        // A seed of its own for each head, so that no head's draws depend on another's firings.
-        private readonly Random random = new(unchecked((seed * 1_000_003) + (head.Layer * 1009) + head.Index));
-        private readonly double[] singular = new double[width + 1];
-        private readonly double[] directions = new double[width + 1];
-        private readonly double[] basis = new double[width + 1];
-        private int count;
-        private long sparse;
-        private long randomSparse;
+        var rows = checks.SelectMany(c => Enumerable.Range(0, c.sums[0].Length), (c, n) => (Check: c, Directions: n)).ToList();
+        return new(
+            new StringDataFrameColumn("head", rows.Select(r => r.Check.Head.ToString())),
+            new Int32DataFrameColumn("firings", rows.Select(r => r.Check.Firings)),
+            new Int32DataFrameColumn("directions", rows.Select(r => r.Directions)),
+            Shares("singular", 0),
+            Shares("random_directions", 1),
+            Shares("random_basis", 2),
+            new DoubleDataFrameColumn("sparse_size", rows.Select(r => (double)r.Check.sparse / r.Check.Firings)),
+            new DoubleDataFrameColumn("random_sparse_size", rows.Select(r => (double)r.Check.randomSparse / r.Check.Firings)));
 
-        public LowRankCheck Check() => new(
-            head, count, Mean(singular), Mean(directions), Mean(basis), (double)sparse / count, (double)randomSparse / count);
-
-        public void Add(Firing firing, CircuitActivations activations, OmegaCache omegas)
-        {
-            var core = omegas.Between(head, firing.Destination, firing.Source);
-            var (alpha, beta) = (Scaled(SignalSide.Destination, firing.Destination), Scaled(SignalSide.Source, firing.Source));
-            var contributions = Products(alpha, beta);
-            var score = contributions.Sum();
-            AddShares(singular, contributions.OrderDescending(), score);
-            var drawn = contributions.ToArray();
-            random.Shuffle(drawn);
-            AddShares(directions, drawn, score);
-            Turn(alpha, beta);
-            var turned = Products(alpha, beta);
-            AddShares(basis, turned.OrderDescending(), score);
-            sparse += SparseSet.Of(contributions).Directions.Count;
-            randomSparse += SparseSet.Of(turned).Directions.Count;
-            count++;
-
-            double[] Scaled(SignalSide side, int position)
-            {
-                var normalized = activations.Normalized(head.Layer, firing.Prompt - activations.FirstPrompt, position);
-                var inBasis = omegas.FactorsOf(head).ToBasis(side, new(normalized, 1, normalized.Length));
-                return [.. core.Project(side, inBasis).Select((a, k) => a * Math.Sqrt(core.SingularValues[k]))];
-            }
-        }
-
-        private static double[] Products(double[] a, double[] b) => [.. a.Zip(b, (x, y) => x * y)];
-
-        // The same random reflections on both: with as many as there are dimensions their product is a uniformly random orthogonal matrix
-        // up to signs (Stewart, 1980), and no matrix has to be made.
-        private void Turn(double[] alpha, double[] beta)
-        {
-            var normal = new double[alpha.Length];
-            for (var start = 0; start < alpha.Length - 1; start++)
-            {
-                var square = 0.0;
-                for (var i = start; i < normal.Length; i++)
-                {
-                    normal[i] = Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
-                    square += normal[i] * normal[i];
-                }
-
-                // Stewart's vector: the drawn one, with its norm added to the first entry.
-                var norm = Math.CopySign(Math.Sqrt(square), normal[start]);
-                square += (2 * norm * normal[start]) + (norm * norm);
-                normal[start] += norm;
-                Reflect(alpha);
-                Reflect(beta);
-
-                void Reflect(double[] x)
-                {
-                    var dot = 0.0;
-                    for (var i = start; i < x.Length; i++)
-                    {
-                        dot += normal[i] * x[i];
-                    }
-
-                    for (var i = start; i < x.Length; i++)
-                    {
-                        x[i] -= 2 * dot / square * normal[i];
-                    }
-                }
-            }
-        }
-
-        private static void AddShares(double[] sums, IEnumerable<double> contributions, double score)
-        {
-            var (n, sum) = (0, 0.0);
-            foreach (var contribution in contributions)
-            {
-                sum += contribution;
-                sums[++n] += sum / score;
-            }
-        }
-
-        private double[] Mean(double[] sums) => [.. sums.Select(s => s / count)];
+        DoubleDataFrameColumn Shares(string name, int kind) => new(name, rows.Select(r => r.Check.sums[kind][r.Directions] / r.Check.Firings));
     }
+
+    private Head Head => head;
 }

@@ -1,3 +1,4 @@
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace HeadScope;
@@ -6,84 +7,88 @@ namespace HeadScope;
 /// The singular value decomposition of a head's bilinear form Ω = Σ_k s_k u_k v_kᵀ, with which the attention score before scaling is
 /// r(i, j) = x̃_iᵀ Ω x̃_j for the normalised residual x̃ at destination i and source j (Franco &amp; Crovella, arXiv 2410.00340, section 3).
 /// </summary>
-public sealed record Omega
+/// <param name="Head">The head.</param>
+/// <param name="RelativePosition">The relative position i - j it holds for; 0 where Ω does not depend on it.</param>
+/// <param name="HasConstant">Whether x̃ ends in a constant 1, for the biases.</param>
+/// <param name="S">The singular values, [d_head], fp64, largest first.</param>
+/// <param name="U">u_k as columns, [d, d_head], or [d + 1, d_head] with the constant, fp64; destinations are read by them.</param>
+/// <param name="V">v_k as columns, of the same shape; sources are read by them. The signs of a pair are arbitrary together.</param>
+public sealed record Omega(Head Head, int RelativePosition, bool HasConstant, Tensor S, Tensor U, Tensor V)
 {
-    private readonly double[] singularValues;
-    private readonly double[] left;
-    private readonly double[] right;
-
-    internal Omega(Head head, int relativePosition, bool hasConstant, double[] singularValues, double[] left, double[] right)
-    {
-        (Head, RelativePosition, HasConstant) = (head, relativePosition, hasConstant);
-        (this.singularValues, this.left, this.right) = (singularValues, left, right);
-    }
-
-    /// <summary>The head.</summary>
-    public Head Head { get; }
-
-    /// <summary>The relative position i - j it holds for; 0 where Ω does not depend on it.</summary>
-    public int RelativePosition { get; }
-
-    /// <summary>Whether x̃ ends in a constant 1, for the biases.</summary>
-    public bool HasConstant { get; }
-
-    /// <summary>s, [d_head], fp64, largest first.</summary>
-    public Tensor SingularValues => tensor(singularValues);
-
-    /// <summary>u_k as rows, [d_head, d or d + 1], fp64; read by destinations.</summary>
-    public Tensor Left => tensor(left, [Rank, Width]);
-
-    /// <summary>v_k as rows, [d_head, d or d + 1], fp64; read by sources. The signs of a pair are arbitrary together.</summary>
-    public Tensor Right => tensor(right, [Rank, Width]);
-
-    /// <summary>The number of directions, d_head.</summary>
-    public int Rank => singularValues.Length;
-
-    /// <summary>The length of a direction: d, or d + 1 with the constant.</summary>
-    public int Width => left.Length / Rank;
-
     /// <summary>Decomposes one head.</summary>
-    /// <param name="model">The model, with its norms folded; see <see cref="CircuitModel"/>.</param>
+    /// <param name="model">The model, with its norms folded; see <see cref="Circuit.Fold"/>.</param>
     /// <param name="head">The head.</param>
     /// <param name="relativePosition">i - j; matters for rotary models only.</param>
-    /// <returns>The decomposition.</returns>
+    /// <returns>The decomposition, on the model's device.</returns>
     /// <exception cref="ArgumentException">There is no such head, or the norms are not folded.</exception>
-    public static Omega Of(Model model, Head head, int relativePosition = 0) =>
-        OmegaFactors.DecomposeOnce(model, head, relativePosition);
+    public static Omega Of(Model model, Head head, int relativePosition = 0) => Of(model, [head], relativePosition)[0];
 
-    /// <summary>What each direction contributes to the score between two tokens.</summary>
-    /// <param name="destination">x̂_i, the normalised residual at the destination, [d].</param>
-    /// <param name="source">x̂_j, the normalised residual at the source, [d].</param>
-    /// <returns>c_k = s_k (u_k · x̃_i)(v_k · x̃_j), [d_head], fp64; they add up to the attention score before the division by √d_head.</returns>
-    /// <exception cref="ArgumentException">A vector has another length than d.</exception>
+    /// <summary>Decomposes all heads of a layer at once.</summary>
+    /// <param name="model">The model, with its norms folded; see <see cref="Circuit.Fold"/>.</param>
+    /// <param name="layer">The layer.</param>
+    /// <param name="relativePosition">i - j; matters for rotary models only.</param>
+    /// <returns>The decompositions, by head.</returns>
+    /// <exception cref="ArgumentException">There is no such layer, or the norms are not folded.</exception>
+    public static IReadOnlyList<Omega> OfLayer(Model model, int layer, int relativePosition = 0)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        return Of(model, [.. Enumerable.Range(0, model.Config.HeadCount).Select(head => new Head(layer, head))], relativePosition);
+    }
+
+    /// <summary>What each direction contributes to scores between tokens.</summary>
+    /// <param name="destination">x̂_i, normalised residuals at destinations, [..., d]. With vectors of d + 1 the last entry stands for the
+    /// constant: 0 for what one component wrote, so that contributions of components add up to those of the whole.</param>
+    /// <param name="source">x̂_j, normalised residuals at sources, [..., d] or [..., d + 1].</param>
+    /// <returns>c_k = s_k (u_k · x̃_i)(v_k · x̃_j), [..., d_head], fp64; they add up to the attention score before the division by √d_head.</returns>
+    /// <exception cref="ArgumentException">A vector has another length.</exception>
     public Tensor Contributions(Tensor destination, Tensor source)
     {
         ArgumentNullException.ThrowIfNull(destination);
         ArgumentNullException.ThrowIfNull(source);
-        var d = Width - (HasConstant ? 1 : 0);
-        if (destination.shape is not [var a] || source.shape is not [var b] || a != d || b != d)
-        {
-            throw new ArgumentException(
-                $"The residuals have shapes [{string.Join(", ", destination.shape)}] and [{string.Join(", ", source.shape)}]; expected [{d}].");
-        }
-
         using var scope = NewDisposeScope();
-        var contributions = from_array(singularValues).mul(Along(left, destination)).mul(Along(right, source)).MoveToOuterDisposeScope();
-        GC.KeepAlive(destination);
-        GC.KeepAlive(source);
+        var contributions = Along(U, destination).mul(Along(V, source)).mul(S).MoveToOuterDisposeScope();
+        GC.KeepAlive(this);
         return contributions;
     }
 
     /// <inheritdoc/>
-    public override string ToString() => $"Omega of head {Head}: {Rank} directions of {Width}";
+    public override string ToString() => $"Omega of head {Head}: {S.shape[0]} directions of {U.shape[0]}";
 
-    /// <summary>All u_k, or v_k on the source side, one after the other.</summary>
-    internal ReadOnlySpan<double> Directions(SignalSide side) => side == SignalSide.Destination ? left : right;
-
-    // The directions are shared with the tensor, not copied. The last bits of a matrix product would depend on where they lie in memory.
-    private Tensor Along(double[] directions, Tensor x)
+    private static Omega[] Of(Model model, Head[] heads, int relativePosition)
     {
-        var wide = x.detach().to(float64).cpu();
-        return from_array(directions).view(Rank, Width).mul(HasConstant ? cat([wide, ones(1, float64)]) : wide).sum([1]);
+        ArgumentNullException.ThrowIfNull(model);
+        var rotates = model.AttentionOf(heads[0]).Rotary is not null;
+        if (!model.Processing.Contains(WeightProcessing.FoldLayerNorm))
+        {
+            throw new ArgumentException(
+                $"Ω reads the normalised residual stream: '{model.Name}' must have been through {nameof(WeightProcessing.FoldLayerNorm)} "
+                + $"first; {nameof(Circuit)}.{nameof(Circuit.Fold)}(model) returns it so.",
+                nameof(model));
+        }
+
+        using var scope = NewDisposeScope();
+        using var folded = new FoldedModel(model);
+        var cores = folded.Between(heads[0].Layer, Array.ConvertAll(heads, head => new Place(0, head.Index, relativePosition, 0)));
+        return [.. heads.Zip(cores, (head, core) => new Omega(
+            head, rotates ? relativePosition : 0, core.HasConstant, Own(core.S.clone()), Whole(core, SignalSide.Destination), Whole(core, SignalSide.Source)))];
+
+        static Tensor Whole(OmegaCore core, SignalSide side) => Own(core.Sides[(int)side].Basis.matmul(core.Sides[(int)side].Directions));
+
+        static Tensor Own(Tensor tensor) => tensor.MoveToOuterDisposeScope();
+    }
+
+    // x̃ in the directions of one side, [..., d_head].
+    private Tensor Along(Tensor directions, Tensor x)
+    {
+        var (width, found) = (directions.shape[0], x.dim() == 0 ? 0 : x.shape[^1]);
+        if (found != width && !(HasConstant && found == width - 1))
+        {
+            throw new ArgumentException(
+                $"The residuals have the shape [{string.Join(", ", x.shape)}]; expected vectors of {(HasConstant ? $"{width - 1}, or {width} with a last entry for the constant" : width)}.");
+        }
+
+        var wide = x.detach().to(float64).to(directions.device);
+        var along = wide.matmul(directions.narrow(0, 0, found));
+        return found == width ? along : along.add(directions[width - 1], Scalars.One);
     }
 }

@@ -1,6 +1,9 @@
+using System.Reflection;
+using System.Text;
+
 namespace HeadScope;
 
-/// <summary>A tokenizer, with the questions that drawing prompts asks it.</summary>
+/// <summary>A tokenizer, with the questions that drawing prompts asks it, and the words and templates of data/prompts.</summary>
 internal sealed class PromptTokenizer
 {
     private const string Before = "and";
@@ -16,8 +19,25 @@ internal sealed class PromptTokenizer
     /// <summary>Where the text begins: 1 behind a beginning-of-text token, else 0.</summary>
     public int Start => beginning.Length;
 
+    /// <summary>Columns of a file of data/prompts, row by row.</summary>
+    public static IReadOnlyList<string[]> Rows(string file, params string[] columns)
+    {
+        var name = $"HeadScope.Prompts.{file}.csv";
+        var stream = Assembly.GetExecutingAssembly().GetManifestResourceStream(name)
+            ?? throw new InvalidOperationException($"The library was built without its resource {name}.");
+        using var reader = new StreamReader(stream, Encoding.UTF8);
+        using var csv = new CsvFile($"{file}.csv", reader.ReadToEnd(), columns);
+        return [.. csv.Rows()];
+    }
+
     /// <summary>The tokens of a text, behind the beginning-of-text token where the tokenizer sets one.</summary>
     public int[] Encode(string text) => [.. beginning, .. tokenizer.EncodeOrdinary(text)];
+
+    /// <summary>The text of tokens, without the beginning.</summary>
+    public string Decode(int[] tokens) => tokenizer.Decode(tokens.AsSpan(Start));
+
+    /// <summary>The text of one token.</summary>
+    public string TextOf(int token) => tokenizer.TokenText(token);
 
     /// <summary>The token of a word inside a text, behind a space; null when it splits into several.</summary>
     public int? SingleToken(string word) => Pieces(word) is [var only] ? only : null;
@@ -26,7 +46,7 @@ internal sealed class PromptTokenizer
     /// The words that are single tokens. Words that the caller gave must all be; of the shipped ones the others are left out.
     /// </summary>
     /// <exception cref="ArgumentException">A given word splits, or fewer words than needed are left.</exception>
-    public IReadOnlyList<string> SingleTokens(string what, IReadOnlyList<string>? given, string file, int atLeast)
+    public IReadOnlyList<string> SingleTokens(string what, IReadOnlyList<string>? given, int atLeast)
     {
         foreach (var word in given ?? [])
         {
@@ -38,12 +58,12 @@ internal sealed class PromptTokenizer
             }
         }
 
-        var words = given ?? [.. PromptWords.Of(file).Where(word => SingleToken(word) is not null)];
+        var words = given ?? [.. Rows($"{what}s", "word").Select(row => row[0]).Where(word => SingleToken(word) is not null)];
         var distinct = words.Distinct(StringComparer.Ordinal).Count();
         return distinct >= atLeast
             ? words
             : throw new ArgumentException(given is null
-                ? $"Only {distinct} of the shipped {what}s are single tokens of this tokenizer; {atLeast} are needed. Give others in the options."
+                ? $"Only {distinct} of the shipped {what}s are single tokens of this tokenizer; {atLeast} are needed. Give others in the call."
                 : $"{distinct} different {what}s are given; at least {atLeast} are needed.");
     }
 

@@ -1,113 +1,157 @@
+using static TorchSharp.torch;
+
 namespace HeadScope;
 
+/// <summary>One step of the trace of one prompt: a component that sent part of the signal of a firing.</summary>
+internal readonly record struct Step(Fired Root, Fired Receiver, SignalSide Side, string Sender, double Value, long Repeats);
+
+/// <summary>A firing that a trace may reach.</summary>
+internal sealed class Fired(int prompt, int layer, Place place)
+{
+    /// <summary>The prompt among all; <see cref="Place"/> counts within the pass.</summary>
+    public int Prompt => prompt;
+
+    public int Layer => layer;
+
+    public Place Place => place;
+
+    public Head Head => new(layer, place.Head);
+
+    /// <summary>By side, the components that send its signal; null until it is reached.</summary>
+    public List<(Component Component, string Name, double Value)>[]? Senders { get; set; }
+}
+
 /// <summary>
-/// Follows signals back from a firing through one prompt (arXiv 2410.00340, section 6):
+/// Follows signals back through the prompts of one pass (arXiv 2410.00340, section 6):
 /// 1. on each side, the fewest components whose parts together exceed the share of the signal are its senders;
 /// 2. each sender is a step;
 /// 3. a sender that is a head and fired at that token is followed in turn.
-/// A firing is expanded once; how often it would be met on all ways is counted from the top layer down, so nothing grows exponentially.
+/// All firings that are reached in a layer are decomposed at once, from the top layer down. How often a firing would be met on all ways is
+/// counted in the same order, so nothing grows exponentially.
 /// </summary>
 internal sealed class SignalWalk
 {
-    private readonly UpstreamReader upstream;
+    private const long WrittenAtOnce = 1L << 25;
+    private static readonly SignalSide[] Sides = [SignalSide.Source, SignalSide.Destination];
+    private readonly PromptPass pass;
     private readonly TraceOptions options;
-    private readonly Dictionary<(Head Head, int Destination), List<Firing>> firings;
-    private readonly Dictionary<Firing, List<KeyValuePair<Component, double>>[]> senders = new(ReferenceEqualityComparer.Instance);
+    private readonly (Component Component, string Name)[] components;
+    private readonly ILookup<(int Prompt, Head Head, int Destination), Fired> firings;
 
-    /// <param name="upstream">What the components wrote.</param>
-    /// <param name="firings">The firings of one prompt.</param>
+    /// <param name="pass">The pass.</param>
+    /// <param name="firings">The firings, by source within each destination.</param>
     /// <param name="options">How to trace.</param>
-    public SignalWalk(UpstreamReader upstream, IEnumerable<Firing> firings, TraceOptions options)
+    public SignalWalk(PromptPass pass, IEnumerable<Fired> firings, TraceOptions options)
     {
-        this.upstream = upstream;
-        this.options = options;
-        this.firings = firings.GroupBy(f => (f.Head, f.Destination))
-            .ToDictionary(g => g.Key, g => g.OrderBy(f => f.Source).ToList());
+        (this.pass, this.options) = (pass, options);
+        this.firings = firings.ToLookup(f => (f.Place.Prompt, f.Head, f.Place.Destination));
+        var model = pass.Folded.Model;
+        components = [.. Component.Below(model.Config.LayerCount - 1, model).Select(c => (c, c.ToString()))];
     }
 
     /// <summary>The firings of a head at a destination, by source.</summary>
-    public IReadOnlyList<Firing> FiringsOf(Head head, int destination) =>
-        firings.TryGetValue((head, destination), out var found) ? found : [];
+    public IEnumerable<Fired> At(int prompt, Head head, int destination) => firings[(prompt, head, destination)];
 
-    /// <summary>The steps behind a firing.</summary>
-    public IReadOnlyList<TracedEdge> From(Firing root)
+    /// <summary>Finds the senders of some firings, and of all that these lead to.</summary>
+    public void Follow(IEnumerable<Fired> roots, CancellationToken cancellationToken)
     {
-        var order = new List<Firing>();
-        var repeats = new Dictionary<Firing, long>(ReferenceEqualityComparer.Instance);
+        var perPrompt = (long)pass.Length * components.Length * pass.Folded.Model.Config.ModelWidth;
+        var atOnce = (int)Math.Clamp(WrittenAtOnce / perPrompt, 1, pass.Count);
+        foreach (var part in roots.GroupBy(root => root.Place.Prompt / atOnce))
+        {
+            var first = part.Key * atOnce;
+            var reached = new HashSet<Fired>(part);
+            using var scope = NewDisposeScope();
+            var top = reached.Max(f => f.Layer);
+            var written = pass.WrittenBelow(top, first, Math.Min(atOnce, pass.Count - first));
+            for (var layer = top; layer > 0; layer--)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                Fired[] here = [.. reached.Where(f => f.Layer == layer)];
+                if (here.Length > 0)
+                {
+                    FindSenders(layer, here, written, pass.Row(first, 0));
+                    reached.UnionWith(here.SelectMany(Followed));
+                }
+            }
+        }
+    }
+
+    /// <summary>The steps behind a firing, in the order in which following every way meets them first.</summary>
+    public IReadOnlyList<Step> From(Fired root)
+    {
+        var order = new List<Fired>();
+        var repeats = new Dictionary<Fired, long>();
         Visit(root, order, repeats);
         repeats[root] = 1;
-        foreach (var firing in order.OrderByDescending(f => f.Head.Layer))
+        foreach (var firing in order.OrderByDescending(f => f.Layer))
         {
             foreach (var next in Followed(firing))
             {
-                if (next.Head.Layer >= firing.Head.Layer)
-                {
-                    throw new InvalidOperationException($"Head {next.Head} cannot have sent a signal to head {firing.Head}.");
-                }
-
                 repeats[next] = checked(repeats[next] + repeats[firing]);
             }
         }
 
         return [.. order.SelectMany(firing => Sides.SelectMany(
-            side => SendersOf(firing, side).Select(s => new TracedEdge(firing, s.Key, side, s.Value, repeats[firing]))))];
+            side => firing.Senders![(int)side].Select(s => new Step(root, firing, side, s.Name, s.Value, repeats[firing]))))];
     }
 
-    private static readonly SignalSide[] Sides = [SignalSide.Source, SignalSide.Destination];
-
-    private void Visit(Firing firing, List<Firing> order, Dictionary<Firing, long> repeats)
+    private void Visit(Fired firing, List<Fired> order, Dictionary<Fired, long> repeats)
     {
-        if (!repeats.TryAdd(firing, 0))
+        if (repeats.TryAdd(firing, 0))
         {
-            return;
-        }
-
-        order.Add(firing);
-        foreach (var next in Followed(firing))
-        {
-            Visit(next, order, repeats);
+            order.Add(firing);
+            foreach (var next in Followed(firing))
+            {
+                Visit(next, order, repeats);
+            }
         }
     }
 
-    private IEnumerable<Firing> Followed(Firing firing) =>
+    private IEnumerable<Fired> Followed(Fired firing) =>
         from side in Sides
-        let position = side == SignalSide.Source ? firing.Source : firing.Destination
-        from sender in SendersOf(firing, side)
-        where sender.Key.Kind == ComponentKind.Head
-        from next in FiringsOf(new(sender.Key.Layer, sender.Key.Index), position)
+        from sender in firing.Senders![(int)side]
+        where sender.Component.Kind == ComponentKind.Head
+        from next in At(firing.Place.Prompt, new(sender.Component.Layer, sender.Component.Index), firing.Place.Position(side))
         select next;
 
-    private List<KeyValuePair<Component, double>> SendersOf(Firing firing, SignalSide side)
+    private void FindSenders(int layer, Fired[] here, Tensor written, long firstRow)
     {
-        if (!senders.TryGetValue(firing, out var kept))
+        using var scope = NewDisposeScope();
+        var signals = new LayerSignals(pass, layer, Array.ConvertAll(here, f => f.Place));
+        var below = components.TakeWhile(c => c.Component.Layer < layer).Count();
+        Array.ForEach(here, firing => firing.Senders = new List<(Component, string, double)>[Sides.Length]);
+        foreach (var side in Sides)
         {
-            senders[firing] = kept = [.. Sides.Select(s => options.Senders == Senders.HeadsWithConstant
-                ? LeadingHeads(firing, s)
-                : LeadingComponents(firing, s))];
+            var (parts, constants, scales) = signals.Upstream(side, written.narrow(1, 0, below), firstRow);
+            var (all, constant, scale) = (parts.Copied<double>(), constants.Copied<double>(), scales.Copied<double>());
+            for (var n = 0; n < here.Length; n++)
+            {
+                here[n].Senders![(int)side] = Leading(all.AsSpan(n * below, below), constant[n], scale[n]);
+            }
         }
-
-        return kept[(int)side];
-    }
-
-    private List<KeyValuePair<Component, double>> LeadingHeads(Firing firing, SignalSide side)
-    {
-        var parts = upstream.HeadsWithConstant(firing, side);
-        return Leading(parts, parts.Sum(p => p.Value));
-    }
-
-    private List<KeyValuePair<Component, double>> LeadingComponents(Firing firing, SignalSide side)
-    {
-        var parts = upstream.Parts(firing, side);
-        var total = parts.Sum(p => p.Value);
-        parts.RemoveAll(p => p.Key.Kind is ComponentKind.AttentionBias or ComponentKind.Constant);
-        return Leading(parts, total);
     }
 
     // Those not below the value at which the running sum of the sorted parts passes the share; the positive ones where it never does,
     // because biases, which are no senders, hold the rest.
-    private List<KeyValuePair<Component, double>> Leading(List<KeyValuePair<Component, double>> parts, double total)
+    private List<(Component, string, double)> Leading(ReadOnlySpan<double> parts, double constant, double scale)
     {
-        double[] sorted = [.. parts.Select(p => p.Value).OrderDescending()];
+        // The authors' code gives every head the whole constant, divided by the scale, and sums over heads alone.
+        var added = options.HeadsWithConstant ? constant / scale : 0;
+        var total = options.HeadsWithConstant ? 0 : constant;
+        var senders = new List<(Component Component, string Name, double Value)>();
+        for (var c = 0; c < parts.Length; c++)
+        {
+            var (component, name) = components[c];
+            var sends = options.HeadsWithConstant ? component.Kind == ComponentKind.Head : component.Kind != ComponentKind.AttentionBias;
+            total += sends || !options.HeadsWithConstant ? parts[c] + added : 0;
+            if (sends)
+            {
+                senders.Add((component, name, parts[c] + added));
+            }
+        }
+
+        double[] sorted = [.. senders.Select(s => s.Value).OrderDescending()];
         var (sum, least) = (0.0, sorted.LastOrDefault(value => value > 0, sorted[0]));
         foreach (var value in sorted)
         {
@@ -119,6 +163,7 @@ internal sealed class SignalWalk
             }
         }
 
-        return [.. parts.Where(p => p.Value >= least)];
+        senders.RemoveAll(s => s.Value < least);
+        return senders;
     }
 }

@@ -1,3 +1,9 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Microsoft.Data.Analysis;
+using TorchSharp;
+using static TorchSharp.torch;
+
 namespace HeadScope;
 
 /// <summary>
@@ -6,79 +12,206 @@ namespace HeadScope;
 /// </summary>
 /// <param name="Model">The name of the model.</param>
 /// <param name="Prompts">The prompts.</param>
-/// <param name="Options">What counts as a firing.</param>
+/// <param name="PatternThreshold">The least attention of a firing.</param>
 /// <param name="HeadWidth">The number of directions that a head has.</param>
 /// <param name="Firings">The firings, by prompt, layer, head, destination and source. Heads of layer 0, which have no upstream, and
 /// source 0, where heads rest, are left out.</param>
 /// <param name="TokenTexts">The text of each token of the prompts; empty for a model without tokenizer.</param>
-public sealed partial record Signals(
+public sealed record Signals(
     string Model,
     PromptSet Prompts,
-    SignalOptions Options,
+    double PatternThreshold,
     int HeadWidth,
     IReadOnlyList<Firing> Firings,
     IReadOnlyDictionary<int, string> TokenTexts)
 {
-    /// <summary>Finds the firings.</summary>
+    /// <summary>The firings as a table: prompt, head, destination, source, destination_role, source_role, destination_token, source_token,
+    /// pattern, score, remainder, directions and contributions (several in one field, with spaces between).</summary>
+    public DataFrame Table => new(
+        new Int32DataFrameColumn("prompt", Firings.Select(f => f.Prompt)),
+        new StringDataFrameColumn("head", Firings.Select(f => f.Head.ToString())),
+        new Int32DataFrameColumn("destination", Firings.Select(f => f.Destination)),
+        new Int32DataFrameColumn("source", Firings.Select(f => f.Source)),
+        new StringDataFrameColumn("destination_role", Firings.Select(f => RoleAt(f, f.Destination))),
+        new StringDataFrameColumn("source_role", Firings.Select(f => RoleAt(f, f.Source))),
+        new StringDataFrameColumn("destination_token", Firings.Select(f => TextAt(f, f.Destination))),
+        new StringDataFrameColumn("source_token", Firings.Select(f => TextAt(f, f.Source))),
+        new SingleDataFrameColumn("pattern", Firings.Select(f => f.Pattern)),
+        new DoubleDataFrameColumn("score", Firings.Select(f => f.Score)),
+        new DoubleDataFrameColumn("remainder", Firings.Select(f => f.Remainder)),
+        new StringDataFrameColumn("directions", Firings.Select(f => string.Join(' ', f.Directions))),
+        new StringDataFrameColumn("contributions", Firings.Select(f => string.Join(' ', f.Contributions.Select(c => c.ToString(CultureInfo.InvariantCulture))))));
+
+    /// <summary>Finds the firings: <c>Signals.Find(model, Ioi.Prompts(64))</c>.</summary>
     /// <param name="model">The model, processed or not.</param>
     /// <param name="prompts">The prompts.</param>
-    /// <param name="options">What counts as a firing; null for the paper's values.</param>
+    /// <param name="patternThreshold">The least attention of a firing, from the destination to the source. The paper's value is 0.5.</param>
+    /// <param name="batchSize">How many prompts run through the model at once; bounds the memory, changes no result.</param>
     /// <param name="progress">Is told how many prompts are done.</param>
     /// <param name="cancellationToken">Stops the work.</param>
     /// <returns>The firings.</returns>
-    /// <exception cref="ArgumentException">The prompts are not sound.</exception>
+    /// <exception cref="ArgumentException">The prompts are not sound, or cannot be drawn.</exception>
+    /// <exception cref="InvalidDataException">A weight is not finite.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static Signals Find(
         Model model,
         PromptSet prompts,
-        SignalOptions? options = null,
+        double patternThreshold = 0.5,
+        int batchSize = 32,
         IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
-        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(prompts);
-        options ??= new();
-        prompts.RequireSound(model.Config.ContextLength, model.Config.VocabularySize);
-        ArgumentOutOfRangeException.ThrowIfLessThan(options.BatchSize, 1, nameof(options));
-        var folded = CircuitModel.Of(model);
-        var omegas = new OmegaCache(folded);
-        var firings = new List<Firing>();
-        for (var first = 0; first < prompts.Count; first += options.BatchSize)
-        {
-            progress?.Report(new("finding signals", first, prompts.Count, "prompts"));
-            var activations = CircuitActivations.Of(folded, prompts.Prompts, first, options.BatchSize, cancellationToken);
-            firings.AddRange(FiringFinder.Find(folded, activations, omegas, options, null, cancellationToken));
-        }
-
-        progress?.Report(new("finding signals", prompts.Count, prompts.Count, "prompts"));
+        var (set, firings) = (prompts.SoundFor(model), new List<Firing>());
+        ForEachLayer("finding signals", model, set, patternThreshold, batchSize, progress, cancellationToken, (_, signals) =>
+            firings.AddRange(signals.Firings()));
         var texts = model.HasTokenizer
-            ? prompts.Prompts.SelectMany(p => p.Tokens).Distinct().ToDictionary(id => id, model.Tokenizer.TokenText)
+            ? set.Prompts.SelectMany(p => p.Tokens).Distinct().ToDictionary(id => id, model.Tokenizer.TokenText)
             : [];
-        return new Signals(model.Name, prompts, options, model.Config.HeadWidth, firings, texts);
+        return new(model.Name, set, patternThreshold, model.Config.HeadWidth, [.. firings.OrderBy(f => f.Prompt)], texts);
     }
+
+    /// <summary>What characterises each head that fires (arXiv 2410.00340, section 4).</summary>
+    /// <param name="tokens">How many tokens to name for each side.</param>
+    /// <returns>By layer and head: head, firings; mean_directions, deviation_directions and median_directions of the sparse sets; and of
+    /// the direction that is in most of them direction (from 0 by falling singular value), share (of the firings), mean_contribution (the
+    /// mean share of the score that it makes there), destination_tokens and source_tokens (those it fires at, most frequent first, with
+    /// their number).</returns>
+    public DataFrame ByHead(int tokens = 5)
+    {
+        var heads = Firings.GroupBy(f => f.Head).OrderBy(g => g.Key).Select(g => (
+            Head: g.Key,
+            Sizes: g.Select(f => f.Directions.Count).Order().ToArray(),
+            Use: g.SelectMany(f => f.Directions.Zip(f.Contributions, (k, c) => (Direction: k, Share: c / f.Score, Firing: f)))
+                .GroupBy(use => use.Direction).OrderByDescending(use => use.Count()).ThenBy(use => use.Key).First().ToArray())).ToList();
+        return new(
+            new StringDataFrameColumn("head", heads.Select(h => h.Head.ToString())),
+            new Int32DataFrameColumn("firings", heads.Select(h => h.Sizes.Length)),
+            new DoubleDataFrameColumn("mean_directions", heads.Select(h => h.Sizes.Average())),
+            new DoubleDataFrameColumn("deviation_directions", heads.Select(h => Math.Sqrt(h.Sizes.Average(n => Math.Pow(n - h.Sizes.Average(), 2))))),
+            new Int32DataFrameColumn("median_directions", heads.Select(h => h.Sizes[(h.Sizes.Length - 1) / 2])),
+            new Int32DataFrameColumn("direction", heads.Select(h => h.Use[0].Direction)),
+            new DoubleDataFrameColumn("share", heads.Select(h => (double)h.Use.Length / h.Sizes.Length)),
+            new DoubleDataFrameColumn("mean_contribution", heads.Select(h => h.Use.Average(u => u.Share))),
+            new StringDataFrameColumn("destination_tokens", heads.Select(h => Tokens(h.Use.Select(u => TextAt(u.Firing, u.Firing.Destination))))),
+            new StringDataFrameColumn("source_tokens", heads.Select(h => Tokens(h.Use.Select(u => TextAt(u.Firing, u.Firing.Source))))));
+
+        string Tokens(IEnumerable<string> texts) => string.Join(
+            ", ",
+            texts.GroupBy(t => t, StringComparer.Ordinal).OrderByDescending(g => g.Count()).ThenBy(g => g.Key, StringComparer.Ordinal).Take(tokens)
+                .Select(g => string.Create(CultureInfo.InvariantCulture, $"\"{g.Key}\" ({g.Count()})")));
+    }
+
+    /// <summary>
+    /// Whether few singular directions of a head make more of its scores than directions would by chance: the mean share of the score that n
+    /// contributions reach, for the n greatest in the singular basis, for n of the head's directions drawn at random, and for the n greatest
+    /// in a random basis of the same form. That basis turns both sides alike: r = Σ_k (√s_k a_k)(√s_k b_k) = (Qα)·(Qβ) for any orthogonal Q, so
+    /// its contributions add up to the same score and only their concentration differs.
+    /// </summary>
+    /// <param name="model">The model, processed or not.</param>
+    /// <param name="seed">The seed of the random directions and bases.</param>
+    /// <param name="batchSize">How many prompts run through the model at once.</param>
+    /// <param name="progress">Is told how many prompts are done.</param>
+    /// <param name="cancellationToken">Stops the work.</param>
+    /// <returns>By layer, head and n from 0 to d_head: head, firings (with a positive score), directions (n), singular, random_directions,
+    /// random_basis (the shares; the first exceeds 1 before the negative contributions take it back), sparse_size and random_sparse_size (the
+    /// mean size of the sparse set in the singular and in the random basis).</returns>
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public DataFrame LowRank(
+        Model model, int seed = 0, int batchSize = 32, IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        var checks = new SortedDictionary<Head, LowRankCheck>();
+        ForEachLayer("checking", model, Prompts.SoundFor(model), PatternThreshold, batchSize, progress, cancellationToken, (layer, signals) =>
+        {
+            foreach (var (head, places) in signals.ByHead())
+            {
+                if (!checks.TryGetValue(new(layer, head), out var check))
+                {
+                    checks.Add(new(layer, head), check = new(new(layer, head), seed));
+                }
+
+                check.Add(signals, places);
+            }
+        });
+        return LowRankCheck.Table([.. checks.Values.Where(c => c.Firings > 0)]);
+    }
+
+    /// <summary>The firings as CSV: the columns of <see cref="Table"/>.</summary>
+    public string ToCsv() => CsvTable.Write(Table);
+
+    /// <summary>The firings as JSON.</summary>
+    /// <returns>An object with model, prompts and <c>firings</c>; each with prompt, head, positions, roles, tokens, pattern, score,
+    /// directions, contributions, signs, magnitudes and remainder.</returns>
+    public string ToJson() => Circuit.Compact(new JsonObject
+    {
+        ["format"] = "headscope-signals",
+        ["version"] = 1,
+        ["model"] = Model,
+        ["prompts"] = Prompts.Name,
+        ["promptCount"] = Prompts.Count,
+        ["patternThreshold"] = PatternThreshold,
+        ["firings"] = new JsonArray([.. Firings.Select(f => new JsonObject
+        {
+            ["prompt"] = f.Prompt,
+            ["layer"] = f.Head.Layer,
+            ["head"] = f.Head.Index,
+            ["dest"] = f.Destination,
+            ["src"] = f.Source,
+            ["dest_role"] = RoleAt(f, f.Destination),
+            ["src_role"] = RoleAt(f, f.Source),
+            ["dest_token"] = TextAt(f, f.Destination),
+            ["src_token"] = TextAt(f, f.Source),
+            ["pattern"] = f.Pattern,
+            ["score"] = f.Score,
+            ["remainder"] = f.Remainder,
+            ["directions"] = new JsonArray([.. f.Directions.Select(k => JsonValue.Create(k))]),
+            ["contributions"] = new JsonArray([.. f.Contributions.Select(c => JsonValue.Create(c))]),
+            ["signs"] = new JsonArray([.. f.Signs.Select(s => JsonValue.Create(s))]),
+            ["magnitudes"] = new JsonArray([.. f.Magnitudes.Select(m => JsonValue.Create(m))]),
+        })]),
+    });
 
     /// <inheritdoc/>
     public override string ToString() =>
         $"{Prompts.Name} on {Model}: {Firings.Count} firings of {Firings.Select(f => f.Head).Distinct().Count()} heads in {Prompts.Count} prompts";
 
-    /// <summary>Finds the firings on prompts that are drawn for the model.</summary>
-    /// <param name="model">The model, processed or not.</param>
-    /// <param name="task">The task: <c>Ioi.Prompts(64)</c>.</param>
-    /// <param name="options">What counts as a firing; null for the paper's values.</param>
-    /// <param name="progress">Is told how many prompts are done.</param>
-    /// <param name="cancellationToken">Stops the work.</param>
-    /// <returns>The firings.</returns>
-    /// <exception cref="ArgumentException">No prompts can be drawn.</exception>
-    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public static Signals Find(
+    // Decomposes all firings, layer by layer; the body gets the layer and the signals.
+    private static void ForEachLayer(
+        string what,
         Model model,
-        PromptTask task,
-        SignalOptions? options = null,
-        IProgress<WorkProgress>? progress = null,
-        CancellationToken cancellationToken = default)
+        PromptSet prompts,
+        double threshold,
+        int batchSize,
+        IProgress<WorkProgress>? progress,
+        CancellationToken cancellationToken,
+        Action<int, LayerSignals> body)
     {
-        ArgumentNullException.ThrowIfNull(task);
-        return Find(model, task.For(model), options, progress, cancellationToken);
+        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
+        ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
+        using var folded = new FoldedModel(model);
+        for (var first = 0; first < prompts.Count; first += batchSize)
+        {
+            progress?.Report(new(what, first, prompts.Count, "prompts"));
+            using var scope = NewDisposeScope();
+            var pass = new PromptPass(folded, prompts, first, batchSize, cancellationToken);
+            for (var layer = 1; layer < model.Config.LayerCount; layer++)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                using var inner = NewDisposeScope();
+                if (pass.Firings(layer, threshold) is { Length: > 0 } places)
+                {
+                    body(layer, new(pass, layer, places));
+                }
+            }
+        }
+
+        progress?.Report(new(what, prompts.Count, prompts.Count, "prompts"));
     }
+
+    private string? RoleAt(Firing firing, int position) => Prompts.Prompts[firing.Prompt].RoleAt(position);
+
+    private string TextAt(Firing firing, int position) =>
+        Prompts.Prompts[firing.Prompt].Tokens[position] is var token && TokenTexts.TryGetValue(token, out var text) ? text : $"{token}";
 }

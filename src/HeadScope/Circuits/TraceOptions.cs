@@ -1,33 +1,10 @@
 namespace HeadScope;
 
-/// <summary>How often an edge counts that a prompt shows more than once.</summary>
-public enum EdgeCounting
-{
-    /// <summary>Once for each prompt, with the value met first.</summary>
-    OncePerPrompt,
-
-    /// <summary>
-    /// As the authors' code counts: once in the prompt that showed the edge first, every repetition in all later prompts, and a firing
-    /// that is reached on several ways is expanded every time. Kept to compare with published graphs.
-    /// </summary>
-    Published,
-}
-
-/// <summary>Who can be the sender of a signal.</summary>
-public enum Senders
-{
-    /// <summary>Heads, MLPs and embeddings; biases take part in the sum, once, but are no senders.</summary>
-    AllComponents,
-
-    /// <summary>Heads alone, each with the whole constant added, as the authors' code has it.</summary>
-    HeadsWithConstant,
-}
-
 /// <summary>How a circuit is traced. The defaults are the sound choice; <see cref="Published"/> is the authors' code.</summary>
 public sealed record TraceOptions
 {
     /// <summary>The settings that reproduce the published results exactly, faults included (arXiv 2410.00340 and its code).</summary>
-    public static TraceOptions Published { get; } = new() { Counting = EdgeCounting.Published, Senders = Senders.HeadsWithConstant };
+    public static TraceOptions Published { get; } = new() { CountRepeats = true, HeadsWithConstant = true };
 
     /// <summary>The least attention of a firing.</summary>
     public double PatternThreshold { get; init; } = 0.5;
@@ -35,11 +12,17 @@ public sealed record TraceOptions
     /// <summary>The share of the signal that the kept senders must exceed together.</summary>
     public double UpstreamShare { get; init; } = 0.7;
 
-    /// <summary>How edges count that a prompt shows more than once.</summary>
-    public EdgeCounting Counting { get; init; } = EdgeCounting.OncePerPrompt;
+    /// <summary>
+    /// Whether an edge counts as in the authors' code: once in the prompt that showed it first, every repetition in all later prompts, a
+    /// firing that is reached on several ways being expanded every time. Else it counts once for each prompt, with the value met first.
+    /// </summary>
+    public bool CountRepeats { get; init; }
 
-    /// <summary>Who can send.</summary>
-    public Senders Senders { get; init; } = Senders.AllComponents;
+    /// <summary>
+    /// Whether heads alone can send, each with the whole constant added, as in the authors' code. Else heads, MLPs and embeddings can; biases
+    /// take part in the sum, once, but are no senders.
+    /// </summary>
+    public bool HeadsWithConstant { get; init; }
 
     /// <summary>The heads to begin with; null for the <see cref="RootCount"/> heads with the greatest direct effect on the logit
     /// difference between answer and distractor.</summary>
@@ -57,4 +40,30 @@ public sealed record TraceOptions
 
     /// <summary>How many prompts are traced at once; bounds the memory, changes no result.</summary>
     public int BatchSize { get; init; } = 32;
+
+    /// <summary>Checks them, and completes them by what the prompts say.</summary>
+    /// <exception cref="ArgumentException">A role is not one of the prompts', a root not a head that can receive signals, a number too small.</exception>
+    internal TraceOptions For(Model model, PromptSet prompts)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(BatchSize, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(RootCount, 1);
+        var complete = this with { RootSource = RootSource ?? prompts.RootSource };
+        foreach (var role in new[] { complete.RootSource, RootDestination }.OfType<string>())
+        {
+            prompts.RequireRole(role);
+        }
+
+        var config = model.Config;
+        foreach (var root in Roots ?? [])
+        {
+            if (root.Layer < 1 || root.Layer >= config.LayerCount || root.Index < 0 || root.Index >= config.HeadCount)
+            {
+                throw new ArgumentException(
+                    $"Root {root} is not a head that can receive signals: '{model.Name}' has layers 1 to {config.LayerCount - 1} "
+                    + $"above the first, with {config.HeadCount} heads each.");
+            }
+        }
+
+        return complete;
+    }
 }

@@ -16,7 +16,7 @@ public sealed class CircuitVerbTests : IDisposable
             "trace", "--prompts", "ioi:4", "--seed", "2", "--roots", "3.0,3.1", "--min-count", "2", "--output", graph, "--output", json, "--output", csv);
         Assert.Equal((ExitCode.Done, ""), (code, error));
         Assert.Contains("roots 3.0, 3.1", printed, StringComparison.Ordinal);
-        var trace = CircuitTrace.FromJson(await File.ReadAllTextAsync(json, TestContext.Current.CancellationToken));
+        var trace = Circuit.FromJson(await File.ReadAllTextAsync(json, TestContext.Current.CancellationToken));
         Assert.Equal([new(3, 0), new(3, 1)], trace.Roots);
         Assert.NotEmpty(trace.Edges);
         Assert.All(trace.Edges, edge => Assert.True(edge.Count >= 2));

@@ -36,14 +36,14 @@ public class FigureTests(PlotlyBrowser plotly)
             Token(subject));
     })]));
 
-    private static readonly Lazy<CircuitTrace> Trace = new(() => CircuitTracer.Trace(Demo.Value, Sentences.Value));
+    private static readonly Lazy<Circuit> Trace = new(() => Circuit.Trace(Demo.Value, Sentences.Value));
 
     private static readonly Lazy<Signals> FoundSignals = new(() => Signals.Find(Demo.Value, Sentences.Value));
 
-    private static readonly Lazy<InterventionResult> Intervened = new(() =>
-        Interventions.Run(Demo.Value, Sentences.Value, [.. Trace.Value.Top(2).Select(SignalEdge.Of)]));
+    private static readonly Lazy<Intervention> Intervened = new(() =>
+        Intervention.Run(Demo.Value, Sentences.Value, Trace.Value.Top(2)));
 
-    private static readonly Lazy<Firing> Fired = new(() => Trace.Value.Traces[0].Root);
+    private static readonly Lazy<Firing> Fired = new(() => FoundSignals.Value.Firings[0]);
 
     private static readonly Lazy<Lorsa> Learned = new(() => Lorsa.Train(
         Demo.Value, 1, new[] { string.Join(' ', Enumerable.Repeat("When Mary and John went to the store, John gave a drink to Mary.", 60)) },
@@ -101,13 +101,12 @@ public class FigureTests(PlotlyBrowser plotly)
             ["signal directions"] = Figures.SignalDirections(FoundSignals.Value),
             ["signal table"] = Figures.SignalTable(FoundSignals.Value, heads: 5),
             ["empty circuit"] = Figures.Circuit(Trace.Value with { Edges = [], EmptyReason = Attack }),
-            ["singular values"] = Figures.SingularValues(Omega.Of(CircuitModel.Of(Demo.Value), Fired.Value.Head), Fired.Value.Signal),
+            ["singular values"] = Figures.SingularValues(Omega.Of(Circuit.Fold(Demo.Value), Fired.Value.Head), Fired.Value),
             ["signal contributions"] = Figures.SignalContributions(Fired.Value),
             ["upstream"] = Figures.Upstream(new Upstream(
-                SignalSide.Source, 3, 1.5f,
-                [.. Enumerable.Range(0, 30).Select(i => KeyValuePair.Create(new Component(i == 0 ? ComponentKind.TokenEmbedding : ComponentKind.Head, i / 8, i % 8), Math.Sin(i)))],
-                new Dictionary<Head, IReadOnlyList<double>>())),
-            ["a number for each head"] = Figures.HeadGrid(DirectEffect.OfHeads(CircuitModel.Of(Demo.Value), Sentences.Value, 4), Attack, "logits"),
+                Fired.Value, SignalSide.Source, 1.5, ["embedding", .. Enumerable.Range(1, 29).Select(i => i == 4 ? Attack : $"{i / 8}.{i % 8}")],
+                torch.tensor(Enumerable.Range(0, 30).Select(i => Math.Sin(i)).ToArray()), torch.zeros(4, 8, 1, torch.float64))),
+            ["a number for each head"] = Figures.HeadGrid(Circuit.DirectEffects(Demo.Value, Sentences.Value, 4), Attack, "logits"),
             ["z-pattern"] = Figures.ZPattern(Head.Value.ZPattern("When Mary and John went to the store, John gave a drink to")),
             ["activations of a Lorsa head"] = Figures.Activations(Head.Value.ZPattern("When Mary and John went to the store")),
             ["origin of a Lorsa head"] = Figures.HeadOrigin(Head.Value),

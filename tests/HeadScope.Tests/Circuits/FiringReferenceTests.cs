@@ -18,20 +18,20 @@ public class FiringReferenceTests
             var where = $"{Key(expected)}";
             var score = expected.GetProperty("score_before_scaling").GetDouble();
             var tolerance = 1e-4 * Math.Max(1, Math.Abs(score));
-            Assert.True(Math.Abs(score - firing.Signal.Score) <= tolerance, where);
+            Assert.True(Math.Abs(score - firing.Score) <= tolerance, where);
             Assert.True(Math.Abs(expected.GetProperty("pattern").GetDouble() - firing.Pattern) < 1e-5, where);
             if (expected.GetProperty("margin").GetDouble() < 1e-4)
             {
                 continue;
             }
 
-            Assert.Equal(expected.GetProperty("directions").EnumerateArray().Select(k => k.GetInt32()), firing.Signal.Directions);
-            foreach (var (contribution, ours) in expected.GetProperty("contributions").EnumerateArray().Zip(firing.Signal.Contributions))
+            Assert.Equal(expected.GetProperty("directions").EnumerateArray().Select(k => k.GetInt32()), firing.Directions);
+            foreach (var (contribution, ours) in expected.GetProperty("contributions").EnumerateArray().Zip(firing.Contributions))
             {
                 Assert.True(Math.Abs(contribution.GetDouble() - ours) <= tolerance, where);
             }
 
-            Assert.True(Math.Abs(expected.GetProperty("residual").GetDouble() - firing.Signal.Remainder) <= tolerance, where);
+            Assert.True(Math.Abs(expected.GetProperty("residual").GetDouble() - firing.Remainder) <= tolerance, where);
             foreach (var (magnitude, ours) in expected.GetProperty("magnitudes").EnumerateArray().Zip(firing.Magnitudes))
             {
                 Assert.True(Math.Abs(magnitude.GetDouble() - ours) <= 1e-5 * magnitude.GetDouble(), where);

@@ -19,54 +19,51 @@ public class InterventionReferenceTests
             var random = run.Single(r => r.GetProperty("random").GetBoolean());
             int[] changed = [.. signal.GetProperty("prompts").EnumerateArray().Select(p => p.GetInt32())];
             var result = Run(reference, signal, random, changed, run.Key.Kind, run.Key.Boosting);
-            Assert.Equal(changed, result.Changed.Select(p => p.Prompt));
-            Assert.Equal(reference.Prompts.Count, result.Prompts.Count);
-            AssertRun(signal, result, p => p.After, Deltas("signal"), $"{run.Key} signal");
-            AssertRun(random, result, p => p.Control, Deltas("random"), $"{run.Key} random");
+            Assert.Equal(changed, result.Changed);
+            Assert.Equal([3, reference.Prompts.Count, 1], result.Scores.shape);
+            AssertRun(signal, result, 1, Deltas("signal"), $"{run.Key} signal");
+            AssertRun(random, result, 2, Deltas("random"), $"{run.Key} random");
 
             float[] Deltas(string what) => file.Values($"edge{run.Key.Edge}.{run.Key.Kind}.{what}.delta");
         }
     }
 
-    private static InterventionResult Run(
+    private static Intervention Run(
         CircuitReference reference, JsonElement signal, JsonElement random, int[] changed, string kind, bool boosting)
     {
-        var edge = new SignalEdge(
-            HeadOf(signal.GetProperty("upstream")),
+        var edge = new CircuitEdge(
+            HeadOf(signal.GetProperty("upstream")).ToString(),
             HeadOf(signal.GetProperty("downstream")),
             signal.GetProperty("type").GetString() == "s" ? SignalSide.Source : SignalSide.Destination,
             signal.GetProperty("src_role").GetString()!,
             signal.GetProperty("dest_role").GetString()!);
-        var options = InterventionOptions.Published with
-        {
-            Scope = kind == "A" ? InterventionScope.Global : InterventionScope.Local,
-            Factor = boosting ? 2 : 0,
-            BatchSize = 5,
-        };
         var directions = random.GetProperty("random_directions");
         return CircuitsUnderTest.Intervene(
             reference.Model,
             reference.Prompts,
             [edge],
-            options,
+            boosting ? 2 : 0,
+            local: kind != "A",
             firing => [.. directions[Array.IndexOf(changed, firing.Prompt)].EnumerateArray().Select(k => k.GetInt32())]);
     }
 
-    private static void AssertRun(
-        JsonElement golden, InterventionResult result, Func<PromptIntervention, InterventionMeasurement> measured, float[] deltas, string where)
+    private static void AssertRun(JsonElement golden, Intervention result, int state, float[] deltas, string where)
     {
-        var width = deltas.Length / result.Prompts.Count;
-        for (var p = 0; p < result.Prompts.Count; p++)
+        var prompts = (int)result.Scores.shape[1];
+        var width = deltas.Length / prompts;
+        var (differences, scores) = (result.LogitDifferences.Values<double>(), result.Scores.Values<double>());
+        var (ratios, cosines, norms) = (result.NormRatios.Values<double>(), result.Cosines.Values<double>(), result.ChangeNorms.Values<double>());
+        for (var p = 0; p < prompts; p++)
         {
-            var (before, after) = (result.Prompts[p].Before, measured(result.Prompts[p]));
-            Assert.Equal(golden.GetProperty("logit_difference")[p].GetDouble(), before.LogitDifference, 1e-3);
-            Assert.Equal(golden.GetProperty("score")[p].GetDouble(), before.Edges[0].Score, 1e-3);
-            Near("logit_difference_after", after.LogitDifference);
-            Near("score_after", after.Edges[0].Score);
-            Near("norm_ratio", after.Edges[0].NormRatio);
-            Near("cosine", after.Edges[0].Cosine);
+            Near("logit_difference", differences[p]);
+            Near("score", scores[p]);
+            var at = (state * prompts) + p;
+            Near("logit_difference_after", differences[at]);
+            Near("score_after", scores[at]);
+            Near("norm_ratio", ratios[at]);
+            Near("cosine", cosines[at]);
             var norm = Math.Sqrt(deltas.Skip(p * width).Take(width).Sum(d => (double)d * d));
-            Assert.True(Math.Abs(norm - after.Edges[0].ChangeNorm) < 1e-3, $"{where}, prompt {p}: norm {after.Edges[0].ChangeNorm}, not {norm}");
+            Assert.True(Math.Abs(norm - norms[at]) < 1e-3, $"{where}, prompt {p}: norm {norms[at]}, not {norm}");
 
             void Near(string field, double value)
             {

@@ -15,12 +15,13 @@ public class OmegaReferenceTests
         foreach (var head in model.Heads)
         {
             var omega = CircuitsUnderTest.Decompose(model, head);
-            Assert.Equal((rank, width), (omega.Rank, omega.Width));
+            Assert.Equal([width, rank], omega.U.shape);
+            var found = omega.S.Values<double>();
             var index = (head.Layer * model.Config.HeadCount) + head.Index;
             var values = Part(singular, rank);
             for (var k = 0; k < rank; k++)
             {
-                Assert.True(Math.Abs(omega.SingularValues[k] - values[k]) <= 2e-6 * values[0], $"{head} s[{k}]");
+                Assert.True(Math.Abs(found[k] - values[k]) <= 2e-6 * values[0], $"{head} s[{k}]");
             }
 
             AssertSameForm($"{head}", omega, values, Part(left, width * rank), Part(right, rank * width));
@@ -30,10 +31,11 @@ public class OmegaReferenceTests
     }
 
     // Vectors are free in sign, and in direction where singular values lie close: the form they make is what counts.
-    private static void AssertSameForm(string head, Decomposition omega, float[] values, float[] left, float[] right)
+    private static void AssertSameForm(string head, Omega omega, float[] values, float[] left, float[] right)
     {
         var random = new Random(0);
-        var (rank, width) = (omega.Rank, omega.Width);
+        var (width, rank) = ((int)omega.U.shape[0], (int)omega.U.shape[1]);
+        var (s, u, v) = (omega.S.Values<double>(), omega.U.Values<double>(), omega.V.Values<double>());
         for (var trial = 0; trial < 5; trial++)
         {
             double[] x = [.. Enumerable.Range(0, width).Select(_ => random.NextDouble() - 0.5)];
@@ -44,13 +46,13 @@ public class OmegaReferenceTests
                 var (a, b, c, d) = (0.0, 0.0, 0.0, 0.0);
                 for (var i = 0; i < width; i++)
                 {
-                    a += omega.Left[(k * width) + i] * x[i];
-                    b += omega.Right[(k * width) + i] * y[i];
+                    a += u[(i * rank) + k] * x[i];
+                    b += v[(i * rank) + k] * y[i];
                     c += left[(i * rank) + k] * x[i];
                     d += right[(k * width) + i] * y[i];
                 }
 
-                ours += omega.SingularValues[k] * a * b;
+                ours += s[k] * a * b;
                 theirs += values[k] * c * d;
             }
 
@@ -59,16 +61,19 @@ public class OmegaReferenceTests
     }
 
     [Fact]
-    public void One_decomposition_is_that_of_factors_that_are_kept()
+    public void All_heads_of_a_layer_at_once_are_those_one_by_one()
     {
-        using var model = Model.Load("demo");
-        foreach (var head in model.Heads)
+        using var model = Circuit.Fold(Model.Load("demo"));
+        for (var layer = 0; layer < model.Config.LayerCount; layer++)
         {
-            var (once, kept) = (CircuitsUnderTest.Decompose(model, head), CircuitsUnderTest.DecomposeKept(model, head));
-            Assert.Equal(kept.SingularValues, once.SingularValues);
-            Assert.All(
-                kept.Left.Zip(once.Left).Concat(kept.Right.Zip(once.Right)),
-                pair => Assert.Equal(pair.First, pair.Second, 1e-13));
+            foreach (var (index, together) in Omega.OfLayer(model, layer).Index())
+            {
+                var alone = Omega.Of(model, new(layer, index));
+                Assert.Equal((alone.Head, alone.HasConstant), (together.Head, together.HasConstant));
+                Assert.Equal(alone.S.Values<double>(), together.S.Values<double>());
+                Assert.Equal(alone.U.Values<double>(), together.U.Values<double>());
+                Assert.Equal(alone.V.Values<double>(), together.V.Values<double>());
+            }
         }
     }
 }

@@ -45,12 +45,12 @@ public class PromptTests
     }
 
     [Theory]
-    [InlineData(IoiOrder.Abba)]
-    [InlineData(IoiOrder.Baba)]
-    public void One_order_alone_can_be_asked_for(IoiOrder order) =>
+    [InlineData(true)]
+    [InlineData(false)]
+    public void One_order_alone_can_be_asked_for(bool indirectFirst) =>
         Assert.All(
-            Ioi.Prompts(10, options: new() { Order = order }).For(Tokenizer).Prompts,
-            p => Assert.Equal(order == IoiOrder.Abba, p.PositionOf("IO") < p.PositionOf("S1")));
+            Ioi.Prompts(10, indirectFirst: indirectFirst).For(Tokenizer).Prompts,
+            p => Assert.Equal(indirectFirst, p.PositionOf("IO") < p.PositionOf("S1")));
 
     [Theory]
     [InlineData("ioi:9")]
@@ -59,11 +59,12 @@ public class PromptTests
     public void The_seed_decides_the_prompts(string task)
     {
         static IEnumerable<string> Texts(PromptSet set) => set.Prompts.Select(p => p.Text!);
-        var first = PromptTask.Parse(task, 5).For(Tokenizer);
-        Assert.Equal(Texts(first), Texts(PromptTask.Parse(task, 5).For(Tokenizer)));
-        Assert.NotEqual(Texts(first), Texts(PromptTask.Parse(task, 6).For(Tokenizer)));
+        var first = PromptSet.Parse(task, 5).For(Tokenizer);
+        Assert.Equal(Texts(first), Texts(PromptSet.Parse(task, 5).For(Tokenizer)));
+        Assert.NotEqual(Texts(first), Texts(PromptSet.Parse(task, 6).For(Tokenizer)));
         Assert.Equal((9, task.Split(':')[0]), (first.Count, first.Name));
-        CircuitsUnderTest.RequireSound(first, Demo.Value);
+        Assert.Same(first, first.For(Demo.Value));
+        Assert.NotEmpty(Signals.Find(Demo.Value, first).Firings);
     }
 
     [Fact]
@@ -98,9 +99,9 @@ public class PromptTests
     [Fact]
     public void A_name_that_splits_is_named()
     {
-        var error = Assert.Throws<ArgumentException>(() => Ioi.Prompts(2, options: new() { Names = ["Mary", "Nebuchadnezzar"] }).For(Tokenizer));
+        var error = Assert.Throws<ArgumentException>(() => Ioi.Prompts(2, names: ["Mary", "Nebuchadnezzar"]).For(Tokenizer));
         Assert.Contains("'Nebuchadnezzar' is not a single token", error.Message, StringComparison.Ordinal);
-        Assert.Throws<ArgumentException>(() => Ioi.Prompts(2, options: new() { Names = ["Mary", "Mary"] }).For(Tokenizer));
+        Assert.Throws<ArgumentException>(() => Ioi.Prompts(2, names: ["Mary", "Mary"]).For(Tokenizer));
     }
 
     [Theory]
@@ -108,5 +109,14 @@ public class PromptTests
     [InlineData("ioi:x")]
     [InlineData("ioi:1:2")]
     [InlineData("iou:4")]
-    public void Tasks_that_are_none_are_refused(string text) => Assert.Throws<FormatException>(() => PromptTask.Parse(text));
+    public void Tasks_that_are_none_are_refused(string text) => Assert.Throws<FormatException>(() => PromptSet.Parse(text));
+
+    [Fact]
+    public void Prompts_that_are_still_to_be_drawn_say_so()
+    {
+        var set = Ioi.Prompts(5);
+        Assert.Equal((5, "ioi", "IO"), (set.Count, set.Name, set.RootSource));
+        Assert.Contains("For(model)", Assert.Throws<InvalidOperationException>(() => set.Prompts).Message, StringComparison.Ordinal);
+        Assert.Null((set with { RootSource = null }).For(Tokenizer).RootSource);
+    }
 }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Microsoft.Data.Analysis;
 
 namespace HeadScope.Tests;
 
@@ -13,16 +14,16 @@ public class TraceReferenceTests
     {
         var reference = CircuitReference.Load(name);
         var golden = reference.Json(published ? "graph.json" : "graph_once_per_prompt.json");
-        var trace = Trace(reference, golden, published ? EdgeCounting.Published : EdgeCounting.OncePerPrompt);
+        var trace = Trace(reference, golden, published);
         var expected = golden.GetProperty("edges").EnumerateArray()
             .Where(e => e.GetProperty("from").GetString()!.Count(c => c == '.') == 1)
             .ToDictionary(e => (e.GetProperty("from").GetString()!, e.GetProperty("to").GetString()!));
         Assert.Equal(
             expected.Keys.Order(),
-            trace.Edges.Select(e => (e.Sender.ToString(), $"{e.Receiver}.{e.Role}")).Order());
+            trace.Edges.Select(e => (e.Sender!, $"{e.Receiver}.{e.Role}")).Order());
         foreach (var edge in trace.Edges)
         {
-            var other = expected[(edge.Sender.ToString(), $"{edge.Receiver}.{edge.Role}")];
+            var other = expected[(edge.Sender!, $"{edge.Receiver}.{edge.Role}")];
             Assert.Equal(other.GetProperty("count").GetInt64(), edge.Count);
             var weight = other.GetProperty("weight").GetDouble();
             Assert.True(Math.Abs(weight - edge.Weight) <= 1e-4 * Math.Max(1, Math.Abs(weight)), $"{edge}: {weight}");
@@ -42,34 +43,42 @@ public class TraceReferenceTests
     public void Each_prompt_traces_back_the_same_steps_as_often(string name)
     {
         var reference = CircuitReference.Load(name);
-        var trace = Trace(reference, reference.Json("graph.json"), EdgeCounting.Published);
+        var trace = Trace(reference, reference.Json("graph.json"), published: true);
+        var found = trace.Steps.Rows.GroupBy(Root).ToList();
+
         // The reference also lists roots that do not fire, with no steps.
         var expected = reference.Json("traces.json").EnumerateArray().Where(t => Int(t, "edges_with_repeats") > 0).ToList();
         Assert.Equal(
-            expected.Select(t => (Int(t, "prompt"), Head(t.GetProperty("root")), Int(t, "dest"), Int(t, "src"))),
-            trace.Traces.Select(t => (t.Prompt, t.Root.Head, t.Root.Destination, t.Root.Source)));
-        foreach (var (golden, ours) in expected.Zip(trace.Traces))
+            expected.Select(t => (Int(t, "prompt"), $"{Head(t.GetProperty("root"))}", Int(t, "dest"), Int(t, "src"))), found.Select(steps => steps.Key));
+        foreach (var (golden, ours) in expected.Zip(found))
         {
-            Assert.Equal(golden.GetProperty("edges_with_repeats").GetInt64(), ours.Edges.Sum(e => e.Repeats));
+            Assert.Equal(golden.GetProperty("edges_with_repeats").GetInt64(), ours.Sum(Repeats));
+            var prompt = reference.Prompts.Prompts[ours.Key.Prompt];
+            Assert.Equal(
+                golden.GetProperty("labelled_with_repeats").GetInt64(),
+                ours.Where(s => prompt.RoleAt((int)s[$"{s["side"]}".ToLowerInvariant()]) is not null).Sum(Repeats));
             var steps = golden.GetProperty("edges").EnumerateArray().ToList();
             Assert.Equal(
-                steps.Select(s => (s[0].GetInt32(), s[1].GetInt32(), $"{s[2]}.{s[3]}", s[4].GetInt32(), s[5].GetInt32(), s[7].GetString()!)),
-                ours.Edges.Select(e => (
-                    e.Firing.Head.Layer, e.Firing.Head.Index, e.Sender.ToString(), e.Firing.Source, e.Firing.Destination,
-                    e.Side == SignalSide.Source ? "s" : "d")));
-            foreach (var (step, edge) in steps.Zip(ours.Edges))
+                steps.Select(s => ($"{s[0]}.{s[1]}", $"{s[2]}.{s[3]}", s[4].GetInt32(), s[5].GetInt32(), s[7].GetString()!)),
+                ours.Select(s => ((string)s["receiver"], (string)s["sender"], (int)s["source"], (int)s["destination"], (string)s["side"] == "Source" ? "s" : "d")));
+            foreach (var (step, own) in steps.Zip(ours))
             {
-                Assert.True(Math.Abs(step[6].GetDouble() - edge.Value) <= 1e-4 * Math.Max(1, Math.Abs(step[6].GetDouble())), $"{edge}");
+                Assert.True(Math.Abs(step[6].GetDouble() - (double)own["value"]) <= 1e-4 * Math.Max(1, Math.Abs(step[6].GetDouble())), $"{own}");
             }
         }
+
+        static (int Prompt, string Root, int Destination, int Source) Root(DataFrameRow step) =>
+            ((int)step["prompt"], (string)step["root"], (int)step["root_destination"], (int)step["root_source"]);
+
+        static long Repeats(DataFrameRow step) => (long)step["repeats"];
     }
 
-    internal static CircuitTrace Trace(CircuitReference reference, JsonElement golden, EdgeCounting counting) => CircuitTracer.Trace(
+    internal static Circuit Trace(CircuitReference reference, JsonElement golden, bool published) => Circuit.Trace(
         reference.Model,
         reference.Prompts,
         TraceOptions.Published with
         {
-            Counting = counting,
+            CountRepeats = published,
             Roots = [.. golden.GetProperty("roots").EnumerateArray().Select(Head)],
             RootSource = reference.Prompts.Name == "tiny" ? null : "IO",
         });

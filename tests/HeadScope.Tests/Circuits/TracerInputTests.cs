@@ -38,14 +38,14 @@ public class TracerInputTests
         var first = Prompts.Value.Prompts[0];
         Refused(new("answer", [first with { Answer = Demo.Value.Config.VocabularySize }]), "as answer or distractor");
         Refused(new("distractor", [first with { Distractor = -1 }]), "expects token -1");
-        Assert.Throws<ArgumentException>(() => CircuitsUnderTest.RequireDirectEffects(Demo.Value, new("none", [])));
+        Assert.Throws<ArgumentException>(() => Circuit.DirectEffects(Demo.Value, new("none", [])));
     }
 
     [Fact]
     public void A_root_that_is_named_twice_counts_once()
     {
-        var once = CircuitTracer.Trace(Demo.Value, Prompts.Value, TraceOptions.Published with { Roots = [new(3, 0)] });
-        var twice = CircuitTracer.Trace(Demo.Value, Prompts.Value, TraceOptions.Published with { Roots = [new(3, 0), new(3, 0)] });
+        var once = Circuit.Trace(Demo.Value, Prompts.Value, TraceOptions.Published with { Roots = [new(3, 0)] });
+        var twice = Circuit.Trace(Demo.Value, Prompts.Value, TraceOptions.Published with { Roots = [new(3, 0), new(3, 0)] });
         Assert.NotEmpty(once.Edges);
         Assert.Equal(once.ToJson(), twice.ToJson());
     }
@@ -53,10 +53,10 @@ public class TracerInputTests
     [Fact]
     public void Traces_without_roots_or_pruned_of_all_edges_say_so()
     {
-        var none = CircuitTracer.Trace(Demo.Value, Prompts.Value, new() { Roots = [] });
+        var none = Circuit.Trace(Demo.Value, Prompts.Value, new() { Roots = [] });
         Assert.StartsWith("There are no roots", none.EmptyReason, StringComparison.Ordinal);
         Assert.Equal(none.EmptyReason, none.Prune(1).EmptyReason);
-        var trace = CircuitTracer.Trace(Demo.Value, Prompts.Value);
+        var trace = Circuit.Trace(Demo.Value, Prompts.Value);
         Assert.Null(trace.Prune(double.NegativeInfinity).EmptyReason);
         var pruned = trace.Prune(0.5, 1000);
         Assert.Empty(pruned.Edges);
@@ -76,13 +76,13 @@ public class TracerInputTests
     [Fact]
     public void A_trace_without_edges_is_an_answer_with_its_reason()
     {
-        var trace = CircuitTracer.Trace(Demo.Value, Prompts.Value, new() { PatternThreshold = 1.1 });
+        var trace = Circuit.Trace(Demo.Value, Prompts.Value, new() { PatternThreshold = 1.1 });
         Assert.Empty(trace.Edges);
         Assert.StartsWith("No root fires at end → IO", trace.EmptyReason, StringComparison.Ordinal);
         Assert.Equal(trace.EmptyReason, trace.ToString());
-        Assert.Equal(trace.EmptyReason, CircuitTrace.FromJson(trace.ToJson()).EmptyReason);
+        Assert.Equal(trace.EmptyReason, Circuit.FromJson(trace.ToJson()).EmptyReason);
     }
 
     private static void Refused(PromptSet prompts, string message, TraceOptions? options = null) => Assert.Contains(
-        message, Assert.Throws<ArgumentException>(() => CircuitTracer.Trace(Demo.Value, prompts, options)).Message, StringComparison.Ordinal);
+        message, Assert.Throws<ArgumentException>(() => Circuit.Trace(Demo.Value, prompts, options)).Message, StringComparison.Ordinal);
 }

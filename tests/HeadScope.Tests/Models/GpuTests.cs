@@ -47,7 +47,7 @@ public class GpuTests
         Assert.Equal(
             HeadMap.Score(here, relations)["country_to_capital"].Top(3).Select(score => score.Head),
             HeadMap.Score(there, relations)["country_to_capital"].Top(3).Select(score => score.Head));
-        Assert.Equal(CircuitTracer.Trace(here, Ioi.Prompts(8)).Roots, CircuitTracer.Trace(there, Ioi.Prompts(8)).Roots);
+        Assert.Equal(Circuit.Trace(here, Ioi.Prompts(8)).Roots, Circuit.Trace(there, Ioi.Prompts(8)).Roots);
     }
 
     [Fact]

@@ -13,7 +13,7 @@ public sealed class LifetimeTests : IDisposable
 {
     private const string Text = "When Anna and Peter went to the park, Anna gave a ball to";
 
-    private static readonly Lazy<Model> Folded = new(() => CircuitModel.Of(Model.Load("demo")));
+    private static readonly Lazy<Model> Folded = new(() => Circuit.Fold(Model.Load("demo")));
 
     // Made once: for every parameter that a module is made of, TorchSharp counts a tensor for ever that is none any more.
     private static readonly Lazy<(ActivationSource Source, Lorsa Layer, IDisposable Both)> Planted = new(() => LorsaUnderTest.Planted(1));
@@ -58,9 +58,21 @@ public sealed class LifetimeTests : IDisposable
         ["Omega"] = model =>
         {
             var (omega, width) = (Omega.Of(Folded.Value, new(1, 2)), model.Config.ModelWidth);
-            return Bits(omega.SingularValues, omega.Left, omega.Right, omega.Contributions(linspace(-1, 1, width), linspace(1, 2, width)));
+            return Bits(omega.S, omega.U, omega.V, omega.Contributions(linspace(-1, 1, width), linspace(1, 2, width)));
         },
-        ["DirectEffect"] = model => Bits(DirectEffect.OfHeads(Folded.Value, Ioi.Prompts(2).For(Folded.Value))),
+        ["DirectEffects"] = model => Bits(Circuit.DirectEffects(Folded.Value, Ioi.Prompts(2))),
+        ["Upstream"] = model =>
+        {
+            var signals = Signals.Find(model, Ioi.Prompts(1));
+            return Bits([.. Upstream.Of(model, signals.Prompts, [.. signals.Firings.Take(3)]).SelectMany(u => new[] { u.Source, u.Destination })
+                .SelectMany(u => new[] { u.Parts, u.PerSourceToken })]);
+        },
+        ["Trace"] = model => System.Text.Encoding.UTF8.GetBytes(Circuit.Trace(model, Ioi.Prompts(2)).ToJson()),
+        ["Intervention"] = model =>
+        {
+            var changed = Intervention.Run(model, Ioi.Prompts(2), [new("0.1", new(3, 1), SignalSide.Source, "IO", "end")], local: true);
+            return Bits(changed.LogitDifferences, changed.Scores, changed.NormRatios, changed.Cosines, changed.ChangeNorms, changed.Fired);
+        },
         ["Lorsa"] = model =>
         {
             var (planted, lorsa, _) = Planted.Value;

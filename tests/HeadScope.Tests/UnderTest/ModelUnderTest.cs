@@ -45,44 +45,42 @@ internal static class ModelUnderTest
     }
 
     /// <summary>The embedding of a token, [d].</summary>
-    public static float[] Embedding(Model model, int token)
-    {
-        var row = new float[model.Config.ModelWidth];
-        model.ReadEmbedding([token], row);
-        return row;
-    }
+    public static float[] Embedding(Model model, int token) => model.Net.W_E[token].Flat();
 
-    /// <summary>What MLP 0 makes of a vector through its norm, [d].</summary>
+    /// <summary>What MLP 0 makes of a vector through its norm, [d]; gated or not, its activation by torch.</summary>
     public static float[] FirstMlp(Model model, float[] x)
     {
-        var y = new float[x.Length];
-        model.ApplyFirstMlp(new(x, 1, x.Length), new(y, 1, y.Length));
-        return y;
+        var (norm, mlp) = (model.Net.Blocks[0].Ln2, model.Net.Blocks[0].Mlp);
+        var row = torch.tensor(x);
+        row = norm.Kind == NormKind.LayerNorm ? row - row.mean() : row;
+        row = row / (row.pow(2).mean() + norm.Epsilon).sqrt();
+        row = norm.w is { } gain ? row * gain : row;
+        row = norm.b is { } shift ? row + shift : row;
+        var pre = Plus(row.matmul(mlp.W_gate ?? mlp.W_in), mlp.W_gate is null ? mlp.b_in : mlp.b_gate);
+        var post = mlp.Activation switch
+        {
+            ActivationFunction.Gelu => torch.nn.functional.gelu(pre),
+            ActivationFunction.GeluTanh => torch.nn.functional.gelu(pre, TorchSharp.Modules.GELU.Approximate.tanh),
+            _ => torch.nn.functional.silu(pre),
+        };
+        post = mlp.W_gate is null ? post : post * Plus(row.matmul(mlp.W_in), mlp.b_in);
+        return Plus(post.matmul(mlp.W_out), mlp.b_out).Flat();
+
+        static torch.Tensor Plus(torch.Tensor y, torch.Tensor? bias) => bias is null ? y : y + bias;
     }
 
-    /// <summary>W_V of a head, [d, d_head].</summary>
-    public static NumberArray ValueWeight(Model model, Head head) => Copy(model.ValueWeight(head));
+    /// <summary>W_V of a head, [d, d_head]: of the key/value head that it reads.</summary>
+    public static NumberArray ValueWeight(Model model, Head head) =>
+        Copy(model.Net.Blocks[head.Layer].Attention.W_V[head.Index / model.Config.GroupSize]);
 
     /// <summary>W_O of a head, [d_head, d].</summary>
-    public static NumberArray OutputWeight(Model model, Head head) => Copy(model.OutputWeight(head));
+    public static NumberArray OutputWeight(Model model, Head head) => Copy(model.Net.Blocks[head.Layer].Attention.W_O[head.Index]);
 
     /// <summary>The column of W_U of a token, [d].</summary>
-    public static float[] Unembedding(Model model, int token)
-    {
-        var column = new float[model.Config.ModelWidth];
-        model.ReadUnembedding(token, 1, column);
-        return column;
-    }
+    public static float[] Unembedding(Model model, int token) => model.Net.W_U[.., token].Flat();
 
     /// <summary>The gain of the last norm, [d]; empty where it is folded.</summary>
-    public static float[] FinalGain(Model model) => model.Net.LnFinal.GainOf().ToArray();
+    public static float[] FinalGain(Model model) => model.Net.LnFinal.w?.Flat() ?? [];
 
     private static NumberArray Copy(torch.Tensor tensor) => new(tensor.Flat(), Array.ConvertAll(tensor.shape, length => (int)length));
-
-    private static NumberArray Copy(ReadOnlyMatrix matrix)
-    {
-        var values = new float[matrix.Rows * matrix.Columns];
-        matrix.CopyTo(values);
-        return new(values, [matrix.Rows, matrix.Columns]);
-    }
 }
