@@ -19,8 +19,7 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
 
     /// <summary>All parameters are 0.</summary>
     /// <exception cref="ArgumentException">The shape cannot be one, or there are no norms to normalise by.</exception>
-    internal Lorsa(
-        LorsaConfig config, bool isFolded = true, double inputNorm = 0, double outputNorm = 0)
+    internal Lorsa(LorsaConfig config, bool isFolded = true, double inputNorm = 0, double outputNorm = 0)
         : base(nameof(Lorsa))
     {
         config.Validate();
@@ -52,29 +51,17 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
     /// <summary>How it was trained; null for a Lorsa that was loaded.</summary>
     public LorsaTrainingReport? Training { get; internal set; }
 
-    /// <summary>[QK head, d, e]. This and the others are as they are stored: in normalised units unless folded.</summary>
+    /// <summary>[QK head, d, e]. This and the others are as they are stored, in normalised units unless folded; biases are in <c>state_dict</c>.</summary>
     public Tensor W_Q => View("W_Q");
 
     /// <summary>[QK head, d, e].</summary>
     public Tensor W_K => View("W_K");
-
-    /// <summary>[QK head, e].</summary>
-    public Tensor b_Q => View("b_Q");
-
-    /// <summary>[QK head, e].</summary>
-    public Tensor b_K => View("b_K");
 
     /// <summary>What each head reads, [head, d].</summary>
     public Tensor W_V => View("W_V");
 
     /// <summary>What each head writes, [head, d].</summary>
     public Tensor W_O => View("W_O");
-
-    /// <summary>[head].</summary>
-    public Tensor b_V => View("b_V");
-
-    /// <summary>[d]; null for none.</summary>
-    public Tensor? b_D => Config.HasOutputBias ? View("b_D") : null;
 
     /// <summary>What inputs are multiplied by before they meet the weights.</summary>
     internal double InputScale => IsFolded ? 1 : Math.Sqrt(Config.ModelWidth) / InputNorm;
@@ -171,31 +158,16 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
         + $"{Config.Activation} {Config.TopK}";
 
     /// <summary>The names and shapes of the parameters, in a fixed order.</summary>
-    internal static IEnumerable<(string Name, long[] Shape)> Shapes(LorsaConfig config)
+    internal static (string Name, long[] Shape)[] Shapes(LorsaConfig config)
     {
         long d = config.ModelWidth, n = config.Heads, g = config.QkHeads, e = config.QkWidth;
-        yield return ("W_Q", [g, d, e]);
-        yield return ("W_K", [g, d, e]);
-        yield return ("W_V", [n, d]);
-        yield return ("W_O", [n, d]);
-        yield return ("b_Q", [g, e]);
-        yield return ("b_K", [g, e]);
-        yield return ("b_V", [n]);
-        if (config.HasOutputBias)
-        {
-            yield return ("b_D", [d]);
-        }
-
-        if (config.QkNorm)
-        {
-            yield return ("ln_q.w", [g, e]);
-            yield return ("ln_k.w", [g, e]);
-        }
-
-        if (config.Activation == LorsaActivation.JumpRelu)
-        {
-            yield return (LogThreshold, [n]);
-        }
+        return
+        [
+            ("W_Q", [g, d, e]), ("W_K", [g, d, e]), ("W_V", [n, d]), ("W_O", [n, d]), ("b_Q", [g, e]), ("b_K", [g, e]), ("b_V", [n]),
+            .. config.HasOutputBias ? [("b_D", [d])] : Enumerable.Empty<(string, long[])>(),
+            .. config.QkNorm ? [("ln_q.w", [g, e]), ("ln_k.w", [g, e])] : Enumerable.Empty<(string, long[])>(),
+            .. config.Activation == LorsaActivation.JumpRelu ? [(LogThreshold, [n])] : Enumerable.Empty<(string, long[])>(),
+        ];
     }
 
     /// <summary>A parameter by its name; lives as long as this.</summary>

@@ -23,7 +23,7 @@ internal sealed class LorsaAdam(Lorsa lorsa, bool sparse) : IDisposable
     public OrderedDictionary<string, Tensor> Second { get; } = Zeros(lorsa);
 
     /// <summary>The steps taken by each parameter (they differ for SparseAdam alone).</summary>
-    public long[] Steps { get; } = new long[Lorsa.Shapes(lorsa.Config).Count()];
+    public long[] Steps { get; } = new long[Lorsa.Shapes(lorsa.Config).Length];
 
     /// <summary>Moves the parameters along their gradients.</summary>
     public void Step(double learningRate, double thresholdFactor)

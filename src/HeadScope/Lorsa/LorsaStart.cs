@@ -91,7 +91,11 @@ internal static class LorsaStart
         v = v.sub(v.mean([0], keepdim: true));
         var (q, r) = linalg.qr(weight);
         var (u, _, _) = linalg.svd(r.mm(v.t().mm(v)).mm(r.t()));
-        return scope.MoveToOuter(q.mm(u).to(x.dtype));
+        var basis = q.mm(u);
+
+        // Signs are free; with the largest component positive they do not depend on who computes them.
+        basis = basis.mul(basis.gather(0, basis.abs().argmax(0, keepdim: true)).sign());
+        return scope.MoveToOuter(basis.to(x.dtype));
     }
 
     /// <summary>

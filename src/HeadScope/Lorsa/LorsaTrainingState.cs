@@ -1,4 +1,3 @@
-using System.Globalization;
 using static TorchSharp.torch;
 
 namespace HeadScope;
@@ -11,8 +10,7 @@ internal sealed class LorsaTrainingState : IDisposable
 {
     public const string FileName = "training.safetensors";
 
-    private const string FirstMoment = "optimizer.m.", SecondMoment = "optimizer.v.", Steps = "optimizer.steps", Silent = "silent_tokens",
-        Position = "position", MeanNorms = "norms", Pending = "pending", Points = "curve", Option = "option.";
+    private const string MeanNorms = "norms", Points = "curve", Option = "option.";
 
     private readonly SafetensorsFile file;
 
@@ -63,20 +61,12 @@ internal sealed class LorsaTrainingState : IDisposable
 
         using var scope = NewDisposeScope();
         var writer = new SafetensorsWriter();
-        foreach (var (name, _) in Lorsa.Shapes(stepper.Lorsa.Config))
+        foreach (var (name, numbers) in Parameters(stepper).Concat(Rest(stepper, curve)))
         {
-            writer.Add(name, stepper.Lorsa.Weight(name));
-            writer.Add(FirstMoment + name, stepper.Optimizer.First[name]);
-            writer.Add(SecondMoment + name, stepper.Optimizer.Second[name]);
+            writer.Add(name, numbers);
         }
 
-        var (pending, points) = curve.Kept;
-        writer.Add(Steps, tensor(stepper.Optimizer.Steps));
-        writer.Add(Silent, tensor(stepper.SilentTokens));
-        writer.Add(Position, tensor([stepper.Step, stepper.CountedTokens]));
         writer.Add(MeanNorms, tensor([stepper.Lorsa.InputNorm, stepper.Lorsa.OutputNorm]));
-        writer.Add(Pending, pending);
-        writer.Add(Points, points);
         foreach (var (name, value) in options.Fingerprint(stepper.Lorsa.Config))
         {
             writer.Metadata[Option + name] = value;
@@ -91,31 +81,41 @@ internal sealed class LorsaTrainingState : IDisposable
     {
         using var scope = NewDisposeScope();
         using var constant = no_grad();
-        foreach (var (name, shape) in Lorsa.Shapes(stepper.Lorsa.Config))
+        foreach (var (name, numbers) in Parameters(stepper))
         {
-            stepper.Lorsa.Weight(name).copy_(Read(name, shape, float32));
-            stepper.Optimizer.First[name].copy_(Read(FirstMoment + name, shape, float32));
-            stepper.Optimizer.Second[name].copy_(Read(SecondMoment + name, shape, float32));
+            numbers.copy_(Read(name, numbers.shape, float32));
         }
 
-        Read(Steps, [stepper.Optimizer.Steps.Length], int64).Copied<long>().CopyTo(stepper.Optimizer.Steps, 0);
-        Read(Silent, [stepper.SilentTokens.Length], int64).Copied<long>().CopyTo(stepper.SilentTokens, 0);
-        var position = Read(Position, [2], int64).Copied<long>();
+        var rest = Rest(stepper, curve).Select(part => Read(part.Name, part.Name == Points ? [-1, part.Numbers.shape[1]] : part.Numbers.shape, part.Numbers.dtype)).ToList();
+        rest[0].Copied<long>().CopyTo(stepper.Optimizer.Steps, 0);
+        rest[1].Copied<long>().CopyTo(stepper.SilentTokens, 0);
+        var position = rest[2].Copied<long>();
         (stepper.Step, stepper.CountedTokens) = (position[0], position[1]);
-        var (pending, points) = curve.Kept;
-        curve.Kept = (Read(Pending, pending.shape, float64), Read(Points, [-1, points.shape[1]], float64));
+        curve.Kept = (rest[3], rest[4]);
     }
 
     /// <inheritdoc/>
     public void Dispose() => file.Dispose();
+
+    private static IEnumerable<(string Name, Tensor Numbers)> Parameters(LorsaStepper stepper) =>
+        Lorsa.Shapes(stepper.Lorsa.Config).SelectMany(p => new (string, Tensor)[]
+        {
+            (p.Name, stepper.Lorsa.Weight(p.Name)), ($"optimizer.m.{p.Name}", stepper.Optimizer.First[p.Name]),
+            ($"optimizer.v.{p.Name}", stepper.Optimizer.Second[p.Name]),
+        });
+
+    private static IEnumerable<(string Name, Tensor Numbers)> Rest(LorsaStepper stepper, LorsaCurve curve) =>
+    [
+        ("optimizer.steps", tensor(stepper.Optimizer.Steps)), ("silent_tokens", tensor(stepper.SilentTokens)),
+        ("position", tensor([stepper.Step, stepper.CountedTokens])), ("pending", curve.Kept.Pending), (Points, curve.Kept.Points),
+    ];
 
     private Tensor Read(string name, long[] shape, ScalarType dtype)
     {
         var stored = file.Read(name);
         return stored.dtype == dtype && stored.ndim == shape.Length && stored.shape.Zip(shape).All(pair => pair.First == pair.Second || pair.Second == -1)
             ? stored
-            : throw new InvalidDataException(string.Create(
-                CultureInfo.InvariantCulture,
-                $"'{file.Path}', tensor '{name}': expected [{string.Join(", ", shape)}] of {dtype}, found [{string.Join(", ", stored.shape)}] of {stored.dtype}. Start the training anew in another folder."));
+            : throw new InvalidDataException(
+                $"'{file.Path}', tensor '{name}': expected [{string.Join(", ", shape)}] of {dtype}, found [{string.Join(", ", stored.shape)}] of {stored.dtype}. Start the training anew in another folder.");
     }
 }

@@ -15,8 +15,7 @@ internal sealed class PlantedLayer : ActivationSource, IDisposable
     private readonly Tensor basis;
     private readonly int seed;
 
-    /// <summary>Plants units at random.</summary>
-    /// <param name="seed">Seeds directions and contexts.</param>
+    /// <summary>Plants units at random; the seed is that of directions and contexts.</summary>
     public PlantedLayer(int seed)
     {
         this.seed = seed;
