@@ -67,7 +67,7 @@ internal sealed class FoldedModel(Model given) : IDisposable
         };
         for (var n = 0; n < heads.Length; n++)
         {
-            factors.Add(heads[n], Array.ConvertAll(sides, side => (Hold(side.Q[n].clone()), Hold(side.R[n].clone()))));
+            factors.Add(heads[n], Array.ConvertAll(sides, side => (Hold(side.Q[n]), Hold(side.R[n]))));
         }
 
         // The row below the weights: zeros where the other side alone has biases.
@@ -95,7 +95,7 @@ internal sealed class FoldedModel(Model given) : IDisposable
         for (var n = 0; n < pairs.Length; n++)
         {
             var (source, destination) = (factors[pairs[n].Head][0].Basis, factors[pairs[n].Head][1].Basis);
-            cores.Add(pairs[n], new(HasConstant(layer), Hold(s[n].clone()), [(source, Hold(vh[n].t().clone())), (destination, Hold(u[n].clone()))]));
+            cores.Add(pairs[n], new(HasConstant(layer), Hold(s[n]), [(source, Hold(vh[n].t())), (destination, Hold(u[n]))]));
         }
     }
 
