@@ -14,12 +14,7 @@ internal sealed class AccuracyMeter : IDisposable
     private readonly int prompts;
     private readonly Tensor?[] means;
 
-    /// <param name="model">The model.</param>
-    /// <param name="prompts">The prompts.</param>
-    /// <param name="targets">The token that each asks for.</param>
-    /// <param name="batchSize">How many run at a time.</param>
-    /// <param name="mean">Whether an ablated head writes its mean over the prompts; else zeros.</param>
-    /// <param name="cancellationToken">Stops the work.</param>
+    // An ablated head writes its mean over the prompts, or zeros.
     public AccuracyMeter(Model model, Prompts prompts, IReadOnlyList<int> targets, int batchSize, bool mean, CancellationToken cancellationToken)
     {
         this.model = model;
@@ -36,21 +31,20 @@ internal sealed class AccuracyMeter : IDisposable
             }
         }
 
-        means = new Tensor?[model.Config.LayerCount];
-        if (mean)
-        {
-            FindMeans(cancellationToken);
-        }
+        means = mean ? FindMeans(cancellationToken) : new Tensor?[model.Config.LayerCount];
     }
 
     /// <summary>The accuracies after the first 0, 1, 2, … of the heads are ablated.</summary>
-    public float[] Ablate(IReadOnlyList<Head> heads, Action? stateDone, CancellationToken cancellationToken) =>
-        [.. Enumerable.Range(0, heads.Count + 1).Select(count =>
+    public float[] Ablate(IReadOnlyList<Head> heads, Action? stateDone, CancellationToken cancellationToken)
+    {
+        var accuracies = new float[heads.Count + 1];
+        for (var count = 0; count <= heads.Count; count++, stateDone?.Invoke())
         {
-            var accuracy = Accuracy([.. heads.Take(count)], cancellationToken);
-            stateDone?.Invoke();
-            return accuracy;
-        })];
+            accuracies[count] = Accuracy([.. heads.Take(count)], cancellationToken);
+        }
+
+        return accuracies;
+    }
 
     /// <summary>The accuracy with these heads ablated.</summary>
     public float Accuracy(IReadOnlyList<Head> ablated, CancellationToken cancellationToken)
@@ -88,10 +82,10 @@ internal sealed class AccuracyMeter : IDisposable
     }
 
     // By layer the mean of z at the last position, [head, d_head].
-    private void FindMeans(CancellationToken cancellationToken)
+    private Tensor[] FindMeans(CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();
-        var sums = new Tensor[means.Length];
+        var sums = new Tensor[model.Config.LayerCount];
         foreach (var batch in batches)
         {
             using var pass = Run(batch, new Hooks().Keep("blocks.*.attn.hook_z"), LogitsOf.None, cancellationToken);
@@ -102,9 +96,6 @@ internal sealed class AccuracyMeter : IDisposable
             }
         }
 
-        for (var layer = 0; layer < sums.Length; layer++)
-        {
-            means[layer] = sums[layer].div(tensor((double)prompts, device: model.Device)).to(model.Dtype).DetachFromDisposeScope();
-        }
+        return Array.ConvertAll(sums, sum => sum.div(tensor((double)prompts, device: model.Device)).to(model.Dtype).DetachFromDisposeScope());
     }
 }

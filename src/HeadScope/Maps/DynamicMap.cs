@@ -122,7 +122,7 @@ public sealed record DynamicMap(HeadMap Static, IReadOnlyList<DynamicScores> Rel
             return [Hits(values), Hits(outputs)];
         }
 
-        return new(scores, [.. prompts.Select(p => p.Template)], targets.Length, [.. prompts.Select(OfTemplate)]);
+        return new(scores, [.. prompts.Select(p => p.Template)], targets.Length) { Found = [.. prompts.Select(OfTemplate)] };
     }
 
     // Of a clean run over prompts, by layer: each head's output z at the last position, [prompt, head, d_head], and the value vectors at

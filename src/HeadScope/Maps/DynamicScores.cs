@@ -9,25 +9,13 @@ namespace HeadScope;
 /// With context, a head is judged by what it writes at the last position of a prompt; without, by what it would write there if all its
 /// attention were on the source.
 /// </summary>
-public sealed record DynamicScores
+/// <param name="Static">The static scores.</param>
+/// <param name="Templates">The prompts, each with <c>&lt;X&gt;</c> in the place of the source.</param>
+/// <param name="Prompts">The number of prompts of each template.</param>
+public sealed record DynamicScores(RelationScores Static, IReadOnlyList<string> Templates, int Prompts)
 {
-    // By template, [context, sign]: hits of all heads.
-    private readonly IReadOnlyList<int[][][]> hits;
-
-    internal DynamicScores(RelationScores staticScores, IReadOnlyList<string> templates, int prompts, IReadOnlyList<int[][][]> hits) =>
-        (Static, Templates, Prompts, this.hits) = (staticScores, templates, prompts, hits);
-
-    /// <summary>The static scores.</summary>
-    public RelationScores Static { get; }
-
     /// <summary>The name of the relation.</summary>
     public string Relation => Static.Name;
-
-    /// <summary>The prompts, each with <c>&lt;X&gt;</c> in the place of the source.</summary>
-    public IReadOnlyList<string> Templates { get; }
-
-    /// <summary>The number of prompts of each template.</summary>
-    public int Prompts { get; }
 
     /// <summary>Each head's static scores and dynamic scores under each template: template, layer, head, static_score,
     /// score_without_context, score_with_context, and the three of suppression.</summary>
@@ -35,22 +23,26 @@ public sealed record DynamicScores
     {
         get
         {
-            var (heads, count) = (Static.Heads.ToArray(), Templates.Count);
-            SingleDataFrameColumn Dynamic(string name, bool context, bool suppression) => new(name, Shares(context, suppression));
-            SingleDataFrameColumn Repeated(string name, bool suppression) =>
-                new(name, Enumerable.Range(0, count).SelectMany(_ => heads.Select(head => Static.Of(head, suppression).Score)));
+            var rows = Templates.SelectMany(template => Static.Heads.Select(head => (Template: template, Head: head))).ToArray();
+            DataFrameColumn[] Scores(string name, bool suppression) =>
+            [
+                new SingleDataFrameColumn($"static_{name}", rows.Select(row => Static.Of(row.Head, suppression).Score)),
+                new SingleDataFrameColumn($"{name}_without_context", Shares(context: false, suppression)),
+                new SingleDataFrameColumn($"{name}_with_context", Shares(context: true, suppression)),
+            ];
             return new(
-                new StringDataFrameColumn("template", Templates.SelectMany(template => heads.Select(_ => template))),
-                new Int32DataFrameColumn("layer", Templates.SelectMany(_ => heads.Select(head => head.Layer))),
-                new Int32DataFrameColumn("head", Templates.SelectMany(_ => heads.Select(head => head.Index))),
-                Repeated("static_score", suppression: false),
-                Dynamic("score_without_context", context: false, suppression: false),
-                Dynamic("score_with_context", context: true, suppression: false),
-                Repeated("static_suppression", suppression: true),
-                Dynamic("suppression_without_context", context: false, suppression: true),
-                Dynamic("suppression_with_context", context: true, suppression: true));
+            [
+                new StringDataFrameColumn("template", rows.Select(row => row.Template)),
+                new Int32DataFrameColumn("layer", rows.Select(row => row.Head.Layer)),
+                new Int32DataFrameColumn("head", rows.Select(row => row.Head.Index)),
+                .. Scores("score", suppression: false),
+                .. Scores("suppression", suppression: true),
+            ]);
         }
     }
+
+    // By template, context and sign the hits of all heads.
+    internal IReadOnlyList<int[][][]> Found { get; init; } = [];
 
     /// <summary>For each head the number of prompts whose target is among the k largest (or smallest) entries of what it writes,
     /// [template, layer, head], int32.</summary>
@@ -84,7 +76,7 @@ public sealed record DynamicScores
     public override string ToString() => string.Create(
         CultureInfo.InvariantCulture, $"{Relation}: r = {Correlate(context: false).R:0.00} without context, {Correlate(context: true).R:0.00} with context");
 
-    private IEnumerable<int> Counts(bool context, bool suppression) => hits.SelectMany(h => h[context ? 1 : 0][suppression ? 1 : 0]);
+    private IEnumerable<int> Counts(bool context, bool suppression) => Found.SelectMany(h => h[context ? 1 : 0][suppression ? 1 : 0]);
 
     private IEnumerable<float> Shares(bool context, bool suppression) => Counts(context, suppression).Select(count => count / (float)Prompts);
 }

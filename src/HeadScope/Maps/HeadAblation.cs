@@ -81,12 +81,8 @@ public sealed record HeadAblation(
 
         var mapOptions = new HeadMapOptions { K = options.K, MinimumPairs = options.MinimumPairs };
         var scores = HeadMap.Score(model, relation, mapOptions, progress, cancellationToken).Relations[0];
-        Head[] heads = [.. Strongest(scores, options.HeadsFor(model.Heads.Count))];
-        if (heads.Length == 0)
-        {
-            throw new ArgumentException($"No head of {model.Name} has a static score above 0 for '{relation.Name}': there is nothing to ablate.", nameof(relation));
-        }
-
+        Head[] heads = Strongest(scores, options.HeadsFor(model.Heads.Count)) is [_, ..] found ? found : throw new ArgumentException(
+            $"No head of {model.Name} has a static score above 0 for '{relation.Name}': there is nothing to ablate.", nameof(relation));
         var (done, total) = (0, (heads.Length + 1) * (1 + options.RandomRuns + options.ControlTasks));
         void StateDone() => progress?.Report(new WorkProgress("ablating heads", ++done, total, "ablations"));
 
@@ -101,14 +97,10 @@ public sealed record HeadAblation(
             runs.Add((rest[..Math.Min(heads.Length, rest.Length)], meter.Ablate([.. rest.Take(heads.Length)], StateDone, cancellationToken)));
         }
 
-        var controls = new List<(string, string, float, float, IReadOnlyList<float>?)>();
-        if (options.ControlTasks > 0)
-        {
-            var others = (options.Controls ?? Relations.All)
-                .Where(r => !string.Equals(r.Name, relation.Name, StringComparison.OrdinalIgnoreCase) && r.Prompt is not null).ToArray();
-            controls.AddRange(RunControls(model, others, heads, accuracies[0], random, options, mapOptions, StateDone, cancellationToken));
-        }
-
+        Relation[] others = [.. (options.Controls ?? Relations.All).Where(r => !string.Equals(r.Name, relation.Name, StringComparison.OrdinalIgnoreCase))];
+        var controls = options.ControlTasks == 0
+            ? []
+            : RunControls(model, others, heads, accuracies[0], random, options, mapOptions, StateDone, cancellationToken).ToArray();
         progress?.Report(new WorkProgress("ablating heads", total, total, "ablations"));
         return new HeadAblation(model.Name, relation.Name, template, options.Mean, scores.Relation.Pairs.Count, heads, accuracies, runs, controls);
     }
@@ -163,21 +155,18 @@ public sealed record HeadAblation(
         + (RandomRuns.Count == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $", {RandomAccuracy(Heads.Count).Mean:0.00} without as many random heads"));
 
     /// <summary>Heads that hit, strongest first; of equal scores the later head first, as published.</summary>
-    internal static IEnumerable<Head> Strongest(RelationScores scores, int count) =>
-        scores.Heads.Select(head => scores.Of(head)).OrderByDescending(s => s.Hits).ThenByDescending(s => s.Head).Take(count).Where(s => s.Hits > 0).Select(s => s.Head);
+    internal static Head[] Strongest(RelationScores scores, int count) =>
+        [.. scores.Heads.Select(head => scores.Of(head)).OrderByDescending(s => s.Hits).ThenByDescending(s => s.Head).Take(count).Where(s => s.Hits > 0).Select(s => s.Head)];
 
-    private static AccuracyMeter Meter(Model model, IEnumerable<TokenPair> pairs, string template, AblationOptions options, CancellationToken cancellationToken)
-    {
-        TokenPair[] some = [.. pairs];
-        return new(
-            model, HeadScope.Prompts.Of(template, some, model.Tokenizer), Array.ConvertAll(some, p => p.TargetToken), options.BatchSize, options.Mean, cancellationToken);
-    }
+    private static AccuracyMeter Meter(Model model, IReadOnlyList<TokenPair> pairs, string template, AblationOptions options, CancellationToken cancellationToken) =>
+        new(model, HeadScope.Prompts.Of(template, pairs, model.Tokenizer), [.. pairs.Select(p => p.TargetToken)], options.BatchSize, options.Mean, cancellationToken);
 
     private static IEnumerable<(string, string, float, float, IReadOnlyList<float>?)> RunControls(
         Model model, Relation[] others, Head[] heads, float accuracy, Random random, AblationOptions options, HeadMapOptions mapOptions, Action stateDone,
         CancellationToken cancellationToken)
     {
-        TokenRelation[] usable = [.. others.Select(r => TokenRelation.From(r, model.Tokenizer)).Where(r => r.Pairs.Count >= options.MinimumPairs)];
+        TokenRelation[] usable =
+            [.. others.Where(r => r.Prompt is not null).Select(r => TokenRelation.From(r, model.Tokenizer)).Where(r => r.Pairs.Count >= options.MinimumPairs)];
         var order = usable.Length == 0 ? [] : HeadMap.Score(model, usable, mapOptions, progress: null, cancellationToken).Relations.ToArray();
         random.Shuffle(order);
         var qualified = 0;
@@ -191,7 +180,7 @@ public sealed record HeadAblation(
                 continue;
             }
 
-            using var meter = Meter(model, scores.Relation.Pairs.Take(options.ControlPairs ?? int.MaxValue), template, options, cancellationToken);
+            using var meter = Meter(model, [.. scores.Relation.Pairs.Take(options.ControlPairs ?? int.MaxValue)], template, options, cancellationToken);
             var own = meter.Accuracy([], cancellationToken);
             var qualifies = Math.Abs(own - accuracy) < LargestAccuracyDifference;
             qualified += qualifies ? 1 : 0;

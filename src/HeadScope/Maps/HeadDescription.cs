@@ -74,8 +74,7 @@ public sealed record HeadDescription(
         // A rule holds for a source token when it holds for one of its targets.
         var sources = operations[head];
         var found = WordRules.All.Select(rule => (rule.Name, Matches: sources
-            .Select(o => o.Targets.Where(t => rule.Holds(new(o.Token, o.Text, t.Token, t.Text))).Select(t => (Source: o.Text, Target: t.Text)).Take(1).ToArray())
-            .SelectMany(match => match).ToArray()))
+            .SelectMany(o => o.Targets.Where(t => rule.Holds(new(o.Token, o.Text, t.Token, t.Text))).Select(t => (Source: o.Text, Target: t.Text)).Take(1)).ToArray()))
             .Where(p => p.Matches.Length > 0 && p.Matches.Length >= minimumShare * sources.Count)
             .Select(p => (p.Name, Matches: p.Matches.Length, Of: sources.Count, (IReadOnlyList<(string, string)>)[.. p.Matches.Take(Evidence)]));
         var relations =

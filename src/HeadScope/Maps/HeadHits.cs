@@ -97,11 +97,7 @@ internal static class HeadHits
         void Count()
         {
             var before = counted;
-            if (ranking.IsWaiting)
-            {
-                ranking.Count(hits[0], hits[1], part => Report(before + ((projected - before) * part)), cancellationToken);
-            }
-
+            ranking.Count(hits[0], hits[1], part => Report(before + ((projected - before) * part)), cancellationToken);
             Report(counted = projected);
         }
 

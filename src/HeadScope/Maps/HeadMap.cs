@@ -104,7 +104,7 @@ public sealed partial record HeadMap(
         RequireSound(model, relations, options);
         var (scored, skipped) = Usable(relations, options.MinimumPairs);
         var (layers, heads) = (model.Config.LayerCount, model.Config.HeadCount);
-        var (first, end) = RangeOf(options.Shard, layers * heads);
+        var (first, end) = ((int)((options.Shard.Part - 1L) * layers * heads / options.Shard.Of), (int)((long)options.Shard.Part * layers * heads / options.Shard.Of));
         int[] k = [.. scored.Select(r => options.KFor(r.IsCopying, model.Name))];
         TokenPair[] pairs = [.. scored.SelectMany(r => r.Pairs)];
 
@@ -125,8 +125,7 @@ public sealed partial record HeadMap(
         for (var (i, pair) = (0, 0); i < scored.Count; pair += scored[i++].Pairs.Count)
         {
             var ofRelation = hits.narrow(3, pair, scored[i].Pairs.Count);
-            int[] Counts(int sign) =>
-                [.. ofRelation[sign].sum([2]).Copied<int>().Select((count, head) => head >= first && head < end ? count : -1)];
+            int[] Counts(int sign) => [.. ofRelation[sign].sum([2]).Copied<int>().Select((count, head) => head >= first && head < end ? count : -1)];
             found.Add(new(
                 scored[i], k[i], layers, heads, [Counts(0), Counts(1)], [Examples(ofRelation[0], options.Examples), Examples(ofRelation[1], options.Examples)]));
         }
@@ -144,11 +143,7 @@ public sealed partial record HeadMap(
         ArgumentNullException.ThrowIfNull(parts);
         HeadMap[] all = [.. parts.OrderBy(p => p.Shard.Part)];
         var first = all.FirstOrDefault() ?? throw new ArgumentException("There are no parts to merge.", nameof(parts));
-        foreach (var part in all)
-        {
-            RequireSame(first, part);
-        }
-
+        Array.ForEach(all, part => RequireSame(first, part));
         var wrong = Enumerable.Range(1, Math.Max(all.Length, first.Shard.Of)).Where(i => all.ElementAtOrDefault(i - 1)?.Shard.Part != i).Cast<int?>().FirstOrDefault();
         return wrong is not { } at
             ? first with { Shard = (1, 1), Relations = [.. first.Relations.Select((_, i) => Joined([.. all.Select(p => p.Relations[i])]))] }
@@ -174,47 +169,26 @@ public sealed partial record HeadMap(
         return stack([.. Relations.Select(table)]).MoveToOuterDisposeScope();
     }
 
-    private static (int First, int End) RangeOf((int Part, int Of) shard, int heads) =>
-        ((int)((long)(shard.Part - 1) * heads / shard.Of), (int)((long)shard.Part * heads / shard.Of));
-
     // The first pairs that hit, by head.
-    private static Dictionary<Head, int[]> Examples(Tensor hits, int count)
-    {
-        var found = hits.nonzero().Copied<int>().Chunk(3);
-        return found.GroupBy(at => new Head(at[0], at[1])).ToDictionary(at => at.Key, at => at.Select(a => a[2]).Take(count).ToArray());
-    }
+    private static Dictionary<Head, int[]> Examples(Tensor hits, int count) => hits.nonzero().Copied<int>().Chunk(3)
+        .GroupBy(at => new Head(at[0], at[1])).ToDictionary(at => at.Key, at => at.Select(a => a[2]).Take(count).ToArray());
 
     private static void RequireSound(Model model, IReadOnlyList<TokenRelation> relations, HeadMapOptions options)
     {
-        var vocabulary = model.Config.VocabularySize;
-        if (relations.Count == 0)
+        var (vocabulary, k, shard) = (model.Config.VocabularySize, options.K ?? 1, options.Shard);
+        var twice = relations.GroupBy(r => r.Name, StringComparer.OrdinalIgnoreCase).FirstOrDefault(g => g.Count() > 1)?.Key;
+        var unknown = relations.SelectMany(r => r.Pairs.SelectMany(p => (int[])[p.SourceToken, p.TargetToken]), (r, token) => (r.Name, Token: token))
+            .FirstOrDefault(at => at.Token < 0 || at.Token >= vocabulary);
+        var wrong = relations.Count == 0 ? "There are no relations to score."
+            : k < 1 || k > vocabulary ? $"k is {k}; expected 1 to {vocabulary}, the size of the vocabulary of {model.Name}."
+            : shard.Part < 1 || shard.Part > shard.Of ? $"There is no part {Text(shard)}: parts are counted from 1/n to n/n."
+            : options.Examples < 0 ? $"{options.Examples} examples are asked for; expected 0 or more."
+            : twice is not null ? $"The relation '{twice}' is there twice."
+            : unknown.Name is not null ? $"Token {unknown.Token} of relation '{unknown.Name}' is not in the vocabulary of {model.Name}, 0 to {vocabulary - 1}."
+            : null;
+        if (wrong is not null)
         {
-            throw new ArgumentException("There are no relations to score.", nameof(relations));
-        }
-
-        if (options.K is { } k && (k < 1 || k > vocabulary))
-        {
-            throw new ArgumentException($"k is {k}; expected 1 to {vocabulary}, the size of the vocabulary of {model.Name}.", nameof(options));
-        }
-
-        if (options.Shard.Part < 1 || options.Shard.Part > options.Shard.Of)
-        {
-            throw new ArgumentException($"There is no part {Text(options.Shard)}: parts are counted from 1/n to n/n.", nameof(options));
-        }
-
-        ArgumentOutOfRangeException.ThrowIfNegative(options.Examples, nameof(options));
-        var names = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
-        foreach (var relation in relations)
-        {
-            if (!names.Add(relation.Name))
-            {
-                throw new ArgumentException($"The relation '{relation.Name}' is there twice.", nameof(relations));
-            }
-
-            if (relation.Pairs.SelectMany(p => (int[])[p.SourceToken, p.TargetToken]).Where(t => t < 0 || t >= vocabulary).Cast<int?>().FirstOrDefault() is { } token)
-            {
-                throw new ArgumentException($"Token {token} of relation '{relation.Name}' is not in the vocabulary of {model.Name}, 0 to {vocabulary - 1}.", nameof(relations));
-            }
+            throw new ArgumentException(wrong);
         }
     }
 
@@ -254,8 +228,8 @@ public sealed partial record HeadMap(
     {
         var first = parts[0];
         int[] Counts(int sign) => [.. first.Counts[sign].Select((_, head) => parts.Max(part => part.Counts[sign][head]))];
-        Dictionary<Head, int[]> Examples(bool suppression) => parts.SelectMany(p => p.ExamplesOf(suppression)).ToDictionary();
-        return new(first.Relation, first.K, first.LayerCount, first.HeadCount, [Counts(0), Counts(1)], [Examples(false), Examples(true)]);
+        Dictionary<Head, int[]> Examples(int sign) => parts.SelectMany(p => p.PairsThatHit[sign]).ToDictionary();
+        return new(first.Relation, first.K, first.LayerCount, first.HeadCount, [Counts(0), Counts(1)], [Examples(0), Examples(1)]);
     }
 
     /// <summary>A relation that was not scored.</summary>

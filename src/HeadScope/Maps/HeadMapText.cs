@@ -108,7 +108,7 @@ public sealed partial record HeadMap
             List(relation.Heads.Chunk(relation.HeadCount), layer => List(layer, head => cell(relation.Of(head, suppression))));
         static JsonNode? Score(HeadScore score) => score.Hits < 0 ? null : score.Score;
         static JsonNode? Hits(HeadScore score) => score.Hits;
-        JsonObject Examples(bool suppression) => new(relation.ExamplesOf(suppression).OrderBy(e => e.Key).Select(
+        JsonObject Examples(int sign) => new(relation.PairsThatHit[sign].OrderBy(e => e.Key).Select(
             e => KeyValuePair.Create(e.Key.ToString(), (JsonNode?)List(e.Value, pair => pair))));
         return new()
         {
@@ -122,8 +122,8 @@ public sealed partial record HeadMap
             ["suppressionHits"] = Table(true, Hits),
             ["pairs"] = List(relation.Relation.Pairs, p => new JsonArray(p.Source, p.Target, p.SourceToken, p.TargetToken)),
             ["skippedPairs"] = List(relation.SkippedPairs, p => new JsonArray(p.Source, p.Target, p.Reason)),
-            ["relationExamples"] = Examples(false),
-            ["suppressionExamples"] = Examples(true),
+            ["relationExamples"] = Examples(0),
+            ["suppressionExamples"] = Examples(1),
         };
     }
 

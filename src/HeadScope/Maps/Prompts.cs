@@ -52,11 +52,9 @@ internal sealed record Prompts(string Template, IReadOnlyList<int[]> Tokens, IRe
         return (new(template, tokens, [.. tokens.Select(t => t.Length - 1)]), [.. pairs.Select(p => p.Target[0])]);
     }
 
-    /// <summary>Throws when a text is no template.</summary>
-    /// <exception cref="ArgumentException">The text has no place for the source, or several.</exception>
+    /// <summary>Throws when a text has no place for the source, or several.</summary>
     public static void Require(string template)
     {
-        ArgumentException.ThrowIfNullOrEmpty(template);
         if (template.Split(Placeholder) is not [_, _])
         {
             throw new ArgumentException($"'{template}' is no template: expected one {Placeholder}, the place of the source.", nameof(template));

@@ -8,33 +8,21 @@ namespace HeadScope;
 /// mlp0(E[source]) W_V W_O W_U (relation score), or among the k smallest (suppression score); a score is the share of pairs that hit
 /// (arXiv 2412.11965, equations 2 and 3).
 /// </summary>
-public sealed record RelationScores
+/// <param name="Name">The name of the relation.</param>
+/// <param name="Category">The category of the relation.</param>
+/// <param name="K">A target counts when it is among the k largest or smallest.</param>
+/// <param name="LayerCount">The number of layers.</param>
+/// <param name="HeadCount">The number of heads of a layer.</param>
+public sealed record RelationScores(string Name, string Category, int K, int LayerCount, int HeadCount)
 {
-    private readonly Dictionary<Head, int[]>[] examples;
-
-    internal RelationScores(TokenRelation relation, int k, int layers, int heads, int[][] hits, Dictionary<Head, int[]>[] examples) =>
-        (Relation, K, LayerCount, HeadCount, Counts, this.examples) = (relation, k, layers, heads, hits, examples);
-
-    /// <summary>The name of the relation.</summary>
-    public string Name => Relation.Name;
-
-    /// <summary>The category of the relation.</summary>
-    public string Category => Relation.Category;
-
-    /// <summary>A target counts when it is among the k largest or smallest.</summary>
-    public int K { get; }
+    internal RelationScores(TokenRelation relation, int k, int layers, int heads, int[][] hits, Dictionary<Head, int[]>[] examples)
+        : this(relation.Name, relation.Category, k, layers, heads) => (Relation, Counts, PairsThatHit) = (relation, hits, examples);
 
     /// <summary>The pairs that were scored: those of single tokens.</summary>
     public IReadOnlyList<(string Source, string Target)> Pairs => [.. Relation.Pairs.Select(p => (p.Source, p.Target))];
 
     /// <summary>The pairs that were not, with the reason: <c>source is 2 tokens</c>.</summary>
     public IReadOnlyList<(string Source, string Target, string Reason)> SkippedPairs => Relation.Skipped;
-
-    /// <summary>The number of layers.</summary>
-    public int LayerCount { get; }
-
-    /// <summary>The number of heads of a layer.</summary>
-    public int HeadCount { get; }
 
     /// <summary>Relation scores, [layer, head], fp32, 0 to 1; NaN where not scored.</summary>
     public Tensor Scores => Shares(suppression: false);
@@ -48,12 +36,14 @@ public sealed record RelationScores
     /// <summary>For each head the number of pairs whose target is among the k smallest, [layer, head], int32; -1 where not scored.</summary>
     public Tensor SuppressionHits => tensor(Counts[1], [LayerCount, HeadCount]);
 
-    internal TokenRelation Relation { get; }
+    internal TokenRelation Relation { get; } = null!;
 
-    /// <summary>Hits by sign (largest, smallest) and head; -1 where not scored.</summary>
-    internal int[][] Counts { get; }
+    // Hits by sign (largest, smallest) and head; -1 where not scored.
+    internal int[][] Counts { get; } = [];
 
-    /// <summary>All heads in order.</summary>
+    // By sign and head the first few pairs that hit, as places in Pairs.
+    internal Dictionary<Head, int[]>[] PairsThatHit { get; } = [];
+
     internal IEnumerable<Head> Heads => Enumerable.Range(0, LayerCount * HeadCount).Select(i => new Head(i / HeadCount, i % HeadCount));
 
     /// <summary>The score of one head.</summary>
@@ -77,7 +67,7 @@ public sealed record RelationScores
     /// <param name="suppression">Whether hits among the smallest are asked for.</param>
     /// <returns>The pairs in their order; none when nothing hits.</returns>
     public IReadOnlyList<(string Source, string Target)> Examples(Head head, bool suppression = false) =>
-        [.. ExamplesOf(suppression).GetValueOrDefault(head, []).Select(i => (Relation.Pairs[i].Source, Relation.Pairs[i].Target))];
+        [.. PairsThatHit[suppression ? 1 : 0].GetValueOrDefault(head, []).Select(i => (Relation.Pairs[i].Source, Relation.Pairs[i].Target))];
 
     /// <summary>The strongest heads, strongest first; of equal scores the earlier head first.</summary>
     /// <param name="count">How many at most.</param>
@@ -88,9 +78,6 @@ public sealed record RelationScores
 
     /// <inheritdoc/>
     public override string ToString() => $"{Name}: {Relation.Pairs.Count} pairs, k = {K}, strongest {string.Join(", ", Top(3))}";
-
-    /// <summary>By head the first few pairs that hit, as places in <see cref="Pairs"/>.</summary>
-    internal Dictionary<Head, int[]> ExamplesOf(bool suppression) => examples[suppression ? 1 : 0];
 
     // As published: the mean in fp32.
     private float Share(int hits) => hits < 0 ? float.NaN : hits / (float)Relation.Pairs.Count;

@@ -9,8 +9,6 @@ namespace HeadScope;
 /// </summary>
 public static class Relations
 {
-    private const string ResourcePrefix = "HeadScope.Relations.";
-
     private static readonly string[] Names =
     [
         "country_to_capital", "country_to_language", "object_to_superclass", "product_to_company", "work_to_location",
@@ -20,7 +18,11 @@ public static class Relations
         "english_to_french", "english_to_spanish",
     ];
 
-    private static readonly Lazy<(string Relation, string Use, string Template)[]> Templates = new(ReadTemplates);
+    private static readonly Lazy<(string Relation, string Use, string Template)[]> Templates = new(() =>
+    {
+        using var csv = new CsvFile("templates.csv", ReadResource("templates.csv"), "relation", "use", "template");
+        return [.. csv.Rows().Select(row => (row[0], row[1], row[2]))];
+    });
 
     private static readonly Lazy<IReadOnlyList<Relation>> Shipped = new(() => [.. Names.Select(name => Read(name, $"{name}.csv", ReadResource($"{name}.csv")))]);
 
@@ -95,20 +97,15 @@ public static class Relations
     public static Relation FromCsv(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        if (!File.Exists(path))
-        {
-            throw new FileNotFoundException($"There is no relation file '{path}'.", path);
-        }
-
-        return Read(Path.GetFileNameWithoutExtension(path), path, File.ReadAllText(path));
+        return File.Exists(path)
+            ? Read(Path.GetFileNameWithoutExtension(path), path, File.ReadAllText(path))
+            : throw new FileNotFoundException($"There is no relation file '{path}'.", path);
     }
 
     // A file of data/relations as it is embedded.
     private static string ReadResource(string file)
     {
-        var stream = Assembly.GetExecutingAssembly().GetManifestResourceStream(ResourcePrefix + file)
-            ?? throw new InvalidOperationException($"The library was built without its resource {ResourcePrefix}{file}.");
-        using var reader = new StreamReader(stream, Encoding.UTF8);
+        using var reader = new StreamReader(Assembly.GetExecutingAssembly().GetManifestResourceStream($"HeadScope.Relations.{file}")!, Encoding.UTF8);
         return reader.ReadToEnd();
     }
 
@@ -126,12 +123,5 @@ public static class Relations
         var prompt = Templates.Value.FirstOrDefault(
             t => string.Equals(t.Use, "ablation", StringComparison.Ordinal) && string.Equals(t.Relation, name, StringComparison.OrdinalIgnoreCase));
         return new Relation(name, Note("category"), pairs, Note("facts")) { Prompt = prompt.Template };
-    }
-
-    private static (string Relation, string Use, string Template)[] ReadTemplates()
-    {
-        const string File = "templates.csv";
-        using var csv = new CsvFile(File, ReadResource(File), "relation", "use", "template");
-        return [.. csv.Rows().Select(row => (row[0], row[1], row[2]))];
     }
 }

@@ -24,22 +24,22 @@ public sealed record SalientOperations(string Model, IReadOnlyList<Head> Heads, 
     public Tensor MeanAmplification => tensor(Means);
 
     /// <summary>The source tokens, most amplified first, [head, source], int64.</summary>
-    public Tensor Tokens => Stacked<long>(o => [o.Token]);
+    public Tensor Tokens => Ids(o => [o.Token]);
 
     /// <summary>Their amplification |u W_V W_O| / |u|, [head, source], fp32.</summary>
-    public Tensor Amplifications => Stacked<float>(o => [o.Amplification]);
+    public Tensor Amplifications => Numbers(o => [o.Amplification]);
 
     /// <summary>The largest entries of u W_V W_O W_U, largest first, as tokens: [head, source, target], int64.</summary>
-    public Tensor Targets => Stacked<long>(o => [.. o.Targets.Select(t => t.Token)]);
+    public Tensor Targets => Ids(o => o.Targets.Select(t => (long)t.Token), Operations[0][0].Targets.Count);
 
     /// <summary>Those entries, [head, source, target], fp32.</summary>
-    public Tensor TargetLogits => Stacked<float>(o => [.. o.Targets.Select(t => t.Logit)]);
+    public Tensor TargetLogits => Numbers(o => o.Targets.Select(t => t.Logit), Operations[0][0].Targets.Count);
 
     /// <summary>The smallest entries, smallest first, as tokens: [head, source, target], int64.</summary>
-    public Tensor Suppressed => Stacked<long>(o => [.. o.Suppressed.Select(t => t.Token)]);
+    public Tensor Suppressed => Ids(o => o.Suppressed.Select(t => (long)t.Token), Operations[0][0].Suppressed.Count);
 
     /// <summary>Those entries, [head, source, target], fp32.</summary>
-    public Tensor SuppressedLogits => Stacked<float>(o => [.. o.Suppressed.Select(t => t.Logit)]);
+    public Tensor SuppressedLogits => Numbers(o => o.Suppressed.Select(t => t.Logit), Operations[0][0].Suppressed.Count);
 
     /// <summary>The operations, a row for each source and target: layer, head, rank, token, text, amplification, sign (1 for targets, -1
     /// for suppressed tokens), target_rank, target, target_text, value.</summary>
@@ -76,7 +76,8 @@ public sealed record SalientOperations(string Model, IReadOnlyList<Head> Heads, 
     /// |u W_V W_O| / |u|, and the largest and the smallest entries of u W_V W_O W_U.</summary>
     /// <param name="head">The head.</param>
     /// <exception cref="ArgumentException">It is not among these.</exception>
-    public IReadOnlyList<Operation> this[Head head] => Operations[Place(head)];
+    public IReadOnlyList<Operation> this[Head head] => Heads.Index().Where(h => h.Item == head).Select(h => Operations[h.Index]).FirstOrDefault()
+        ?? throw new ArgumentException($"Head {head} is not among these {Heads.Count} heads of {Model}.", nameof(head));
 
     /// <summary>The salient operations of heads; they share one pass over the vocabulary.</summary>
     /// <param name="model">The model.</param>
@@ -97,13 +98,11 @@ public sealed record SalientOperations(string Model, IReadOnlyList<Head> Heads, 
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(model);
         heads ??= model.Heads;
-        foreach (var (count, what) in (ReadOnlySpan<(int, string)>)[(tokens, "source tokens"), (mappings, "targets")])
+        var vocabulary = model.Config.VocabularySize;
+        if (Math.Min(tokens, mappings) < 1 || Math.Max(tokens, mappings) > vocabulary)
         {
-            if (count < 1 || count > model.Config.VocabularySize)
-            {
-                throw new ArgumentException(
-                    $"{count} {what} are asked for; expected 1 to {model.Config.VocabularySize}, the size of the vocabulary of {model.Name}.");
-            }
+            throw new ArgumentException(
+                $"{tokens} source tokens with {mappings} targets are asked for; expected 1 to {vocabulary}, the size of the vocabulary of {model.Name}.");
         }
 
         using var scope = NewDisposeScope();
@@ -161,16 +160,9 @@ public sealed record SalientOperations(string Model, IReadOnlyList<Head> Heads, 
         ["suppressedValues"] = HeadMap.List(o.Suppressed, t => t.Logit),
     });
 
-    // [head, source] or [head, source, number].
-    private Tensor Stacked<T>(Func<Operation, T[]> numbers)
-    {
-        using var scope = NewDisposeScope();
-        T[] all = [.. Operations.SelectMany(of => of.SelectMany(numbers))];
-        long[] shape = [Heads.Count, Operations[0].Count, -1];
-        var flat = all is long[] tokens ? tensor(tokens) : tensor((float[])(object)all);
-        return flat.view(shape).squeeze(2).MoveToOuterDisposeScope();
-    }
+    private Tensor Ids(Func<Operation, IEnumerable<long>> of, params long[] each) =>
+        tensor([.. Operations.SelectMany(o => o.SelectMany(of))], [Heads.Count, Operations[0].Count, .. each]);
 
-    private int Place(Head head) => Heads.Index().Where(h => h.Item == head).Select(h => (int?)h.Index).FirstOrDefault()
-        ?? throw new ArgumentException($"Head {head} is not among these {Heads.Count} heads of {Model}.", nameof(head));
+    private Tensor Numbers(Func<Operation, IEnumerable<float>> of, params long[] each) =>
+        tensor([.. Operations.SelectMany(o => o.SelectMany(of))], [Heads.Count, Operations[0].Count, .. each]);
 }

@@ -1,3 +1,4 @@
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace HeadScope;
@@ -10,46 +11,32 @@ namespace HeadScope;
 /// <item>Only the few tokens that are listed go through W_O and W_U, the unembedding in blocks too.</item>
 /// </list>
 /// </summary>
-internal sealed class SalientSearch
+/// <exception cref="ArgumentException">The model has no such head.</exception>
+internal sealed class SalientSearch(Model model, IReadOnlyList<Head> heads, bool firstMlp, IProgress<WorkProgress>? progress, CancellationToken cancellationToken)
 {
     // Numbers of a block's widest activation; more where weights are read anew for each block.
     private const long NumbersAtOnce = 1L << 22;
     private const long NumbersStreamed = 1L << 26;
 
-    private readonly Model model;
-    private readonly IReadOnlyList<Head> heads;
-    private readonly bool firstMlp;
-    private readonly (int Layer, (Head Head, int At)[] Heads)[] layers;
-    private readonly IProgress<WorkProgress>? progress;
-    private readonly CancellationToken cancellationToken;
+    private readonly (int Layer, (Head Head, int At, Attention)[] Heads)[] layers =
+        [.. heads.Select((head, at) => (Head: head, At: at, model.AttentionOf(head))).GroupBy(h => h.Head.Layer).Select(layer => (layer.Key, layer.ToArray()))];
 
-    /// <exception cref="ArgumentException">The model has no such head.</exception>
-    public SalientSearch(Model model, IReadOnlyList<Head> heads, bool firstMlp, IProgress<WorkProgress>? progress, CancellationToken cancellationToken)
-    {
-        (this.model, this.heads, this.firstMlp, this.progress, this.cancellationToken) = (model, heads, firstMlp, progress, cancellationToken);
-        foreach (var head in heads)
-        {
-            _ = model.AttentionOf(head);
-        }
+    private readonly ScalarType type = HeadInputs.Wide(model);
 
-        layers = [.. heads.Select((head, at) => (Head: head, At: at)).GroupBy(h => h.Head.Layer).Select(layer => (layer.Key, layer.ToArray()))];
-    }
+    private int TokensAtOnce => (int)Math.Max(
+        64, (model.KeepsWeights ? NumbersAtOnce : NumbersStreamed) / Math.Max(model.Config.MlpWidth, model.Config.HeadCount * model.Config.HeadWidth));
 
     /// <summary>Each head's mean amplification, and the tokens that it amplifies most, most first.</summary>
     public (double[] Means, (int Token, float Value)[][] Sources) MostAmplified(int count)
     {
         using var scope = NewDisposeScope();
-        var (vocabulary, type) = (model.Config.VocabularySize, HeadInputs.Wide(model));
+        var vocabulary = model.Config.VocabularySize;
         var amplifications = zeros([heads.Count, vocabulary], type, model.Device);
         var readers = layers.Select(layer => Reader(layer.Layer, layer.Heads)).ToArray();
-        var widest = Math.Max(model.Config.MlpWidth, model.Config.HeadCount * model.Config.HeadWidth);
-        var atOnce = Math.Max(64, (model.KeepsWeights ? NumbersAtOnce : NumbersStreamed) / widest);
-        for (var first = 0L; first < vocabulary; first += atOnce)
+        foreach (var tokens in Enumerable.Range(0, vocabulary).Select(token => (long)token).Chunk(TokensAtOnce))
         {
             using var block = NewDisposeScope();
-            var tokens = Math.Min(atOnce, vocabulary - first);
-            var begin = first;
-            var u = HeadInputs.Of(model, [.. Enumerable.Range(0, (int)tokens).Select(i => begin + i)], firstMlp);
+            var u = HeadInputs.Of(model, tokens, firstMlp);
 
             // A token without embedding has no direction to amplify.
             var norms = u.norm(1).unsqueeze(0);
@@ -58,11 +45,10 @@ internal sealed class SalientSearch
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 using var inLayer = NewDisposeScope();
-                var at = tensor([.. layer.Heads.Select(h => (long)h.At)], device: model.Device);
-                amplifications.narrow(1, first, tokens).index_copy_(0, at, reader(u).div(norms));
+                amplifications.narrow(1, tokens[0], tokens.Length).index_copy_(0, Places(layer.Heads), reader(u).div(norms));
             }
 
-            progress?.Report(new WorkProgress("measuring amplification", first + tokens, vocabulary, "tokens"));
+            progress?.Report(new WorkProgress("measuring amplification", tokens[^1] + 1, vocabulary, "tokens"));
         }
 
         var means = amplifications.mean([1], type: float64).Copied<double>();
@@ -79,20 +65,20 @@ internal sealed class SalientSearch
     public ((int Token, float Value)[] Largest, (int Token, float Value)[] Smallest)[] Targets((int Token, float Value)[][] sources, int count)
     {
         using var scope = NewDisposeScope();
-        var (each, width, type) = (sources[0].Length, model.Config.ModelWidth, HeadInputs.Wide(model));
-        var rows = zeros([heads.Count, each, width], type, model.Device);
+        Tensor[] inputs = [.. sources.SelectMany(of => of.Select(s => (long)s.Token)).Chunk(TokensAtOnce).Select(tokens => HeadInputs.Of(model, tokens, firstMlp))];
+        var u = cat(inputs).view(heads.Count, -1, model.Config.ModelWidth);
+        var byHead = zeros_like(u);
         foreach (var (layer, some) in layers)
         {
             using var inLayer = NewDisposeScope();
-            var u = HeadInputs.Of(model, [.. some.SelectMany(h => sources[h.At].Select(s => (long)s.Token))], firstMlp).view(some.Length, each, width);
             var (values, output) = Weights(layer, some);
-            rows.index_copy_(0, tensor([.. some.Select(h => (long)h.At)], device: model.Device), u.bmm(values).bmm(output));
+            byHead.index_copy_(0, Places(some), u.index_select(0, Places(some)).bmm(values).bmm(output));
         }
 
-        rows = rows.flatten(0, 1);
+        var rows = byHead.flatten(0, 1);
         ((int, float)[][]? largest, (int, float)[][]? smallest) = (null, null);
         var (unembedding, vocabulary) = (model.Net.Unembedding.Weight, (long)model.Config.VocabularySize);
-        var atOnce = Math.Clamp(4 * NumbersAtOnce / rows.shape[0], 256, vocabulary);
+        var atOnce = Math.Min(vocabulary, Math.Max(256, 4 * NumbersAtOnce / rows.shape[0]));
         for (var first = 0L; first < vocabulary; first += atOnce)
         {
             cancellationToken.ThrowIfCancellationRequested();
@@ -122,36 +108,37 @@ internal sealed class SalientSearch
             var line = numbers.Memory<float>().Slice(row * length, length);
             var places = new int[Math.Min(count, length)];
             TopK.Of(line, places);
-            var these = new (int, float)[places.Length];
+            var these = new (int, float Value)[places.Length];
             for (var i = 0; i < these.Length; i++)
             {
                 these[i] = ((int)first + places[i], line[places[i]]);
             }
 
             // Sorting is stable, and those before are earlier.
-            found[row] = before is null ? these : [.. before[row].Concat(these).OrderByDescending(t => t.Item2).Take(count)];
+            found[row] = before is null ? these : [.. before[row].Concat(these).OrderByDescending(t => t.Value).Take(count)];
         });
         GC.KeepAlive(numbers);
         return found;
     }
 
+    private Tensor Places((Head Head, int At, Attention)[] some) => tensor([.. some.Select(h => (long)h.At)], device: model.Device);
+
     // W_V of heads, [head, d_model, d_head], and W_O, [head, d_head, d_model].
-    private (Tensor Values, Tensor Output) Weights(int layer, (Head Head, int At)[] some)
+    private (Tensor Values, Tensor Output) Weights(int layer, (Head Head, int At, Attention)[] some)
     {
         using var scope = NewDisposeScope();
-        var (attention, type) = (model.Net.Blocks[layer].Attention, HeadInputs.Wide(model));
+        var attention = model.Net.Blocks[layer].Attention;
         Tensor Of(Tensor weight, Func<Head, long> part) => weight.to(type).index_select(0, tensor([.. some.Select(h => part(h.Head))], device: model.Device));
         var (values, output) = (Of(attention.W_V, h => h.Index / model.Config.GroupSize), Of(attention.W_O, h => h.Index));
         return (values.MoveToOuterDisposeScope(), output.MoveToOuterDisposeScope());
     }
 
     // From u, [token, d_model], to |u W_V W_O| of heads of a layer, [head, token].
-    private Func<Tensor, Tensor> Reader(int layer, (Head Head, int At)[] some)
+    private Func<Tensor, Tensor> Reader(int layer, (Head Head, int At, Attention)[] some)
     {
         using var scope = NewDisposeScope();
         var (values, output) = Weights(layer, some);
         var triangles = linalg.qr(output.transpose(1, 2).to(float64), linalg.QRMode.R).R.transpose(1, 2);
-        var width = model.Config.HeadWidth;
         if (model.Config.GroupSize == 1 && model.KeepsWeights)
         {
             // W_V Rᵀ serves one head only, so it is made once.

@@ -19,15 +19,14 @@ namespace HeadScope;
 /// </summary>
 internal sealed class TargetRanking
 {
-    private const long ScreenTokens = 1024;
     private const long ChunkTokens = 2048;
     private const long RowsAtOnce = 2048;
 
-    private static readonly long[] ScreenEnds = [64, 256, ScreenTokens];
+    private static readonly long[] ScreenEnds = [64, 256, 1024];
 
     private readonly DisposeScope owner;
     private readonly Parameter unembedding;
-    private readonly ScalarType type;
+    private readonly bool inMemory;
     private readonly Tensor k;
     private readonly Tensor questions;
     private readonly Tensor targets;
@@ -35,29 +34,20 @@ internal sealed class TargetRanking
     private readonly Tensor screen;
     private readonly Tensor screenNorm;
     private readonly Tensor rounding;
-    private readonly bool inMemory;
     private readonly List<Rows> waiting = [];
 
-    /// <param name="owner">The scope in which rows wait.</param>
-    /// <param name="unembedding">[vocabulary, d_model].</param>
-    /// <param name="targets">The target of each question.</param>
-    /// <param name="k">The k of each question.</param>
-    /// <param name="device">Where rows will be.</param>
-    /// <param name="type">The type of rows: fp32 or fp64.</param>
-    /// <param name="plain">Whether torch's operations alone count, as they do away from the CPU.</param>
+    /// <summary>Asks, for each target and its k, whether it is among the k; rows of fp32 or fp64 wait in the owner's scope. Away from the
+    /// CPU, or where it is to be plain, torch's operations alone count.</summary>
     /// <exception cref="InvalidDataException">The unembedding of a token holds a NaN or an infinity.</exception>
     public TargetRanking(DisposeScope owner, Parameter unembedding, long[] targets, long[] k, Device device, ScalarType type, bool plain = false)
     {
-        (this.owner, this.unembedding, this.type) = (owner, unembedding, type);
+        (this.owner, this.unembedding) = (owner, unembedding);
         inMemory = !plain && device.type == DeviceType.CPU && type == ScalarType.Float32;
-        var count = Math.Min(ScreenTokens, unembedding.Shape[0]);
+        var count = Math.Min(ScreenEnds[^1], unembedding.Shape[0]);
         long[] tokens = [.. Enumerable.Range(0, (int)count).Select(i => i * unembedding.Shape[0] / count)];
-        this.k = tensor(k, device: device);
-        questions = tensor((long)k.Length, device: device);
-        this.targets = unembedding.Pick(targets).to(type);
-        targetNorms = Norms(this.targets, i => targets[i]);
-        screen = unembedding.Pick(tokens).to(type);
-        screenNorm = Norms(screen, i => tokens[i]).max();
+        (this.k, questions) = (tensor(k, device: device), tensor((long)k.Length, device: device));
+        (this.targets, screen) = (unembedding.Pick(targets).to(type), unembedding.Pick(tokens).to(type));
+        (targetNorms, screenNorm) = (Norms(this.targets, i => targets[i]), Norms(screen, i => tokens[i]).max());
 
         // Rounding of a sum of n products grows about as √n; four times that has never been seen.
         rounding = tensor(4 * Math.Sqrt(unembedding.Shape[1]) * Math.ScaleB(1, -24), type, device);
@@ -65,9 +55,6 @@ internal sealed class TargetRanking
 
     /// <summary>How many bytes of rows wait to be counted.</summary>
     public long WaitingBytes => waiting.Sum(rows => rows.Vectors.numel()) * sizeof(float);
-
-    /// <summary>Whether rows wait to be counted.</summary>
-    public bool IsWaiting => waiting.Count > 0;
 
     /// <summary>Takes rows, and keeps those that the screen leaves open.</summary>
     /// <param name="ids">What the caller knows each by, [row], int64: the remainder of its division by the number of questions is the
@@ -91,18 +78,10 @@ internal sealed class TargetRanking
             rows = Open(rows);
         }
 
-        if (rows.Count > 0)
-        {
-            // A screened token is met again when all are counted.
-            rows.Above.zero_();
-            rows.Below.zero_();
-            waiting.Add(rows.Map(tensor =>
-            {
-                owner.Attach((ReferenceEquals(tensor, ids) || ReferenceEquals(tensor, vectors) ? tensor.clone() : tensor).DetachFromDisposeScope());
-                return tensor;
-            }));
-        }
-
+        // A screened token is met again when all are counted.
+        rows = rows with { Above = zeros_like(rows.Above), Below = zeros_like(rows.Below) };
+        waiting.Add(rows.Map(part => part.clone().DetachFromDisposeScope()));
+        waiting[^1].ForEach(owner.Attach);
         return -1;
     }
 
@@ -114,32 +93,33 @@ internal sealed class TargetRanking
     /// <exception cref="InvalidDataException">The unembedding of a token holds a NaN or an infinity.</exception>
     public void Count(Tensor above, Tensor below, Action<double> progress, CancellationToken cancellationToken)
     {
-        using var scope = NewDisposeScope();
-        var rows = waiting.Count == 1 ? waiting[0] : Rows.Joined(waiting);
-        waiting.ForEach(part => part.Map(tensor =>
+        if (waiting.Count == 0)
         {
-            scope.Attach(tensor);
-            return tensor;
-        }));
+            return;
+        }
+
+        using var scope = NewDisposeScope();
+        waiting.ForEach(part => part.ForEach(scope.Attach));
+        var rows = Rows.Joined(waiting);
         waiting.Clear();
         for (var first = 0L; first < unembedding.Shape[0] && rows.Count > 0; first += ChunkTokens)
         {
             cancellationToken.ThrowIfCancellationRequested();
             using var chunk = NewDisposeScope();
             var begin = first;
-            var tokens = unembedding.Rows(first, Math.Min(ChunkTokens, unembedding.Shape[0] - first)).to(type);
+            var tokens = unembedding.Rows(first, Math.Min(ChunkTokens, unembedding.Shape[0] - first)).to(targets.dtype);
             var norm = Norms(tokens, i => begin + i).max();
             for (var row = 0L; row < rows.Count; row += RowsAtOnce)
             {
                 var (from, count) = (row, Math.Min(RowsAtOnce, rows.Count - row));
-                Count(rows.Map(tensor => tensor.narrow(0, from, count)), tokens, norm);
+                Count(rows.Map(part => part.narrow(0, from, count)), tokens, norm);
             }
 
-            rows = Open(rows).Map(tensor => tensor.MoveToOuterDisposeScope());
+            rows = Open(rows).Map(part => part.MoveToOuterDisposeScope());
             progress(Math.Min(1, (first + ChunkTokens) / (double)unembedding.Shape[0]));
         }
 
-        var needed = k.index_select(0, rows.Id.remainder(questions));
+        var needed = Needed(rows);
         above.index_put_(rows.Above.lt(needed), rows.Id);
         below.index_put_(rows.Below.lt(needed), rows.Id);
     }
@@ -164,16 +144,15 @@ internal sealed class TargetRanking
         rows.Below.add_(isBelow.sum([1]), Scalars.One);
 
         // A row of zeros is all ties.
-        var close = isAbove.logical_or_(isBelow).logical_not_().logical_and_(rows.Margin.gt(zeros_like(rows.Margin)).unsqueeze(1)).nonzero();
+        var close = isAbove.logical_or_(isBelow).logical_not_().logical_and_(rows.Margin.ne(zeros_like(rows.Margin)).unsqueeze(1)).nonzero();
         foreach (var part in close.split(ChunkTokens))
         {
             using var inner = NewDisposeScope();
             var (row, token) = (part.select(1, 0), part.select(1, 1));
             var target = targets.index_select(0, rows.Id.index_select(0, row).remainder(questions)).to(float64);
             var difference = tokens.index_select(0, token).to(float64).sub_(target).mul_(rows.Vectors.index_select(0, row)).sum([1]);
-            var zero = zeros_like(difference);
-            rows.Above.index_add_(0, row, difference.gt(zero).to(int64), Scalars.One);
-            rows.Below.index_add_(0, row, difference.lt(zero).to(int64), Scalars.One);
+            rows.Above.index_add_(0, row, difference.gt(zeros_like(difference)).to(int64), Scalars.One);
+            rows.Below.index_add_(0, row, difference.lt(zeros_like(difference)).to(int64), Scalars.One);
         }
     }
 
@@ -191,18 +170,15 @@ internal sealed class TargetRanking
                 var line = logits.Memory<float>().Slice(row * vocabulary, vocabulary);
                 var (over, notUnder) = Exceeders(line, lows[row], highs[row]);
                 var under = vocabulary - notUnder;
-                if (over + under < vocabulary && margins[row] > 0)
+                for (var token = 0; over + under < vocabulary && margins[row] > 0 && token < vocabulary; token++)
                 {
-                    var vector = rows.Vectors.Memory<float>().Slice(row * width, width);
-                    var target = targets.Memory<float>().Slice((int)(ids[row] % asked) * width, width);
-                    for (var token = 0; token < vocabulary; token++)
+                    if (line[token] >= lows[row] && line[token] <= highs[row])
                     {
-                        if (line[token] >= lows[row] && line[token] <= highs[row])
-                        {
-                            var difference = Difference(vector, tokens.Memory<float>().Slice(token * width, width), target);
-                            over += difference > 0 ? 1 : 0;
-                            under += difference < 0 ? 1 : 0;
-                        }
+                        var difference = Difference(
+                            rows.Vectors.Memory<float>().Slice(row * width, width), tokens.Memory<float>().Slice(token * width, width),
+                            targets.Memory<float>().Slice((int)(ids[row] % asked) * width, width));
+                        over += difference > 0 ? 1 : 0;
+                        under += difference < 0 ? 1 : 0;
                     }
                 }
 
@@ -246,36 +222,36 @@ internal sealed class TargetRanking
         return sum;
     }
 
+    private Tensor Needed(Rows rows) => k.index_select(0, rows.Id.remainder(questions));
+
     private Rows Open(Rows rows)
     {
-        var needed = k.index_select(0, rows.Id.remainder(questions));
+        var needed = Needed(rows);
         var open = rows.Above.lt(needed).logical_or_(rows.Below.lt(needed)).nonzero().squeeze(1);
-        return open.shape[0] == rows.Count ? rows : rows.Map(tensor => tensor.index_select(0, open));
+        return open.shape[0] == rows.Count ? rows : rows.Map(part => part.index_select(0, open));
     }
 
     private static Tensor Norms(Tensor tokens, Func<int, long> token)
     {
         var norms = tokens.norm(1);
         var finite = norms.isfinite();
-        return finite.all().cpu().item<bool>()
-            ? norms
-            : throw new InvalidDataException(
-                $"The unembedding W_U of token {token((int)finite.logical_not().nonzero()[0, 0].cpu().item<long>())} holds a NaN or an infinity: "
-                + "the weights are damaged.");
+        return finite.all().cpu().item<bool>() ? norms : throw new InvalidDataException(
+            $"The unembedding W_U of token {token((int)finite.logical_not().nonzero()[0, 0].cpu().item<long>())} holds a NaN or an infinity: the weights are damaged.");
     }
 
     /// <summary>Rows with their target's logit, how far a logit may be off for a token of norm 1, and the tokens found above and below.</summary>
     private sealed record Rows(Tensor Id, Tensor Vectors, Tensor Logit, Tensor Margin, Tensor Above, Tensor Below)
     {
+        private Tensor[] Parts => [Id, Vectors, Logit, Margin, Above, Below];
+
         public long Count => Id.shape[0];
 
-        public static Rows Joined(IReadOnlyList<Rows> parts)
-        {
-            Tensor Join(Func<Rows, Tensor> part) => cat([.. parts.Select(part)]);
-            return new(Join(p => p.Id), Join(p => p.Vectors), Join(p => p.Logit), Join(p => p.Margin), Join(p => p.Above), Join(p => p.Below));
-        }
+        public static Rows Joined(IReadOnlyList<Rows> some) => Of([.. Enumerable.Range(0, 6).Select(i => cat([.. some.Select(rows => rows.Parts[i])]))]);
 
-        public Rows Map(Func<Tensor, Tensor> change) => new(
-            change(Id), change(Vectors), change(Logit), change(Margin), change(Above), change(Below));
+        public Rows Map(Func<Tensor, Tensor> change) => Of(Array.ConvertAll(Parts, part => change(part)));
+
+        public void ForEach(Action<Tensor> action) => Array.ForEach(Parts, action);
+
+        private static Rows Of(Tensor[] p) => new(p[0], p[1], p[2], p[3], p[4], p[5]);
     }
 }

@@ -23,8 +23,11 @@ internal static class MapsUnderTest
     public static DynamicScores With(DynamicScores scores, Dictionary<(bool Context, bool Suppression), int[]> hits)
     {
         var heads = scores.Static.LayerCount * scores.Static.HeadCount;
-        return new(scores.Static, scores.Templates, scores.Prompts, [.. scores.Templates.Select((_, t) => ((bool[])[false, true]).Select(
-            context => ((bool[])[false, true]).Select(suppression => hits[(context, suppression)][(t * heads)..((t + 1) * heads)]).ToArray()).ToArray())]);
+        return scores with
+        {
+            Found = [.. scores.Templates.Select((_, t) => ((bool[])[false, true]).Select(
+                context => ((bool[])[false, true]).Select(suppression => hits[(context, suppression)][(t * heads)..((t + 1) * heads)]).ToArray()).ToArray())],
+        };
     }
 
     /// <summary>The tokens of a template with each source in its place, of pairs that are one token each, and their targets.</summary>
@@ -72,10 +75,7 @@ internal static class MapsUnderTest
         var ranking = new TargetRanking(scope, parameter, Array.ConvertAll(targets, t => (long)t), [.. targets.Select(_ => (long)k)], CPU, dtype, plain);
         var hits = zeros([2, count], @bool);
         Assert.Equal(-1, ranking.Screen(arange(count), tensor(vectors, [count, width]).to(dtype)));
-        if (ranking.IsWaiting)
-        {
-            ranking.Count(hits[0], hits[1], _ => { }, TestContext.Current.CancellationToken);
-        }
+        ranking.Count(hits[0], hits[1], _ => { }, TestContext.Current.CancellationToken);
 
         int[] Marked(int sign) => [.. hits[sign].nonzero().flatten().data<long>().Select(i => (int)i)];
         return (Marked(0), Marked(1));
