@@ -10,7 +10,7 @@ namespace HeadScope;
 /// </summary>
 internal sealed class LayerSignals
 {
-    private const long GatheredAtOnce = 1L << 21;
+    private const long GatheredAtOnce = 1L << 18;
     private readonly PromptPass pass;
     private readonly int layer;
     private readonly IReadOnlyList<Place> places;

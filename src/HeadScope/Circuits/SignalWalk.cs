@@ -31,7 +31,7 @@ internal sealed class Fired(int prompt, int layer, Place place)
 /// </summary>
 internal sealed class SignalWalk
 {
-    private const long WrittenAtOnce = 1L << 25;
+    private const long WrittenAtOnce = 1L << 27;
     private static readonly SignalSide[] Sides = [SignalSide.Source, SignalSide.Destination];
     private readonly PromptPass pass;
     private readonly TraceOptions options;

@@ -230,9 +230,11 @@ def clear_output(manager, client):
 
 
 def progress_appears_by_itself(manager, client):
-    run = Run(client, 'for (var i = 0; i < 10; i++) { await Task.Delay(100); AmbientWork.Progress.Report(new WorkProgress("counting", i + 1, 10, "steps")); }')
-    check(run.of("display_data") and "counting" in run.of("display_data")[0]["data"]["text/html"], run.types)
-    check("10 of 10" in run.of("update_display_data")[-1]["data"]["text/plain"], run.of("update_display_data")[-1:])
+    run = Run(client, 'var words = string.Join(" ", Enumerable.Repeat("the cat sat on the mat and", 4000));\n'
+                      'Lorsa.Train(Model.Load("demo"), 1, LorsaCorpus.FromTexts([words]), new() { Heads = 64, QkHeads = 8, TopK = 4, ContextLength = 32, '
+                      'BatchSequences = 8, Tokens = 40_000 }).Config.Heads')
+    check(run.of("display_data") and run.of("display_data")[0]["data"]["text/html"], (run.types, run.of("error")))
+    check("training" in run.of("update_display_data")[-1]["data"]["text/plain"], (run.types, run.of("update_display_data")[-1:]))
 
 
 def complete(manager, client):
