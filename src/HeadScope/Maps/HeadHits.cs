@@ -11,7 +11,7 @@ namespace HeadScope;
 internal static class HeadHits
 {
     // Bytes of rows that are screened at a time, and of those that wait to be counted.
-    private const long RowBytes = 24L << 20;
+    private const long RowBytes = 8L << 20;
     private const long WaitingBytes = 256L << 20;
 
     // The part of the time that counting takes, as measured.
