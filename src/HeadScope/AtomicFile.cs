@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace HeadScope;
 
 /// <summary>Writes files so that a reader sees the old file or the whole new one, never a part.</summary>
@@ -62,13 +64,5 @@ internal static class AtomicFile
     /// <param name="path">The file to write.</param>
     /// <param name="text">Its content.</param>
     /// <exception cref="IOException">The folder or the file cannot be written.</exception>
-    public static void WriteText(string path, string text)
-    {
-        ArgumentNullException.ThrowIfNull(text);
-        Write(path, stream =>
-        {
-            using var writer = new StreamWriter(stream, leaveOpen: true);
-            writer.Write(text);
-        });
-    }
+    public static void WriteText(string path, string text) => Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(text)));
 }

@@ -9,15 +9,12 @@ internal static class CsvTable
     private static readonly CsvWriterOptions Options = new() { NewLine = "\n" };
 
     /// <summary>Writes a table. (<c>DataFrame.SaveCsv</c> writes ASCII, and the decimal comma of the current culture.)</summary>
-    public static string Write(DataFrame table) => Write([.. table.Columns.Select(column => column.Name)], table.Rows.Select(row => row.ToList()));
-
-    /// <summary>Writes rows.</summary>
-    public static string Write(IReadOnlyList<string> columns, IEnumerable<IReadOnlyList<object?>> rows)
+    public static string Write(DataFrame table)
     {
         var text = new StringWriter();
         using (var csv = CsvWriter.Create(text, Options))
         {
-            foreach (var row in rows.Prepend(columns))
+            foreach (var row in table.Rows.Prepend<IEnumerable<object?>>(table.Columns.Select(column => column.Name)))
             {
                 foreach (var value in row)
                 {

@@ -8,31 +8,16 @@ namespace HeadScope;
 internal static class Fault
 {
     /// <exception cref="InvalidDataException">It is so: a file is damaged or unfit.</exception>
-    public static void InvalidDataIf([DoesNotReturnIf(true)] bool isSo, [InterpolatedStringHandlerArgument(nameof(isSo))] ref Message message)
-    {
-        if (isSo)
-        {
-            throw new InvalidDataException(message.Text());
-        }
-    }
+    public static void InvalidDataIf([DoesNotReturnIf(true)] bool isSo, [InterpolatedStringHandlerArgument(nameof(isSo))] ref Message message) =>
+        _ = isSo ? throw new InvalidDataException(message.Text()) : 0;
 
     /// <exception cref="NotSupportedException">It is so: something is refused.</exception>
-    public static void NotSupportedIf([DoesNotReturnIf(true)] bool isSo, [InterpolatedStringHandlerArgument(nameof(isSo))] ref Message message)
-    {
-        if (isSo)
-        {
-            throw new NotSupportedException(message.Text());
-        }
-    }
+    public static void NotSupportedIf([DoesNotReturnIf(true)] bool isSo, [InterpolatedStringHandlerArgument(nameof(isSo))] ref Message message) =>
+        _ = isSo ? throw new NotSupportedException(message.Text()) : 0;
 
     /// <exception cref="ArgumentException">It is so: an argument is bad.</exception>
-    public static void ArgumentIf([DoesNotReturnIf(true)] bool isSo, [InterpolatedStringHandlerArgument(nameof(isSo))] ref Message message)
-    {
-        if (isSo)
-        {
-            throw new ArgumentException(message.Text());
-        }
-    }
+    public static void ArgumentIf([DoesNotReturnIf(true)] bool isSo, [InterpolatedStringHandlerArgument(nameof(isSo))] ref Message message) =>
+        _ = isSo ? throw new ArgumentException(message.Text()) : 0;
 
     [InterpolatedStringHandler]
     public ref struct Message

@@ -13,16 +13,10 @@ internal static class ResultJson
     /// <exception cref="KeyNotFoundException">It has no version.</exception>
     public static void RequireVersionOne(JsonElement root, string format, string kind)
     {
-        if (root.ValueKind != JsonValueKind.Object
-            || !root.TryGetProperty("format", out var found)
-            || !string.Equals(found.ToString(), format, StringComparison.Ordinal))
-        {
-            throw new InvalidDataException($"This JSON is no {kind}: expected an object with \"format\": \"{format}\".");
-        }
-
-        if (root.GetProperty("version").GetInt32() is not 1 and var version)
-        {
-            throw new InvalidDataException($"The {kind} has version {version}; this HeadScope reads version 1.");
-        }
+        Fault.InvalidDataIf(
+            root.ValueKind != JsonValueKind.Object || !root.TryGetProperty("format", out var found) || found.ToString() != format,
+            $"This JSON is no {kind}: expected an object with \"format\": \"{format}\".");
+        var version = root.GetProperty("version").GetInt32();
+        Fault.InvalidDataIf(version != 1, $"The {kind} has version {version}; this HeadScope reads version 1.");
     }
 }

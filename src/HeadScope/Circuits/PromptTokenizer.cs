@@ -26,8 +26,7 @@ internal sealed class PromptTokenizer
         var stream = Assembly.GetExecutingAssembly().GetManifestResourceStream(name)
             ?? throw new InvalidOperationException($"The library was built without its resource {name}.");
         using var reader = new StreamReader(stream, Encoding.UTF8);
-        using var csv = new CsvFile($"{file}.csv", reader.ReadToEnd(), columns);
-        return [.. csv.Rows()];
+        return CsvFile.Read($"{file}.csv", reader.ReadToEnd(), columns);
     }
 
     /// <summary>The tokens of a text, behind the beginning-of-text token where the tokenizer sets one.</summary>

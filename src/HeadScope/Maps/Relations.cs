@@ -19,10 +19,7 @@ public static class Relations
     ];
 
     private static readonly Lazy<(string Relation, string Use, string Template)[]> Templates = new(() =>
-    {
-        using var csv = new CsvFile("templates.csv", ReadResource("templates.csv"), "relation", "use", "template");
-        return [.. csv.Rows().Select(row => (row[0], row[1], row[2]))];
-    });
+        [.. CsvFile.Read("templates.csv", ReadResource("templates.csv"), "relation", "use", "template").Select(row => (row[0], row[1], row[2]))]);
 
     private static readonly Lazy<IReadOnlyList<Relation>> Shipped = new(() => [.. Names.Select(name => Read(name, $"{name}.csv", ReadResource($"{name}.csv")))]);
 
@@ -111,13 +108,8 @@ public static class Relations
 
     private static Relation Read(string name, string file, string text)
     {
-        using var csv = new CsvFile(file, text, "source", "target");
-        (string, string)[] pairs = [.. csv.Rows().Select(row => (row[0], row[1]))];
-        if (pairs.Length == 0)
-        {
-            throw new InvalidDataException($"{file} holds no pair below its header: expected one 'source,target' pair a line.");
-        }
-
+        (string, string)[] pairs = [.. CsvFile.Read(file, text, "source", "target").Select(row => (row[0], row[1]))];
+        Fault.InvalidDataIf(pairs.Length == 0, $"{file} holds no pair below its header: expected one 'source,target' pair a line.");
         string Note(string key) => text.Split('\n').TakeWhile(line => line.StartsWith('#'))
             .FirstOrDefault(line => line.StartsWith($"# {key}:", StringComparison.OrdinalIgnoreCase))?[(key.Length + 3)..].Trim() ?? "";
         var prompt = Templates.Value.FirstOrDefault(
