@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using static TorchSharp.torch;
 
 namespace HeadScope;
@@ -50,9 +51,32 @@ internal sealed class SafetensorsWriter
     public void Save(string path)
     {
         var ordered = sources.OrderByDescending(source => source.Value.Format.BlockSize).ToList(); // which keeps the names in order
+        var directory = new JsonObject();
+        if (Metadata.Count > 0)
+        {
+            directory["__metadata__"] = new JsonObject(Metadata.Select(text => KeyValuePair.Create(text.Key, (JsonNode?)text.Value)));
+        }
+
+        var end = 0L;
+        foreach (var (name, (tensor, format)) in ordered)
+        {
+            directory[name] = new JsonObject
+            {
+                ["dtype"] = format.Name,
+                ["shape"] = new JsonArray([.. tensor.shape.Select(length => JsonValue.Create(length))]),
+                ["data_offsets"] = new JsonArray(end, end += tensor.NumberOfElements * format.BlockSize),
+            };
+        }
+
+        using var header = new MemoryStream();
+        using (var json = new Utf8JsonWriter(header, new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+        {
+            directory.WriteTo(json);
+        }
+
+        header.Write("        "u8[..(int)(-header.Length & 7)]);
         AtomicFile.Write(path, stream =>
         {
-            var header = Header(ordered.Select(source => (source.Key, source.Value.Tensor, source.Value.Format)));
             Span<byte> length = stackalloc byte[8];
             BinaryPrimitives.WriteInt64LittleEndian(length, header.Length);
             stream.Write(length);
@@ -84,54 +108,5 @@ internal sealed class SafetensorsWriter
         {
             Write(stream, rows == 1 ? tensor.select(0, first) : tensor.narrow(0, first, Math.Min(rows, tensor.shape[0] - first)), type);
         }
-    }
-
-    private MemoryStream Header(IEnumerable<(string Name, Tensor Tensor, NumberFormat Format)> ordered)
-    {
-        var header = new MemoryStream();
-        using (var json = new Utf8JsonWriter(header, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
-        {
-            json.WriteStartObject();
-            if (Metadata.Count > 0)
-            {
-                json.WriteStartObject("__metadata__");
-                foreach (var (key, value) in Metadata)
-                {
-                    json.WriteString(key, value);
-                }
-
-                json.WriteEndObject();
-            }
-
-            var offset = 0L;
-            foreach (var (name, tensor, format) in ordered)
-            {
-                json.WriteStartObject(name);
-                json.WriteString("dtype", format.Name);
-                WriteNumbers(json, "shape", tensor.shape);
-                WriteNumbers(json, "data_offsets", [offset, offset += tensor.NumberOfElements * format.BlockSize]);
-                json.WriteEndObject();
-            }
-
-            json.WriteEndObject();
-        }
-
-        while (header.Length % 8 != 0)
-        {
-            header.WriteByte((byte)' ');
-        }
-
-        return header;
-    }
-
-    private static void WriteNumbers(Utf8JsonWriter json, string name, ReadOnlySpan<long> numbers)
-    {
-        json.WriteStartArray(name);
-        foreach (var number in numbers)
-        {
-            json.WriteNumberValue(number);
-        }
-
-        json.WriteEndArray();
     }
 }
