@@ -100,18 +100,12 @@ internal readonly record struct JsonField(string File, string Parent, string? Ke
     public string Text() => Expect(JsonValueKind.String, "a text").Value.GetString()!;
 
     /// <summary>The value as a whole number from 1 on.</summary>
-    public int Count() => Value.ValueKind == JsonValueKind.Number && Value.TryGetInt32(out var number) && number > 0
-        ? number
-        : throw Malformed("a positive whole number");
+    public int Count() => (int)Whole(1, int.MaxValue, "a positive whole number");
 
     /// <summary>The value as a whole number from 0 on.</summary>
-    public long Whole() => Value.ValueKind == JsonValueKind.Number && Value.TryGetInt64(out var number) && number >= 0
-        ? number
-        : throw Malformed("a whole number from 0 on");
+    public long Whole() => Whole(0, long.MaxValue, "a whole number from 0 on");
 
-    public int TokenId() => Value.ValueKind == JsonValueKind.Number && Value.TryGetInt32(out var id) && id >= 0
-        ? id
-        : throw Malformed("a token number (a whole number, 0 or more)");
+    public int TokenId() => (int)Whole(0, int.MaxValue, "a token number (a whole number, 0 or more)");
 
     /// <summary>The value as a number above 0.</summary>
     public double Positive() => Value.ValueKind == JsonValueKind.Number && Value.GetDouble() is > 0 and < double.PositiveInfinity and var number
@@ -129,6 +123,11 @@ internal readonly record struct JsonField(string File, string Parent, string? Ke
     /// <summary>The beginning of a text, for messages; no character is cut in half.</summary>
     public static string Excerpt(string text, int most) =>
         text.Length <= most ? text : text[..(char.IsHighSurrogate(text[most - 1]) ? most - 1 : most)] + "…";
+
+    private long Whole(long least, long most, string expected) =>
+        Value.ValueKind == JsonValueKind.Number && Value.TryGetInt64(out var number) && number >= least && number <= most
+            ? number
+            : throw Malformed(expected);
 
     private JsonField Expect(JsonValueKind kind, string what) => Value.ValueKind == kind ? this : throw Malformed(what);
 
