@@ -29,7 +29,7 @@ internal sealed class HubClient(HubOptions? options = null) : IDisposable
         RequireInside(file ?? "any", "a file in a repository");
         bool IsComplete(string folder) =>
             file is not null ? File.Exists(HubRepository.In(folder, file))
-            : tokenizerOnly ? HasTokenizer(name => File.Exists(Path.Combine(folder, name)))
+            : tokenizerOnly ? Tokenizer.IsIn(folder)
             : HasModel(folder);
 
         var repository = new HubRepository(options.CacheFolder, id);
@@ -80,7 +80,7 @@ internal sealed class HubClient(HubOptions? options = null) : IDisposable
             : throw new NotSupportedException($"The model '{id}' has no {Config}, without which its weights cannot be read.");
     }
 
-    private static string[] TokenizerFiles(string id, IReadOnlySet<string> names) => HasTokenizer(names.Contains)
+    private static string[] TokenizerFiles(string id, IReadOnlySet<string> names) => Tokenizer.IsAmong(names.Contains)
         ? WordFiles(names)
         : throw new NotSupportedException($"The model '{id}' has neither tokenizer.json nor vocab.json with merges.txt at this revision.");
 
@@ -107,8 +107,6 @@ internal sealed class HubClient(HubOptions? options = null) : IDisposable
         bool Has(string name) => File.Exists(Path.Combine(folder, name));
         return Has(Config) && (Has(Weights) || (Has(Index) && Array.TrueForAll(Shards(folder), Has)));
     }
-
-    private static bool HasTokenizer(Func<string, bool> has) => has("tokenizer.json") || (has("vocab.json") && has("merges.txt"));
 
     private static string[] Shards(string folder) =>
         [.. SafetensorsFile.ReadIndex(Path.Combine(folder, Index)).Values.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];

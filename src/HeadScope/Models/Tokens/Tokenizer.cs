@@ -82,9 +82,10 @@ public sealed class Tokenizer
         new(TokenizerJson.Read(path, TokenizerSettings.OfFolder(Path.GetDirectoryName(Path.GetFullPath(path))!)));
 
     /// <summary>Whether a folder has files that <see cref="FromFolder"/> reads.</summary>
-    internal static bool IsIn(string folder) =>
-        File.Exists(Path.Combine(folder, "tokenizer.json"))
-        || (File.Exists(Path.Combine(folder, "vocab.json")) && File.Exists(Path.Combine(folder, "merges.txt")));
+    internal static bool IsIn(string folder) => IsAmong(name => File.Exists(Path.Combine(folder, name)));
+
+    /// <summary>Whether files of these names suffice.</summary>
+    internal static bool IsAmong(Func<string, bool> has) => has("tokenizer.json") || (has("vocab.json") && has("merges.txt"));
 
     /// <summary>Reads tokenizer.json of a folder, else vocab.json and merges.txt, with the settings beside them.</summary>
     internal static Tokenizer FromFolder(string folder)
