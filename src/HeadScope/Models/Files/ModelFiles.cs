@@ -18,7 +18,7 @@ internal sealed record ModelFiles(string Name, string? Folder, string? GgufPath)
         ArgumentException.ThrowIfNullOrWhiteSpace(nameOrPath);
         if (nameOrPath == "demo")
         {
-            return new("demo", DemoModel.Folder(), GgufPath: null);
+            return new("demo", DemoFolder(), GgufPath: null);
         }
 
         if (Directory.Exists(nameOrPath))
@@ -52,6 +52,17 @@ internal sealed record ModelFiles(string Name, string? Folder, string? GgufPath)
                 file is null ? id : $"{parts[0]}/{parts[1]}", revision, file, tokenizerOnly, progress, cancellationToken).ConfigureAwait(false);
             return file is null ? new(id, path, GgufPath: null) : new(id, Folder: null, path);
         }
+    }
+
+    // The small model that comes with HeadScope lies beside the program, or in the package this assembly was loaded from.
+    private static string DemoFolder()
+    {
+        var assembly = Path.GetDirectoryName(typeof(ModelFiles).Assembly.Location) ?? "";
+        string[] places = [.. new[] { AppContext.BaseDirectory, assembly, Path.Combine(assembly, "..", "..") }
+            .Select(folder => Path.GetFullPath(Path.Combine(folder, "models", "demo")))];
+        return Array.Find(places, Directory.Exists) ?? throw new DirectoryNotFoundException(
+            $"The demo model is not here; looked in {string.Join(", ", places.Select(place => $"'{place}'"))}. "
+            + "It comes with the HeadScope package: copy its folder 'models' next to the program.");
     }
 
     private static bool IsGguf(string path) => path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase);
