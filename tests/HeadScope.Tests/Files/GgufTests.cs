@@ -37,7 +37,7 @@ public sealed class GgufTests : IDisposable
         Assert.Equal(["a", "ü", ""], Assert.IsType<string[]>(file.Metadata["test.strings"]));
         Assert.Equal("llama", file.Metadata["general.architecture"]);
         Assert.Equal([3L, 512], file.Tensors["test.weight"].Shape);
-        Assert.Equal(type.ToUpperInvariant(), file.Tensors["test.weight"].DataType);
+        Assert.Equal(type.ToUpperInvariant(), file.Tensors["test.weight"].Format.Name);
         AssertSameBits(expected.Values(type), file.Values("test.weight"));
     }
 
@@ -52,7 +52,7 @@ public sealed class GgufTests : IDisposable
         {
             var name = tensor.GetProperty("tensor").GetString()!;
             var values = file.Values(name);
-            Assert.Equal(tensor.GetProperty("type").GetString(), file.Tensors[name].DataType);
+            Assert.Equal(tensor.GetProperty("type").GetString(), file.Tensors[name].Format.Name);
             Assert.Equal(tensor.GetProperty("shape").EnumerateArray().Select(length => length.GetInt64()), file.Tensors[name].Shape);
             AssertSameBits(expected.Values(tensor.GetProperty("first256").GetString()!), values.AsSpan(0, 256));
             var (sum, sumOfAbsolutes) = (values.Sum(value => (double)value), values.Sum(value => Math.Abs((double)value)));

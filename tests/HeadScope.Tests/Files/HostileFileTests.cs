@@ -160,7 +160,7 @@ public sealed class HostileFileTests : IDisposable
             Assert.Contains("another program cut it", message, StringComparison.Ordinal);
         }
 
-        Assert.Equal(type, file.Tensors["t"].DataType);
+        Assert.Equal(type, file.Tensors["t"].Format.Name);
     }
 
     [Fact]

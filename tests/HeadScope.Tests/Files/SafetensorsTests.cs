@@ -108,7 +108,7 @@ public sealed class SafetensorsTests : IDisposable
             foreach (var (name, _, type, _) in given.Tensors)
             {
                 Assert.Equal(written[name].shape, file.Tensors[name].Shape);
-                Assert.Equal(type, file.Tensors[name].DataType);
+                Assert.Equal(type, file.Tensors[name].Format.Name);
                 Assert.Equal(TypeOf(type), file.Read(name).dtype);
                 Assert.True(file.Read(name).is_contiguous());
                 Assert.True(file.Read(name).Equals(written[name]));

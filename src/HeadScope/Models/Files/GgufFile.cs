@@ -36,20 +36,7 @@ internal sealed class GgufFile : TensorFile
     /// <exception cref="InvalidDataException">It is not GGUF, or cut, or damaged, or no regular file.</exception>
     /// <exception cref="NotSupportedException">It is big-endian, of version 1, one part of several, or a tensor's type is not read
     /// here.</exception>
-    public static GgufFile Open(string path)
-    {
-        var opened = new GgufFile(path);
-        try
-        {
-            opened.ReadHeader(opened.OpenFile(path));
-            return opened;
-        }
-        catch
-        {
-            opened.Dispose();
-            throw;
-        }
-    }
+    public static GgufFile Open(string path) => Opened(new GgufFile(path), opened => opened.ReadHeader(opened.OpenFile(path)));
 
     private void ReadHeader(RegularFile file)
     {
@@ -58,17 +45,10 @@ internal sealed class GgufFile : TensorFile
         var reader = new GgufReader(file);
         reader.Read<uint>("the magic number");
         var version = reader.Read<uint>("the version");
-        if (version is not (2 or 3))
-        {
-            throw version switch
-            {
-                0x02000000 or 0x03000000 => new NotSupportedException(
-                    $"'{Path}' is a big-endian GGUF file; expected a little-endian one. Convert it with gguf-py's gguf_convert_endian."),
-                1 => new NotSupportedException($"'{Path}' is a GGUF file of version 1; expected 2 or 3. Convert the model again."),
-                _ => new InvalidDataException($"'{Path}': GGUF version {version} is not known; expected 2 or 3."),
-            };
-        }
-
+        Fault.NotSupportedIf(version is 0x02000000 or 0x03000000,
+            $"'{Path}' is a big-endian GGUF file; expected a little-endian one. Convert it with gguf-py's gguf_convert_endian.");
+        Fault.NotSupportedIf(version == 1, $"'{Path}' is a GGUF file of version 1; expected 2 or 3. Convert the model again.");
+        Fault.InvalidDataIf(version is not (2 or 3), $"'{Path}': GGUF version {version} is not known; expected 2 or 3.");
         var tensorCount = reader.ReadCount(24, "tensors");
         var entryCount = reader.ReadCount(13, "entries of metadata");
         for (var i = 0; i < entryCount; i++)

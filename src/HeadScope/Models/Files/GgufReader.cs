@@ -28,10 +28,9 @@ internal sealed class GgufReader(RegularFile file)
         var start = Position;
         var count = Read<ulong>(what);
         var rest = Math.Min(file.Length - Position, Array.MaxLength);
-        return count <= (ulong)(rest / smallest)
-            ? (int)count
-            : throw new InvalidDataException(
-                $"'{file.Path}', byte {start}: {count} {what} cannot be in the {rest} bytes that follow. The file is cut or damaged.");
+        Fault.InvalidDataIf(count > (ulong)(rest / smallest),
+            $"'{file.Path}', byte {start}: {count} {what} cannot be in the {rest} bytes that follow. The file is cut or damaged.");
+        return (int)count;
     }
 
     public string ReadString(string what) => Encoding.UTF8.GetString(Take(ReadCount(1, $"bytes of {what}"), what));
@@ -87,12 +86,9 @@ internal sealed class GgufReader(RegularFile file)
     private bool ReadBoolean(string key)
     {
         var start = Position;
-        return Read<byte>(key) switch
-        {
-            0 => false,
-            1 => true,
-            var other => throw new InvalidDataException($"'{file.Path}', byte {start}, {key}: expected a truth value 0 or 1, found {other}."),
-        };
+        var value = Read<byte>(key);
+        Fault.InvalidDataIf(value > 1, $"'{file.Path}', byte {start}, {key}: expected a truth value 0 or 1, found {value}.");
+        return value == 1;
     }
 
     private ReadOnlySpan<byte> Take(int count, string what)

@@ -30,29 +30,18 @@ internal sealed class SafetensorsFile : TensorFile
     /// <exception cref="FileNotFoundException">There is no such file, or the folder holds none.</exception>
     /// <exception cref="InvalidDataException">A header is damaged or does not fit its file, or a shard lacks a tensor that the index puts
     /// there.</exception>
-    public static SafetensorsFile Open(string path)
+    public static SafetensorsFile Open(string path) => Opened(new SafetensorsFile(path), file =>
     {
-        var file = new SafetensorsFile(path);
-        try
+        var source = Directory.Exists(path) ? FindInFolder(path) : path;
+        if (source.EndsWith(".json", StringComparison.OrdinalIgnoreCase))
         {
-            var source = Directory.Exists(path) ? FindInFolder(path) : path;
-            if (source.EndsWith(".json", StringComparison.OrdinalIgnoreCase))
-            {
-                file.AddShards(source);
-            }
-            else
-            {
-                file.AddFile(source, wanted: null);
-            }
-
-            return file;
+            file.AddShards(source);
         }
-        catch
+        else
         {
-            file.Dispose();
-            throw;
+            file.AddFile(source, wanted: null);
         }
-    }
+    });
 
     private static string FindInFolder(string folder)
     {

@@ -50,6 +50,22 @@ internal abstract class TensorFile(string path) : IDisposable
 
     public void Dispose() => files.ForEach(file => file.Dispose());
 
+    /// <summary>A file whose directory has been read, or none left open.</summary>
+    protected static T Opened<T>(T file, Action<T> readDirectory)
+        where T : TensorFile
+    {
+        try
+        {
+            readDirectory(file);
+            return file;
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
     /// <summary>Opens a file that is closed with this one.</summary>
     protected RegularFile OpenFile(string path)
     {
@@ -161,9 +177,6 @@ internal abstract class TensorFile(string path) : IDisposable
 /// <param name="Offset">Its first byte: in the data while the directory is read, then in the file.</param>
 internal sealed record TensorInfo(string Name, IReadOnlyList<long> Shape, NumberFormat Format, RegularFile File, long Offset)
 {
-    /// <summary>How the file stores it: <c>F32</c>, <c>BF16</c>, <c>Q4_K</c>, …</summary>
-    public string DataType => Format.Name;
-
     /// <summary>The number of numbers: the product of the shape, 1 for a scalar (shape <c>[]</c>).</summary>
     public long Length => Shape.Aggregate(1L, (product, length) => product * length);
 
