@@ -9,17 +9,17 @@ namespace HeadScope;
 /// </summary>
 public sealed record PromptSet
 {
-    private readonly Func<Tokenizer, PromptSet>? draw;
+    private readonly Func<Tokenizer, IEnumerable<CircuitPrompt>>? draw;
 
     /// <summary>Prompts that are there.</summary>
     /// <param name="name">What they are: <c>ioi</c>.</param>
     /// <param name="prompts">The prompts.</param>
     public PromptSet(string name, IReadOnlyList<CircuitPrompt> prompts) => (Name, Prompts, Count) = (name, prompts, prompts.Count);
 
-    internal PromptSet(string name, int count, Func<PromptTokenizer, PromptSet> draw)
+    internal PromptSet(string name, int count, string rootSource, int seed, Func<PromptTokenizer, Random, IEnumerable<CircuitPrompt>> draw)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(count);
-        (Name, Count, this.draw) = (name, count, tokenizer => draw(new PromptTokenizer(tokenizer)));
+        (Name, Count, RootSource, this.draw) = (name, count, rootSource, tokenizer => draw(new(tokenizer), new Random(seed)));
     }
 
     /// <summary>What they are: <c>ioi</c>.</summary>
@@ -69,7 +69,7 @@ public sealed record PromptSet
     /// <param name="tokenizer">The tokenizer of the model that will read them.</param>
     /// <returns>The prompts; the same for the same seed and tokenizer.</returns>
     /// <exception cref="ArgumentException">Too few words are single tokens, or one that was given is not.</exception>
-    public PromptSet For(Tokenizer tokenizer) => draw is null ? this : draw(tokenizer) with { RootSource = RootSource };
+    public PromptSet For(Tokenizer tokenizer) => draw is null ? this : new(Name, [.. draw(tokenizer)]) { RootSource = RootSource };
 
     /// <summary>Draws the prompts for a model, if they are still to be drawn.</summary>
     /// <param name="model">The model.</param>
@@ -90,65 +90,61 @@ public sealed record PromptSet
     /// other roles than the first, or a role outside its tokens.</exception>
     internal PromptSet SoundFor(Model model)
     {
-        var set = For(model);
-        if (set.Count == 0)
+        var (set, config) = (For(model), model.Config);
+        Fault.ArgumentIf(set.Count == 0, $"The prompt set '{Name}' is empty.");
+        foreach (var (p, prompt) in set.Prompts.Index())
         {
-            throw new ArgumentException($"The prompt set '{Name}' is empty.");
-        }
-
-        for (var p = 0; p < set.Count; p++)
-        {
-            if (Fault(set.Prompts[p], set.Prompts[0], model.Config) is { } fault)
+            var (length, first) = (prompt.Tokens.Count, set.Prompts[0]);
+            Refuse(length == 0 || length > config.ContextLength, $"has {length} tokens; the model reads 1 to {config.ContextLength}.");
+            Refuse(
+                prompt.Tokens.Any(IsUnknown), $"holds token {prompt.Tokens.FirstOrDefault(IsUnknown)}; the model knows 0 to {config.VocabularySize - 1}.");
+            foreach (var token in new[] { prompt.Answer, prompt.Distractor }.OfType<int>())
             {
-                throw new ArgumentException($"Prompt {p} of '{Name}' {fault}");
+                Refuse(IsUnknown(token), $"expects token {token} as answer or distractor; the model knows 0 to {config.VocabularySize - 1}.");
             }
+
+            Refuse(
+                !prompt.Roles.Select(r => r.Key).SequenceEqual(first.Roles.Select(r => r.Key), StringComparer.Ordinal),
+                $"has the roles {prompt.RoleNames}; prompt 0 has {first.RoleNames}. Traces merge by role, so all prompts need the same.");
+            foreach (var (role, position) in prompt.Roles)
+            {
+                Refuse(position < 0 || position >= length, $"has the role {role}, which stands at {position}; the prompt has {length} tokens.");
+            }
+
+            void Refuse(bool isSo, string fault) => Fault.ArgumentIf(isSo, $"Prompt {p} of '{Name}' {fault}");
         }
 
         return set;
-    }
-
-    /// <summary>Checks that all prompts have a role.</summary>
-    /// <exception cref="ArgumentException">They have not.</exception>
-    internal void RequireRole(string role, string advice = "")
-    {
-        if (Prompts[0].PositionOf(role) is null)
-        {
-            throw new ArgumentException($"The prompts of '{Name}' have no role {role}; they have {RolesOf(Prompts[0])}.{advice}");
-        }
-    }
-
-    private static string? Fault(CircuitPrompt prompt, CircuitPrompt first, TransformerConfig config)
-    {
-        var length = prompt.Tokens.Count;
-        if (length == 0 || length > config.ContextLength)
-        {
-            return $"has {length} tokens; the model reads 1 to {config.ContextLength}.";
-        }
-
-        if (prompt.Tokens.Any(IsUnknown))
-        {
-            return $"holds token {prompt.Tokens.First(IsUnknown)}; the model knows 0 to {config.VocabularySize - 1}.";
-        }
-
-        foreach (var token in new[] { prompt.Answer, prompt.Distractor }.OfType<int>().Where(IsUnknown))
-        {
-            return $"expects token {token} as answer or distractor; the model knows 0 to {config.VocabularySize - 1}.";
-        }
-
-        if (!prompt.Roles.Select(r => r.Key).SequenceEqual(first.Roles.Select(r => r.Key), StringComparer.Ordinal))
-        {
-            return $"has the roles {RolesOf(prompt)}; prompt 0 has {RolesOf(first)}. Traces merge by role, so all prompts need the same.";
-        }
-
-        foreach (var (role, position) in prompt.Roles.Where(r => r.Value < 0 || r.Value >= length))
-        {
-            return $"has the role {role}, which stands at {position}; the prompt has {length} tokens.";
-        }
-
-        return null;
 
         bool IsUnknown(int token) => token < 0 || token >= config.VocabularySize;
     }
 
-    private static string RolesOf(CircuitPrompt prompt) => string.Join(", ", prompt.Roles.Select(r => r.Key));
+    /// <summary>Checks that all prompts have a role.</summary>
+    /// <exception cref="ArgumentException">They have not.</exception>
+    internal void RequireRole(string role, string advice = "") => Fault.ArgumentIf(
+        Prompts[0].PositionOf(role) is null, $"The prompts of '{Name}' have no role {role}; they have {Prompts[0].RoleNames}.{advice}");
+}
+
+/// <summary>One prompt of a task, with the roles that its tokens play.</summary>
+/// <param name="Tokens">The token ids that the model reads; the last one is the place of the prediction.</param>
+/// <param name="Roles">
+/// The position of each role, in the order of naming: IO, S1, S2, end, … Where two roles stand at one position the later one names it.
+/// </param>
+/// <param name="Answer">The token that the task expects next; null when there is none to compare.</param>
+/// <param name="Distractor">The token it competes with; null when there is none.</param>
+/// <param name="Text">The text, where the prompt has one.</param>
+public sealed record CircuitPrompt(
+    IReadOnlyList<int> Tokens, IReadOnlyList<KeyValuePair<string, int>> Roles, int? Answer = null, int? Distractor = null, string? Text = null)
+{
+    internal string RoleNames => string.Join(", ", Roles.Select(r => r.Key));
+
+    /// <summary>The position of a role.</summary>
+    /// <param name="role">The role.</param>
+    /// <returns>The position; null when the prompt has no such role.</returns>
+    public int? PositionOf(string role) => Roles.Where(r => r.Key == role).Select(r => (int?)r.Value).FirstOrDefault();
+
+    /// <summary>The role of a position: the last one that stands there.</summary>
+    /// <param name="position">The position.</param>
+    /// <returns>The role; null when the position has none.</returns>
+    public string? RoleAt(int position) => Roles.LastOrDefault(r => r.Value == position).Key;
 }

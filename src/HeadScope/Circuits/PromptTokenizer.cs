@@ -4,17 +4,10 @@ using System.Text;
 namespace HeadScope;
 
 /// <summary>A tokenizer, with the questions that drawing prompts asks it, and the words and templates of data/prompts.</summary>
-internal sealed class PromptTokenizer
+internal sealed class PromptTokenizer(Tokenizer tokenizer)
 {
     private const string Before = "and";
-    private readonly Tokenizer tokenizer;
-    private readonly int[] beginning;
-
-    public PromptTokenizer(Tokenizer tokenizer)
-    {
-        this.tokenizer = tokenizer;
-        beginning = tokenizer.Encode("") is [var first, ..] && first == tokenizer.BeginningOfText ? [first] : [];
-    }
+    private readonly int[] beginning = tokenizer.Encode("") is [var first, ..] && first == tokenizer.BeginningOfText ? [first] : [];
 
     /// <summary>Where the text begins: 1 behind a beginning-of-text token, else 0.</summary>
     public int Start => beginning.Length;
@@ -22,12 +15,12 @@ internal sealed class PromptTokenizer
     /// <summary>Columns of a file of data/prompts, row by row.</summary>
     public static IReadOnlyList<string[]> Rows(string file, params string[] columns)
     {
-        var name = $"HeadScope.Prompts.{file}.csv";
-        var stream = Assembly.GetExecutingAssembly().GetManifestResourceStream(name)
-            ?? throw new InvalidOperationException($"The library was built without its resource {name}.");
-        using var reader = new StreamReader(stream, Encoding.UTF8);
+        using var reader = new StreamReader(Assembly.GetExecutingAssembly().GetManifestResourceStream($"HeadScope.Prompts.{file}.csv")!, Encoding.UTF8);
         return CsvFile.Read($"{file}.csv", reader.ReadToEnd(), columns);
     }
+
+    public static string Fill(string template, params IEnumerable<(string Blank, string Word)> words) =>
+        words.Aggregate(template, (text, word) => text.Replace(word.Blank, word.Word, StringComparison.Ordinal));
 
     /// <summary>The tokens of a text, behind the beginning-of-text token where the tokenizer sets one.</summary>
     public int[] Encode(string text) => [.. beginning, .. tokenizer.EncodeOrdinary(text)];
@@ -35,37 +28,42 @@ internal sealed class PromptTokenizer
     /// <summary>The text of tokens, without the beginning.</summary>
     public string Decode(int[] tokens) => tokenizer.Decode(tokens.AsSpan(Start));
 
-    /// <summary>The text of one token.</summary>
     public string TextOf(int token) => tokenizer.TokenText(token);
 
     /// <summary>The token of a word inside a text, behind a space; null when it splits into several.</summary>
     public int? SingleToken(string word) => Pieces(word) is [var only] ? only : null;
 
-    /// <summary>
-    /// The words that are single tokens. Words that the caller gave must all be; of the shipped ones the others are left out.
-    /// </summary>
+    /// <summary>The words that are single tokens. Words that the caller gave must all be; of the shipped ones the others are left out.</summary>
     /// <exception cref="ArgumentException">A given word splits, or fewer words than needed are left.</exception>
-    public IReadOnlyList<string> SingleTokens(string what, IReadOnlyList<string>? given, int atLeast)
+    public IReadOnlyList<string> Words(string what, IReadOnlyList<string>? given, int atLeast)
     {
         foreach (var word in given ?? [])
         {
-            if (SingleToken(word) is null)
-            {
-                throw new ArgumentException(
-                    $"The {what} '{word}' is not a single token here: it splits into "
-                    + $"{string.Join(" + ", Pieces(word).Select(id => $"'{tokenizer.TokenText(id)}'"))}. Roles mark single tokens; choose another.");
-            }
+            Fault.ArgumentIf(
+                SingleToken(word) is null,
+                $"The {what} '{word}' is not a single token here: it splits into {string.Join(" + ", Pieces(word).Select(id => $"'{TextOf(id)}'"))}. "
+                + $"Roles mark single tokens; choose another.");
         }
 
         var words = given ?? [.. Rows($"{what}s", "word").Select(row => row[0]).Where(word => SingleToken(word) is not null)];
         var distinct = words.Distinct(StringComparer.Ordinal).Count();
-        return distinct >= atLeast
-            ? words
-            : throw new ArgumentException(given is null
-                ? $"Only {distinct} of the shipped {what}s are single tokens of this tokenizer; {atLeast} are needed. Give others in the call."
-                : $"{distinct} different {what}s are given; at least {atLeast} are needed.");
+        Fault.ArgumentIf(given is not null && distinct < atLeast, $"{distinct} different {what}s are given; at least {atLeast} are needed.");
+        Fault.ArgumentIf(
+            distinct < atLeast,
+            $"Only {distinct} of the shipped {what}s are single tokens of this tokenizer; {atLeast} are needed. Give others in the call.");
+        return words;
     }
 
-    private int[] Pieces(string word) =>
-        [.. tokenizer.EncodeOrdinary($"{Before} {word}").Skip(tokenizer.EncodeOrdinary(Before).Length)];
+    private int[] Pieces(string word) => [.. tokenizer.EncodeOrdinary($"{Before} {word}").Skip(tokenizer.EncodeOrdinary(Before).Length)];
+}
+
+/// <summary>Random choices.</summary>
+internal static class RandomChoice
+{
+    /// <summary>One of some things, drawn again until it fits.</summary>
+    public static T Of<T>(this Random random, IReadOnlyList<T> things, Func<T, bool>? fits = null)
+    {
+        var drawn = things[random.Next(things.Count)];
+        return fits?.Invoke(drawn) != false ? drawn : random.Of(things, fits);
+    }
 }
