@@ -42,8 +42,8 @@ public sealed partial record Intervention(
     {
         get
         {
-            var fired = Fired.Copied<bool>();
-            return [.. Enumerable.Range(0, (int)Fired.shape[0]).Where(p => fired.AsSpan(p * Edges.Count, Edges.Count).Contains(value: true))];
+            using var scope = NewDisposeScope();
+            return Fired.any(1).nonzero().Copied<int>();
         }
     }
 
@@ -125,10 +125,8 @@ public sealed partial record Intervention(
     /// <returns>Mean and standard deviation (of the sample; NaN for fewer than two) before, after, and with the control.</returns>
     public (Spread Before, Spread After, Spread Control) LogitDifference()
     {
-        var (changed, all, count) = (Changed, LogitDifferences.Copied<double>(), (int)LogitDifferences.shape[1]);
-        return (Of(Before), Of(After), Of(Control));
-
-        Spread Of(int state) => SpreadOf([.. changed.Select(p => all[(state * count) + p])]);
+        using var scope = NewDisposeScope();
+        return Spreads(LogitDifferences, Fired.any(1));
     }
 
     /// <summary>The scaled attention score at one edge, over the prompts in which its receiver fires.</summary>
@@ -139,11 +137,8 @@ public sealed partial record Intervention(
     {
         ArgumentOutOfRangeException.ThrowIfNegative(edge);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(edge, Edges.Count);
-        var (norms, all, count) = (ChangeNorms.Copied<double>(), Scores.Copied<double>(), (int)(Fired.shape[0] * Edges.Count));
-        return (Of(Before), Of(After), Of(Control));
-
-        Spread Of(int state) => SpreadOf(
-            [.. Enumerable.Range(0, count).Where(n => n % Edges.Count == edge && norms[(After * count) + n] > 0).Select(n => all[(state * count) + n])]);
+        using var scope = NewDisposeScope();
+        return Spreads(Scores.select(2, edge), ChangeNorms[After].select(1, edge).gt(Scalars.Of(0)));
     }
 
     /// <summary>The result as CSV: the columns of <see cref="Table"/>.</summary>
@@ -159,9 +154,14 @@ public sealed partial record Intervention(
         static string Text(Spread spread) => string.Create(CultureInfo.InvariantCulture, $"{spread.Mean:0.###} ± {spread.StandardDeviation:0.###}");
     }
 
-    private static Spread SpreadOf(double[] sample)
+    // Of values [state, prompt], over the prompts chosen, bool, [prompt].
+    private static (Spread Before, Spread After, Spread Control) Spreads(Tensor values, Tensor chosen)
     {
-        var mean = sample.Length > 0 ? sample.Average() : double.NaN;
-        return (mean, sample.Length > 1 ? Math.Sqrt(sample.Sum(x => (x - mean) * (x - mean)) / (sample.Length - 1)) : double.NaN);
+        var sample = values.index_select(1, chosen.nonzero().squeeze(1));
+        var (count, centred) = (sample.shape[1], sample.sub(sample.mean([1], keepdim: true)));
+        var (means, variances) = (sample.mean([1]).Copied<double>(), centred.mul(centred).mean([1]).Copied<double>());
+        return (Of(Before), Of(After), Of(Control));
+
+        Spread Of(int state) => (means[state], Math.Sqrt(variances[state] * count / (count - 1)));
     }
 }

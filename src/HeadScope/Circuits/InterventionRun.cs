@@ -35,7 +35,9 @@ public sealed partial record Intervention
             var before = Measure(pass, edges, [], settings, null, cancellationToken);
             var after = Measure(pass, edges, [.. changes.Select(c => (c.Edge, c.Signal))], settings, before.Run, cancellationToken);
             var control = Measure(pass, edges, [.. changes.Select(c => (c.Edge, c.Control))], settings, before.Run, cancellationToken);
-            batches.Add([.. before.Numbers.Select((numbers, i) => stack([numbers, after.Numbers[i], control.Numbers[i]])), WhereFired(pass, edges, changes)]);
+            var fired = zeros([pass.Count, edges.Count], @bool, model.Device);
+            changes.ForEach(c => fired.select(1, c.Edge).index_fill_(0, c.Signal.Prompts, Scalars.One));
+            batches.Add([.. before.Numbers.Select((numbers, i) => stack([numbers, after.Numbers[i], control.Numbers[i]])), fired]);
             Array.ForEach(batches[^1], numbers => ofBatch.MoveToOuter(numbers));
         }
 
@@ -113,7 +115,7 @@ public sealed partial record Intervention
 
         foreach (var layer in settings.Local ? changes.GroupBy(change => edges[change.Edge].Receiver.Layer) : [])
         {
-            new LocalChange(pass, layer.Key, layer.Select(c => (edges[c.Edge], c.Change)), settings.Published, scope).AddTo(hooks);
+            ChangeLocally(hooks, pass, layer.Key, [.. layer.Select(c => (edges[c.Edge], c.Change))], settings.Published, scope);
         }
 
         hooks.Keep(settings.Local ? [] : edges.Select(PlaceOf));
@@ -144,12 +146,54 @@ public sealed partial record Intervention
             0, pass.Indices(pass.Prompts.Select((prompt, p) => ((long)p * model.Config.VocabularySize) + (token(prompt) ?? 0))));
     }
 
-    // Bool, [prompt, edge].
-    private static Tensor WhereFired(PromptPass pass, IReadOnlyList<CircuitEdge> edges, List<(int Edge, EdgeChange Signal, EdgeChange Control)> changes)
+    // Changes what single heads of one layer read, and nothing else: in the authors' way query, key and value; else the query on the destination
+    // side, the key on the source side. Keys and values may be shared by a group of heads, so they are not touched: scores are corrected by
+    // q · Δk, and mixed values by pattern × Δv, which is the same for the head.
+    private static void ChangeLocally(
+        Hooks hooks, PromptPass pass, int layer, (CircuitEdge Edge, EdgeChange Change)[] changes, bool published, DisposeScope owner)
     {
-        var fired = zeros([pass.Count, edges.Count], @bool, pass.Folded.Model.Device);
-        changes.ForEach(c => fired.select(1, c.Edge).index_copy_(0, c.Signal.Prompts, ones_like(c.Signal.Prompts, @bool)));
-        return fired;
+        var (model, start) = (pass.Folded.Model, $"blocks.{layer}.attn.hook_");
+        var attention = model.Net.Blocks[layer].Attention;
+        foreach (var ofHead in changes.GroupBy(c => c.Edge.Receiver.Index))
+        {
+            var (head, keyHead, kept) = (ofHead.Key, ofHead.Key / model.Config.GroupSize, (Tensor?)null);
+            var query = Read(attention.W_Q[head], attention.b_Q?[head], SignalSide.Destination);
+            var key = Read(attention.W_K[keyHead], attention.b_K?[keyHead], SignalSide.Source);
+            var value = Read(attention.W_V[keyHead], attention.b_V?[keyHead], null);
+            key = attention.Rotary?.At([.. Enumerable.Range(0, pass.Length).Select(t => (long)t)], 1, model.Device, model.Dtype).Turn(key.unsqueeze(2)).squeeze(2) ?? key;
+            key = key.transpose(1, 2).div(Scalars.Of(Math.Sqrt(model.Config.HeadWidth)));
+            hooks.Edit(start + "q", q => Added(q, q.select(2, head), query))
+                .Edit(start + (attention.Rotary is null ? "q" : "rot_q"), q => Kept(q, q.select(2, head)))
+                .Edit(start + "attn_scores", scores => Added(scores, scores.select(1, head), kept!.bmm(key)))
+                .Edit(start + "pattern", pattern => Kept(pattern, pattern.select(1, head)))
+                .Edit(start + "z", z => Added(z, z.select(2, head), kept!.bmm(value)));
+
+            Tensor Kept(Tensor whole, Tensor part)
+            {
+                owner.Attach(kept = part.clone().DetachFromDisposeScope());
+                return whole;
+            }
+
+            // What is added to the head's query, key or value, [prompt, token, d_head].
+            Tensor Read(Tensor weight, Tensor? bias, SignalSide? side)
+            {
+                var sum = zeros([(long)pass.Count * pass.Length, weight.shape[1]], model.Dtype, model.Device);
+                foreach (var (_, change) in ofHead.Where(c => published || c.Edge.Side == side))
+                {
+                    var added = change.Vectors.to(model.Dtype).matmul(weight);
+                    added = bias is null ? added : added.addcmul(change.Constants.to(model.Dtype).unsqueeze(1), bias, Scalars.One);
+                    sum.index_add_(0, change.Rows, added, Scalars.One);
+                }
+
+                return sum.view(pass.Count, pass.Length, -1);
+            }
+        }
+
+        static Tensor Added(Tensor whole, Tensor part, Tensor more)
+        {
+            part.add_(more, Scalars.One);
+            return whole;
+        }
     }
 
     private static Place PlaceOf(CircuitEdge edge, CircuitPrompt prompt, int p) =>
@@ -168,12 +212,8 @@ public sealed partial record Intervention
 
     private static void RequireSound(Model model, PromptSet prompts, IReadOnlyList<CircuitEdge> edges, bool local)
     {
-        if (edges.Count == 0)
-        {
-            throw new ArgumentException("There is no edge to intervene on.", nameof(edges));
-        }
-
         var config = model.Config;
+        Fault.ArgumentIf(edges.Count == 0, $"There is no edge to intervene on.");
         foreach (var edge in edges)
         {
             foreach (var role in new[] { edge.SourceRole, edge.DestinationRole })
@@ -185,22 +225,15 @@ public sealed partial record Intervention
             }
 
             var (receiver, sender) = (edge.Receiver, Component.Parse(edge.Sender));
-            if (receiver.Layer < 1 || receiver.Layer >= config.LayerCount || receiver.Index < 0 || receiver.Index >= config.HeadCount
-                || sender?.Layer >= receiver.Layer || sender?.Index >= config.HeadCount)
-            {
-                throw new ArgumentException(
-                    $"The edge {edge} does not lead upwards to a head of '{model.Name}', which has {config.LayerCount} layers of {config.HeadCount} heads.",
-                    nameof(edges));
-            }
-
-            if (edge.Sender is null ? !local : sender?.Kind is null or ComponentKind.AttentionBias or ComponentKind.Constant
-                || (sender?.Kind == ComponentKind.PositionEmbedding && !config.LearnedPositions))
-            {
-                throw new ArgumentException(
-                    $"The edge {edge} has no sender that can be changed {(local ? "locally" : "globally")}: expected a head, an MLP or an embedding of the "
-                    + "model, such as 3.5, mlp 3, embedding; or none, for all that is written, in a local intervention.",
-                    nameof(edges));
-            }
+            Fault.ArgumentIf(
+                receiver.Layer < 1 || receiver.Layer >= config.LayerCount || receiver.Index < 0 || receiver.Index >= config.HeadCount
+                    || sender?.Layer >= receiver.Layer || sender?.Index >= config.HeadCount,
+                $"The edge {edge} does not lead upwards to a head of '{model.Name}', which has {config.LayerCount} layers of {config.HeadCount} heads.");
+            Fault.ArgumentIf(
+                edge.Sender is null ? !local : sender?.Kind is null or ComponentKind.AttentionBias or ComponentKind.Constant
+                    || (sender?.Kind == ComponentKind.PositionEmbedding && !config.LearnedPositions),
+                $"The edge {edge} has no sender that can be changed {(local ? "locally" : "globally")}: expected a head, an MLP or an embedding of the "
+                + $"model, such as 3.5, mlp 3, embedding; or none, for all that is written, in a local intervention.");
         }
     }
 
