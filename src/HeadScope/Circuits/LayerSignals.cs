@@ -110,9 +110,12 @@ internal sealed class LayerSignals
         })];
     }
 
-    /// <summary>The places of each head, as indices.</summary>
-    public IEnumerable<(int Head, Tensor At)> ByHead() =>
-        places.Select((p, n) => (p.Head, (long)n)).GroupBy(p => p.Head, p => p.Item2).Select(g => (g.Key, pass.Indices(g)));
+    /// <summary>The places of each head with a positive score, as indices.</summary>
+    public IEnumerable<(int Head, Tensor At)> PositiveByHead()
+    {
+        var scores = Sets.Scores.Copied<double>();
+        return places.Select((p, n) => (p.Head, At: (long)n)).Where(p => scores[p.At] > 0).GroupBy(p => p.Head, p => p.At).Select(g => (g.Key, pass.Indices(g)));
+    }
 
     // Each place's weights with every vector at its row, [place, component].
     private static Tensor Products(Tensor written, Tensor rows, Tensor weights)

@@ -122,20 +122,35 @@ public sealed record Signals(
         Model model, int seed = 0, int batchSize = 32, IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(model);
-        var checks = new SortedDictionary<Head, LowRankCheck>();
+        using var scope = NewDisposeScope();
+        var checks = new SortedDictionary<Head, (Random Bases, Random Orders, List<Tensor> Sums)>();
         ForEachLayer("checking", model, Prompts.SoundFor(model), PatternThreshold, batchSize, progress, cancellationToken, (layer, signals) =>
         {
-            foreach (var (head, places) in signals.ByHead())
+            foreach (var (index, places) in signals.PositiveByHead())
             {
-                if (!checks.TryGetValue(new(layer, head), out var check))
+                // Seeds of its own for each head, so that no head's draws depend on another's firings, nor on how the prompts are batched.
+                var (head, own) = (new Head(layer, index), unchecked((seed * 1_000_003) + (layer * 1009) + index));
+                if (!checks.TryGetValue(head, out var check))
                 {
-                    checks.Add(new(layer, head), check = new(new(layer, head), seed));
+                    checks.Add(head, check = (new(own), new(unchecked(own + 1_000_000)), []));
                 }
 
-                check.Add(signals, places);
+                check.Sums.Add(LowRankSums(signals, places, check.Bases, check.Orders));
+                scope.Attach(check.Sums[^1].DetachFromDisposeScope());
             }
         });
-        return LowRankCheck.Table([.. checks.Values.Where(c => c.Firings > 0)]);
+        var table = cat([zeros([6, 0], float64, model.Device), .. checks.Values.Select(check => stack(check.Sums).sum([0]))], 1);
+        return new(
+            new StringDataFrameColumn("head", checks.Keys.SelectMany(head => Enumerable.Repeat($"{head}", HeadWidth + 1))),
+            new Int32DataFrameColumn("firings", table[0].Copied<int>()),
+            new Int32DataFrameColumn("directions", checks.SelectMany(_ => Enumerable.Range(0, HeadWidth + 1))),
+            Means("singular", 1),
+            Means("random_directions", 2),
+            Means("random_basis", 3),
+            Means("sparse_size", 4),
+            Means("random_sparse_size", 5));
+
+        DoubleDataFrameColumn Means(string name, int row) => new(name, table[row].div(table[0]).Copied<double>());
     }
 
     /// <summary>The firings as CSV: the columns of <see cref="Table"/>.</summary>
@@ -176,6 +191,33 @@ public sealed record Signals(
     /// <inheritdoc/>
     public override string ToString() =>
         $"{Prompts.Name} on {Model}: {Firings.Count} firings of {Firings.Select(f => f.Head).Distinct().Count()} heads in {Prompts.Count} prompts";
+
+    // Sums over firings of one head, of all that LowRank's table holds: [sum, number of directions]; the first counts the firings.
+    private static Tensor LowRankSums(LayerSignals signals, Tensor places, Random bases, Random orders)
+    {
+        using var scope = NewDisposeScope();
+        var (contributions, root) = (signals.Contributions.index_select(0, places), signals.SingularValues.index_select(0, places).sqrt());
+        var (alpha, beta) = (signals.Destinations.index_select(0, places).mul(root), signals.Sources.index_select(0, places).mul(root));
+        var (n, rank) = (root.shape[0], root.shape[1]);
+
+        // The orthogonal factor of a matrix of normal numbers is uniformly random, up to signs, which change no product.
+        var (turn, _) = linalg.qr(Draw(() => Math.Sqrt(-2 * Math.Log(1 - bases.NextDouble())) * Math.Cos(2 * Math.PI * bases.NextDouble()), n, rank, rank));
+        var turned = alpha.unsqueeze(1).bmm(turn).mul(beta.unsqueeze(1).bmm(turn)).squeeze(1);
+        var shuffled = contributions.gather(1, Draw(orders.NextDouble, n, rank).argsort(1));
+        return stack(
+        [
+            full([rank + 1], Scalars.Of(n), float64, turned.device), Shares(Falling(contributions)), Shares(shuffled), Shares(Falling(turned)),
+            Size(contributions), Size(turned),
+        ]).MoveToOuterDisposeScope();
+
+        Tensor Draw(Func<double> next, params long[] shape) => tensor([.. Enumerable.Range(0, (int)shape.Aggregate((a, b) => a * b)).Select(_ => next())], shape, device: places.device);
+
+        Tensor Shares(Tensor x) => nn.functional.pad(x.cumsum(1).div(contributions.sum([1], keepdim: true)).sum([0]), [1, 0]);
+
+        static Tensor Falling(Tensor x) => x.sort(1, descending: true).Values;
+
+        Tensor Size(Tensor x) => SparseSets.Of(x).Sizes.to(float64).sum([0], keepdim: true).expand(rank + 1);
+    }
 
     // Decomposes all firings, layer by layer; the body gets the layer and the signals.
     private static void ForEachLayer(

@@ -15,7 +15,7 @@ namespace HeadScope;
 internal sealed record SparseSets(Tensor Order, Tensor Sizes, Tensor Scores, Tensor Margins, Tensor Solved)
 {
     /// <summary>Whether each direction is in the set, [score, direction].</summary>
-    public Tensor Members => zeros_like(Order, @bool).scatter_(1, Order, Ranks(Order).lt(Sizes.unsqueeze(1)));
+    public Tensor Members => zeros_like(Order, @bool).scatter_(1, Order, ones_like(Order).cumsum(1).le(Sizes.unsqueeze(1)));
 
     /// <summary>Chooses the sets of some scores from the contributions of all directions, [score, direction].</summary>
     public static SparseSets Of(Tensor contributions)
@@ -33,7 +33,4 @@ internal sealed record SparseSets(Tensor Order, Tensor Sizes, Tensor Scores, Ten
         var margins = where(solved.logical_and(before.gt(Scalars.Of(0))), beyond.minimum(below), beyond.abs());
         return new(order, last.add(Scalars.One, Scalars.One).squeeze(1), scores.squeeze(1), margins.squeeze(1), solved.squeeze(1));
     }
-
-    private static Tensor Ranks(Tensor order) =>
-        arange(Scalars.Of(0), Scalars.Of(order.shape[1]), Scalars.One, int64, order.device).expand_as(order);
 }
