@@ -91,7 +91,6 @@ public sealed partial record Circuit(
         options = (options ?? new()).For(model, set);
         using var folded = new FoldedModel(model);
         var roots = options.Roots?.Distinct().ToArray() ?? Strongest(folded.Model, set, options, cancellationToken);
-        var merge = new EdgeMerge(set, options.CountRepeats);
         var firings = new SortedDictionary<Head, int>();
         var walked = new List<Step>();
         for (var first = 0; first < set.Count; first += options.BatchSize)
@@ -109,17 +108,13 @@ public sealed partial record Circuit(
             var walk = new SignalWalk(pass, found, options);
             Fired[] begun = [.. Enumerable.Range(0, pass.Count).SelectMany(p => RootsOf(walk, p, pass.Prompts[p]))];
             walk.Follow(begun, cancellationToken);
-            foreach (var steps in begun.Select(walk.From))
-            {
-                merge.Add(steps);
-                walked.AddRange(steps);
-            }
+            walked.AddRange(begun.SelectMany(walk.From));
         }
 
         progress?.Report(new("tracing", set.Count, set.Count, "prompts"));
-        var edges = merge.Edges;
-        return new(
-            model.Name, set.Name, set.Count, options, roots, edges, firings, edges.Count > 0 ? null : WhyEmpty(roots, walked.Count > 0, firings, options)) { Walked = walked };
+        var edges = CircuitEdge.Merge(walked, set, options.CountRepeats);
+        var reason = edges.Count > 0 ? null : WhyEmpty(roots, walked.Count > 0, firings, options);
+        return new(model.Name, set.Name, set.Count, options, roots, edges, firings, reason) { Walked = walked };
 
         IEnumerable<Fired> RootsOf(SignalWalk walk, int p, CircuitPrompt prompt)
         {

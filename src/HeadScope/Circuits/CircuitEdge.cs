@@ -40,5 +40,38 @@ public sealed record CircuitEdge(
     public override string ToString() =>
         $"{Sender ?? "all"} → {Receiver} ({DestinationRole} → {SourceRole}, {Side.ToString().ToLowerInvariant()})";
 
+    /// <summary>Merges the steps of many prompts, in their order, into edges, in the order in which they were first seen (arXiv 2410.00340, section 6);
+    /// those at a token without a role are left out. How repetitions count is <see cref="TraceOptions.CountRepeats"/>'s.</summary>
+    internal static IReadOnlyList<CircuitEdge> Merge(IEnumerable<Step> steps, PromptSet prompts, bool countRepeats)
+    {
+        var roles = prompts.Prompts.Select(prompt => Enumerable.Range(0, prompt.Tokens.Count).Select(prompt.RoleAt).ToArray()).ToArray();
+        return [.. steps.GroupBy(s => (s.Sender, s.Receiver.Head, Role: roles[s.Receiver.Prompt][s.Receiver.Place.Position(s.Side)])).Where(g => g.Key.Role is not null).Select(same =>
+        {
+            var (first, place) = (same.First(), same.First().Receiver.Place);
+            var prompt = first.Receiver.Prompt;
+            var later = countRepeats ? same.Where(s => s.Receiver.Prompt != prompt) : same.DistinctBy(s => s.Receiver.Prompt).Skip(1);
+            var counted = later.Select(s => (s.Value, Times: countRepeats ? s.Repeats : 1)).ToArray();
+            return new CircuitEdge(
+                first.Sender,
+                first.Receiver.Head,
+                first.Side,
+                roles[prompt][place.Source] ?? $"{place.Source}",
+                roles[prompt][place.Destination] ?? $"{place.Destination}",
+                counted.Aggregate(first.Value, (sum, s) => sum + (s.Times * s.Value)),
+                1 + counted.Sum(s => s.Times),
+                prompt);
+        })];
+    }
+
     private static bool IsPosition(string role) => int.TryParse(role, NumberStyles.None, CultureInfo.InvariantCulture, out _);
+}
+
+/// <summary>One of the two tokens that a score is made of.</summary>
+public enum SignalSide
+{
+    /// <summary>The source: the key token, read through the right singular vectors.</summary>
+    Source,
+
+    /// <summary>The destination: the query token, read through the left singular vectors.</summary>
+    Destination,
 }
