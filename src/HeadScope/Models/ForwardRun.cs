@@ -14,29 +14,26 @@ internal sealed class ForwardRun
     private readonly Dictionary<string, Tensor> kept = new(StringComparer.Ordinal);
     private readonly Dictionary<Rotary, Angles> angles = [];
     private readonly DisposeScope owner;
-    private readonly int[] past;
-    private readonly Device device;
-    private readonly ScalarType dtype;
+    private readonly Model model;
 
     public ForwardRun(
         Model model, DisposeScope owner, IReadOnlyList<int[]> batch, Hooks? hooks, LogitsOf logits, KeyValueCache? cache, int? stopAfterLayer, CancellationToken cancellation)
     {
         var config = model.Config;
-        this.owner = owner;
-        (device, dtype, Logits, Cache, Cancellation) = (model.Device, model.Dtype, logits, cache, cancellation);
+        (this.model, this.owner, Logits, Cache, Cancellation) = (model, owner, logits, cache, cancellation);
         RequireTokens(batch, config);
         Lengths = [.. batch.Select(tokens => tokens.Length)];
         Longest = Lengths.Max();
         Fault.ArgumentIf(cache is not null && stopAfterLayer is not null, $"A pass that stops early would leave the cache without the later layers; run all layers.");
-        past = cache?.RequireFit(model, batch.Count) ?? new int[batch.Count];
-        Keys = Lengths.Zip(past, (length, before) => length + before).Max();
+        Past = cache?.RequireFit(model, batch.Count) ?? new int[batch.Count];
+        Keys = Lengths.Zip(Past, (length, before) => length + before).Max();
         Fault.ArgumentIf(Keys > config.ContextLength,
             $"A sequence has {Keys} tokens; the model takes at most {config.ContextLength}"
             + $"{(config.SlidingWindow is null ? "" : ", the length of its 'sliding_window'")}. Shorten the text.");
         Tokens = [.. batch.SelectMany(tokens => Enumerable.Range(0, Longest).Select(t => t < tokens.Length ? (long)tokens[t] : 0))];
-        Places = [.. past.SelectMany(before => Enumerable.Range(before, Longest).Select(t => Math.Min(t, (long)config.ContextLength - 1)))];
+        Places = [.. Past.SelectMany(before => Enumerable.Range(before, Longest).Select(t => Math.Min(t, (long)config.ContextLength - 1)))];
         (LastLayer, Finishes) = FindSites(config, hooks, stopAfterLayer);
-        SharesPast = past.All(before => before == past[0]);
+        SharesPast = Past.All(before => before == Past[0]);
     }
 
     /// <summary>Token ids, [batch × position], 0 where there is padding.</summary>
@@ -51,7 +48,8 @@ internal sealed class ForwardRun
     /// <summary>The number of keys, those of the cache included.</summary>
     public int Keys { get; }
 
-    public IReadOnlyList<int> Past => past;
+    /// <summary>How many tokens of each sequence came before.</summary>
+    public int[] Past { get; }
 
     /// <summary>Whether all sequences have as many tokens before, so that their positions and masks are the same.</summary>
     public bool SharesPast { get; }
@@ -68,7 +66,7 @@ internal sealed class ForwardRun
     public CancellationToken Cancellation { get; }
 
     /// <summary>Whether position t sees keys 0 to t, nothing else: what fused kernels do by themselves.</summary>
-    public bool IsCausal => SharesPast && past[0] == 0;
+    public bool IsCausal => SharesPast && Past[0] == 0;
 
     /// <summary>Whether there is one query, which sees all keys.</summary>
     public bool SeesAll => SharesPast && Longest == 1;
@@ -80,15 +78,15 @@ internal sealed class ForwardRun
     public Tensor? Hidden => SeesAll ? null : field ??= Hold(Visible!.logical_not());
 
     /// <summary>Says how much the pass needs, where that is more than there is.</summary>
-    public void RequireMemory(Model model)
+    public void RequireMemory()
     {
-        if (device.type != DeviceType.CPU)
+        if (model.Device.type != DeviceType.CPU)
         {
             return;
         }
 
         var config = model.Config;
-        var (rows, size) = ((long)Lengths.Length * Longest, dtype.ElementSize());
+        var (rows, size) = ((long)Lengths.Length * Longest, model.Dtype.ElementSize());
         long heads = config.HeadCount, queries = heads * config.HeadWidth;
         var scores = (long)Lengths.Length * heads * Longest * Keys;
         var layer = rows * ((8L * config.ModelWidth) + (4 * queries) + (3L * config.MlpWidth));
@@ -121,7 +119,7 @@ internal sealed class ForwardRun
 
     // Bool, [batch, position].
     private Tensor IsToken => field ??= Hold(tensor(
-        [.. Lengths.SelectMany(length => Enumerable.Range(0, Longest).Select(t => t < length))], [Lengths.Length, Longest], device: device));
+        [.. Lengths.SelectMany(length => Enumerable.Range(0, Longest).Select(t => t < length))], [Lengths.Length, Longest], device: model.Device));
 
     public bool HasHooks => sites.Count > 0;
 
@@ -133,7 +131,7 @@ internal sealed class ForwardRun
         if (!angles.TryGetValue(rotary, out var found))
         {
             var rows = SharesPast ? Longest : Places.Length;
-            found = rotary.At(Places.AsSpan(0, rows), rows / Longest, device, dtype);
+            found = rotary.At(Places.AsSpan(0, rows), rows / Longest, model.Device, model.Dtype);
             angles.Add(rotary, found = new(Hold(found.Cos), Hold(found.Sin)));
         }
 
@@ -144,7 +142,7 @@ internal sealed class ForwardRun
     public Tensor LastPositions(Tensor x)
     {
         long[] rows = [.. Lengths.Select((length, b) => ((long)b * Longest) + length - 1)];
-        return x.flatten(0, 1).index_select(0, tensor(rows, device: device)).unsqueeze(1);
+        return x.flatten(0, 1).index_select(0, tensor(rows, device: model.Device)).unsqueeze(1);
     }
 
     public bool Watches(string name) => sites.ContainsKey(name);
@@ -163,9 +161,9 @@ internal sealed class ForwardRun
             var changed = edit(value, new(name, layer < 0 ? null : layer, Lengths, IsToken)) ?? throw new ArgumentException($"The hook at '{name}' returned null; expected a tensor.");
             Fault.ArgumentIf(changed.IsInvalid,
                 $"The hook at '{name}' returned a tensor that is disposed; move it out of the hook's own dispose scopes.");
-            Fault.ArgumentIf(!changed.shape.AsSpan().SequenceEqual(shape) || changed.dtype != type || changed.device_type != device.type,
+            Fault.ArgumentIf(!changed.shape.AsSpan().SequenceEqual(shape) || changed.dtype != type || changed.device_type != model.Device.type,
                 $"The hook at '{name}' returned {changed.dtype} [{string.Join(", ", changed.shape)}] on {changed.device}; "
-                + $"expected {type} [{string.Join(", ", shape)}] on {device}.");
+                + $"expected {type} [{string.Join(", ", shape)}] on {model.Device}.");
 
             // What comes from outside may be used again there, so the pass must not write to it.
             value = ReferenceEquals(changed, value) ? value : changed.detach().clone();
@@ -221,9 +219,9 @@ internal sealed class ForwardRun
     private Tensor Mask()
     {
         using var scope = NewDisposeScope();
-        var rows = SharesPast ? 1 : past.Length;
-        var queries = tensor(Places.AsSpan(0, rows * Longest).ToArray(), [rows, 1, Longest, 1], device: device);
-        var keys = tensor([.. Enumerable.Range(0, Keys).Select(key => (long)key)], device: device);
+        var rows = SharesPast ? 1 : Past.Length;
+        var queries = tensor(Places.AsSpan(0, rows * Longest).ToArray(), [rows, 1, Longest, 1], device: model.Device);
+        var keys = tensor([.. Enumerable.Range(0, Keys).Select(key => (long)key)], device: model.Device);
         return Hold(keys.le(queries));
     }
 

@@ -147,7 +147,7 @@ public sealed class Model : IDisposable
         using var scope = NewDisposeScope();
         using var noGradients = no_grad();
         var run = new ForwardRun(this, scope, batch, hooks, logits, cache, stopAfterLayer, cancellationToken);
-        run.RequireMemory(this);
+        run.RequireMemory();
         var result = Net.Forward(run);
         cache?.Advance(run.Lengths);
         GC.KeepAlive(this);
