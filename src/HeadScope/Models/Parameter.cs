@@ -12,7 +12,7 @@ internal sealed class Parameter
 
     private readonly WeightMemory memory;
     private readonly Func<Tensor> read;
-    private readonly Func<long, long, Tensor>? readRows;
+    private readonly Func<long, long, Tensor> readRows;
     private readonly Lock gate = new();
     private Tensor? held;
 
@@ -20,10 +20,8 @@ internal sealed class Parameter
     /// only the whole can be read.</summary>
     public Parameter(WeightMemory memory, long[] shape, Func<Tensor> read, Func<long, long, Tensor>? readRows = null)
     {
-        this.memory = memory;
-        this.read = read;
-        this.readRows = readRows;
-        Shape = shape;
+        (this.memory, this.read, Shape) = (memory, read, shape);
+        this.readRows = readRows ?? ((first, count) => read().narrow(0, first, count));
         memory.Add(this);
     }
 
@@ -57,22 +55,16 @@ internal sealed class Parameter
     public Tensor Stored() => read();
 
     /// <summary>Some neighbouring rows, as <see cref="Stored"/>.</summary>
-    public Tensor StoredRows(long first, long count) => readRows is null ? read().narrow(0, first, count) : readRows(first, count);
+    public Tensor StoredRows(long first, long count) => readRows(first, count);
 
     /// <summary>Some neighbouring rows, on the model's device, in its dtype.</summary>
     public Tensor Rows(long first, long count) =>
-        memory.Stays || readRows is null ? Value.narrow(0, first, count) : Convert(readRows(first, count));
+        memory.Stays ? Value.narrow(0, first, count) : Convert(readRows(first, count));
 
     /// <summary>Rows by their numbers, [rows.Length, …], on the model's device, in its dtype; a copy.</summary>
-    public Tensor Pick(long[] rows)
-    {
-        if (memory.Stays || readRows is null)
-        {
-            return Value.index_select(0, tensor(rows, device: memory.Device));
-        }
-
-        return Convert(cat([.. rows.Select(row => readRows(row, 1))]));
-    }
+    public Tensor Pick(long[] rows) => memory.Stays
+        ? Value.index_select(0, tensor(rows, device: memory.Device))
+        : Convert(cat([.. rows.Select(row => readRows(row, 1))]));
 
     /// <summary>The ranges of rows that together are the whole, each small enough to be held in fp64.</summary>
     public IEnumerable<(long First, long Count)> Chunks()

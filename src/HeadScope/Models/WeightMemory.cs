@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -11,7 +12,7 @@ internal sealed class WeightMemory(Device device, ScalarType dtype) : IDisposabl
     private static readonly AsyncLocal<Func<long>?> FreeInTest = new();
 
     // Weakly: a rewritten model that nobody holds any more takes its weights along.
-    private readonly List<WeakReference<Parameter>> parameters = [];
+    private readonly ConditionalWeakTable<Parameter, object?> parameters = [];
     private bool? stays;
 
     /// <summary>Free memory in bytes; replaced by a test for itself alone.</summary>
@@ -32,31 +33,19 @@ internal sealed class WeightMemory(Device device, ScalarType dtype) : IDisposabl
     /// <summary>Whether parameters stay in memory once they are read.</summary>
     public bool Stays => stays ??= Device.type != DeviceType.CPU || Bytes <= Free() / 2;
 
-    public void Add(Parameter parameter)
-    {
-        lock (parameters)
-        {
-            parameters.Add(new(parameter));
-        }
-    }
+    public void Add(Parameter parameter) => parameters.Add(parameter, null);
 
     /// <summary>Ends reading: what was added until now is the model; what is added later replaces parts of it.</summary>
-    public void Close() => Bytes = BytesOf(Alive());
+    public void Close() => Bytes = BytesOf(parameters.Select(entry => entry.Key));
 
     public long BytesOf(IEnumerable<Parameter> some) => some.Sum(parameter => parameter.Length) * Dtype.ElementSize();
 
     public void Dispose()
     {
         IsDisposed = true;
-        Alive().ForEach(parameter => parameter.Release());
-    }
-
-    private List<Parameter> Alive()
-    {
-        lock (parameters)
+        foreach (var (parameter, _) in parameters)
         {
-            parameters.RemoveAll(reference => !reference.TryGetTarget(out _));
-            return [.. parameters.Select(reference => reference.TryGetTarget(out var parameter) ? parameter : null).OfType<Parameter>()];
+            parameter.Release();
         }
     }
 
