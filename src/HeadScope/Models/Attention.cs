@@ -10,14 +10,12 @@ public sealed class Attention
     private readonly int heads;
     private readonly int keyHeads;
     private readonly int headWidth;
-    private readonly double scale;
 
     internal Attention(Linear query, Linear key, Linear value, Linear output, TransformerConfig config)
     {
         (Query, Key, Value, Output, Rotary) = (query, key, value, output, config.Rotary);
         this.config = config;
         (heads, keyHeads, headWidth) = (config.HeadCount, config.KeyValueHeadCount, config.HeadWidth);
-        scale = 1 / Math.Sqrt(headWidth);
     }
 
     /// <summary>[head, d_model, d_head].</summary>
@@ -105,7 +103,7 @@ public sealed class Attention
     // scores → pattern → z, each where a hook can see it. [batch, position, head, d_head].
     private Tensor Mix(Tensor q, Tensor k, Tensor v, HookPlace at)
     {
-        var scores = q.matmul(ForEachQueryHead(k).transpose(-2, -1)).mul_(Scalars.Of(scale));
+        var scores = q.matmul(ForEachQueryHead(k).transpose(-2, -1)).mul_(Scalars.Of(1 / Math.Sqrt(headWidth)));
         if (at.Run.Hidden is { } hidden)
         {
             scores = scores.masked_fill_(hidden, Scalars.MinusInfinity);

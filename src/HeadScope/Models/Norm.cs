@@ -6,13 +6,8 @@ namespace HeadScope;
 /// <summary>A norm of a model: LayerNorm or RMSNorm, with its parameters unless they are folded into what reads it.</summary>
 public sealed class Norm
 {
-    private readonly long[] shape;
-
-    internal Norm(NormKind kind, double epsilon, int width, Parameter? gain, Parameter? shift)
-    {
-        shape = [width];
+    internal Norm(NormKind kind, double epsilon, int width, Parameter? gain, Parameter? shift) =>
         (Kind, Epsilon, Width, Gain, Shift) = (kind, epsilon, width, gain, shift);
-    }
 
     /// <summary>LayerNorm or RMSNorm.</summary>
     public NormKind Kind { get; }
@@ -42,7 +37,7 @@ public sealed class Norm
         using var scope = NewDisposeScope();
         if (Kind == NormKind.LayerNorm && !at.Watches("hook_scale") && !at.Watches("hook_normalized"))
         {
-            var whole = nn.functional.layer_norm(x, shape, Gain?.Value, Shift?.Value, Epsilon);
+            var whole = nn.functional.layer_norm(x, [Width], Gain?.Value, Shift?.Value, Epsilon);
             return at.Visit("hook_out", whole).MoveToOuterDisposeScope();
         }
 

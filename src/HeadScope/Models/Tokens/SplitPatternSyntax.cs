@@ -238,10 +238,7 @@ internal sealed partial class SplitPatternSyntax
         return match;
     }
 
-    private void Enter()
-    {
-        RefuseIf(++_depth > DeepestGroup, $"more than {DeepestGroup} groups in each other");
-    }
+    private void Enter() => RefuseIf(++_depth > DeepestGroup, $"more than {DeepestGroup} groups in each other");
 
     private void RefuseIf(bool isSo, string what) => _ = isSo ? throw Refuse(what) : 0;
 
