@@ -155,26 +155,21 @@ public sealed partial record Circuit(
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
         var set = prompts.SoundFor(model);
+        Fault.ArgumentIf(
+            set.Prompts.Any(p => p.Answer is null || p.Distractor is null),
+            $"The prompts of '{set.Name}' have no answer and distractor to choose roots by; name the roots in the options.");
         using var folded = new FoldedModel(model);
-        var net = folded.Model.Net;
+        var (net, unembedding) = (folded.Model.Net, folded.Model.Net.Unembedding.Weight);
         using var scope = NewDisposeScope();
         var sums = zeros([model.Config.LayerCount, model.Config.HeadCount], float64, model.Device);
         foreach (var batch in set.Prompts.Chunk(batchSize))
         {
-            if (batch.Any(p => p.Answer is null || p.Distractor is null))
-            {
-                throw new ArgumentException($"The prompts of '{set.Name}' have no answer and distractor to choose roots by; name the roots in the options.");
-            }
-
             using var inner = NewDisposeScope();
-            var pass = folded.Model.Run(
-                [.. batch.Select(p => p.Tokens.ToArray())],
-                new Hooks().Keep("blocks.*.attn.hook_z", "ln_final.hook_scale"),
-                LogitsOf.None,
-                cancellationToken: cancellationToken);
+            var hooks = new Hooks().Keep("blocks.*.attn.hook_z", "ln_final.hook_scale");
+            var pass = folded.Model.Run([.. batch.Select(p => p.Tokens.ToArray())], hooks, LogitsOf.None, cancellationToken: cancellationToken);
             var length = pass.Lengths.Max();
             var last = tensor([.. batch.Select((p, n) => ((long)n * length) + p.Tokens.Count - 1)], device: model.Device);
-            var directions = net.Unembedding.Weight.Pick([.. batch.Select(p => (long)p.Answer!)]).sub(net.Unembedding.Weight.Pick([.. batch.Select(p => (long)p.Distractor!)]));
+            var directions = unembedding.Pick([.. batch.Select(p => (long)p.Answer!)]).sub(unembedding.Pick([.. batch.Select(p => (long)p.Distractor!)]));
             var scales = pass["ln_final.hook_scale"].flatten().index_select(0, last).unsqueeze(1).to(float64);
             for (var layer = 0; layer < model.Config.LayerCount; layer++)
             {
@@ -224,16 +219,10 @@ public sealed partial record Circuit(
 
     private static string WhyEmpty(IReadOnlyList<Head> roots, bool fire, SortedDictionary<Head, int> firings, TraceOptions options)
     {
-        var names = string.Join(", ", roots);
-        if (roots.Count == 0 || fire)
-        {
-            return fire
-                ? $"The roots {names} fire, but no signal arrives at a token with a role."
-                : "There are no roots: none are given, or the model has no layer above the first, whose heads could receive signals.";
-        }
-
-        var place = options.RootSource is null ? options.RootDestination : $"{options.RootDestination} → {options.RootSource}";
-        return $"No root fires at {place}: {names} fire {roots.Sum(root => firings.GetValueOrDefault(root))} times elsewhere, with attention of at least "
-            + $"{options.PatternThreshold}.";
+        var (names, place) = (string.Join(", ", roots), string.Join(" → ", new[] { options.RootDestination, options.RootSource }.OfType<string>()));
+        return fire ? $"The roots {names} fire, but no signal arrives at a token with a role."
+            : roots.Count == 0 ? "There are no roots: none are given, or the model has no layer above the first, whose heads could receive signals."
+            : $"No root fires at {place}: {names} fire {roots.Sum(root => firings.GetValueOrDefault(root))} times elsewhere, with attention of at least "
+                + $"{options.PatternThreshold}.";
     }
 }

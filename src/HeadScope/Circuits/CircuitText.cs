@@ -1,6 +1,4 @@
-using System.Buffers;
 using System.Globalization;
-using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -116,16 +114,9 @@ public sealed partial record Circuit
     public string ToCsv() => CsvTable.Write(Table);
 
     /// <summary>JSON in one line, with the letters of all languages as they are.</summary>
-    internal static string Compact(JsonObject json)
-    {
-        var buffer = new ArrayBufferWriter<byte>();
-        using (var writer = new Utf8JsonWriter(buffer, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
-        {
-            json.WriteTo(writer);
-        }
+    internal static string Compact(JsonObject json) => json.ToJsonString(AllLetters);
 
-        return Encoding.UTF8.GetString(buffer.WrittenSpan);
-    }
+    private static readonly JsonSerializerOptions AllLetters = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private const string OncePerPrompt = "OncePerPrompt", Published = "Published", AllComponents = "AllComponents", HeadsWithConstant = "HeadsWithConstant";
 
@@ -136,20 +127,15 @@ public sealed partial record Circuit
     {
         var (from, to) = (edge.GetProperty("from").GetString(), edge.GetProperty("to").GetString()!);
         var parts = to.Split('.', 3);
-        if (Component.Parse(from) is null || parts.Length != 3)
-        {
-            throw new InvalidDataException($"An edge goes from '{from}' to '{to}': expected a component such as 3.5 and a head at a role such as 9.6.IO.");
-        }
-
+        Fault.InvalidDataIf(
+            Component.Parse(from) is null || parts.Length != 3,
+            $"An edge goes from '{from}' to '{to}': expected a component such as 3.5 and a head at a role such as 9.6.IO.");
+        var type = edge.GetProperty("type").GetString();
+        Fault.InvalidDataIf(type is not ("s" or "d"), $"The edge from '{from}' to '{to}' has type '{type}': expected s or d.");
         return new(
             from,
             Head.Parse($"{parts[0]}.{parts[1]}"),
-            edge.GetProperty("type").GetString() switch
-            {
-                "s" => SignalSide.Source,
-                "d" => SignalSide.Destination,
-                var type => throw new InvalidDataException($"The edge from '{from}' to '{to}' has type '{type}': expected s or d."),
-            },
+            type == "s" ? SignalSide.Source : SignalSide.Destination,
             edge.GetProperty("src_token").GetString()!,
             edge.GetProperty("dest_token").GetString()!,
             edge.GetProperty("total").GetDouble(),

@@ -27,26 +27,13 @@ internal readonly record struct Component(ComponentKind Kind, int Layer = -1, in
     /// <summary>All that write below a layer, in the order of the forward pass.</summary>
     public static IEnumerable<Component> Below(int layer, Model model)
     {
-        yield return new(ComponentKind.TokenEmbedding);
-        if (model.Config.LearnedPositions)
-        {
-            yield return new(ComponentKind.PositionEmbedding);
-        }
-
-        for (var m = 0; m < layer; m++)
-        {
-            for (var n = 0; n < model.Config.HeadCount; n++)
-            {
-                yield return new(ComponentKind.Head, m, n);
-            }
-
-            if (model.Net.Blocks[m].Attention.Output.Bias is not null)
-            {
-                yield return new(ComponentKind.AttentionBias, m);
-            }
-
-            yield return new(ComponentKind.Mlp, m);
-        }
+        Component[] embeddings = [new(ComponentKind.TokenEmbedding), new(ComponentKind.PositionEmbedding)];
+        return embeddings[..(model.Config.LearnedPositions ? 2 : 1)].Concat(Enumerable.Range(0, layer).SelectMany(m => (IEnumerable<Component>)
+        [
+            .. Enumerable.Range(0, model.Config.HeadCount).Select(n => new Component(ComponentKind.Head, m, n)),
+            .. model.Net.Blocks[m].Attention.Output.Bias is null ? Array.Empty<Component>() : [new(ComponentKind.AttentionBias, m)],
+            new(ComponentKind.Mlp, m),
+        ]));
     }
 
     /// <summary>Reads a name; null where it is none.</summary>

@@ -59,23 +59,16 @@ public sealed partial record Intervention
              select (edge.Index, Edge: edge.Item, Places: places, Signals: signals, Firings: signals.Firings().ToArray())).ToList();
 
         // The order of the draws is part of what a seed means.
-        var drawn = new Dictionary<(int Prompt, int Edge), int[]>();
-        foreach (var (firing, edge, signals) in fired.SelectMany(f => f.Firings.Select(firing => (firing, f.Index, f.Signals))).OrderBy(f => f.firing.Prompt).ThenBy(f => f.Index))
-        {
-            drawn[(firing.Prompt, edge)] = [.. controlDirections(firing, (int)signals.Contributions.shape[1])];
-        }
-
+        var rank = pass.Folded.Model.Config.HeadWidth;
+        var drawn = fired.SelectMany(f => f.Firings.Select(firing => (f.Index, Firing: firing))).OrderBy(f => f.Firing.Prompt).ThenBy(f => f.Index)
+            .ToDictionary(f => (f.Firing.Prompt, f.Index), f => controlDirections(f.Firing, rank).ToArray());
         return fired.ConvertAll(f =>
         {
             var rows = pass.Rows(f.Places, f.Edge.Side);
-            var written = f.Edge.Sender is null
-                ? pass.Normalized(f.Edge.Receiver.Layer)
-                : pass.Written(Component.Parse(f.Edge.Sender)!.Value);
+            var written = Component.Parse(f.Edge.Sender) is { } sender ? pass.Written(sender) : pass.Normalized(f.Edge.Receiver.Layer);
             var along = f.Signals.Project(f.Edge.Side, written.index_select(0, rows), f.Edge.Sender is null || settings.Published);
             var members = tensor(
-                [.. f.Firings.SelectMany(firing => Enumerable.Range(0, (int)along.shape[1]).Select(drawn[(firing.Prompt, f.Index)].Contains))],
-                [f.Firings.Length, along.shape[1]],
-                device: along.device);
+                [.. f.Firings.SelectMany(firing => Enumerable.Range(0, rank).Select(drawn[(firing.Prompt, f.Index)].Contains))], along.shape, device: along.device);
             var factors = full_like(along.select(1, 0), Scalars.Of(settings.Factor - 1));
             if (settings.Local && f.Edge.Sender is not null)
             {
@@ -113,9 +106,9 @@ public sealed partial record Intervention
             hooks.Edit(PlaceOf(edges[edge]), x => x.flatten(0, 1).index_add(0, change.Rows, change.Vectors.to(x.dtype), Scalars.One).view_as(x));
         }
 
-        foreach (var layer in settings.Local ? changes.GroupBy(change => edges[change.Edge].Receiver.Layer) : [])
+        foreach (var ofHead in settings.Local ? changes.GroupBy(change => edges[change.Edge].Receiver) : [])
         {
-            ChangeLocally(hooks, pass, layer.Key, [.. layer.Select(c => (edges[c.Edge], c.Change))], settings.Published, scope);
+            ChangeLocally(hooks, pass, ofHead.Key, [.. ofHead.Select(c => (edges[c.Edge].Side, c.Change))], settings.Published, scope);
         }
 
         hooks.Keep(settings.Local ? [] : edges.Select(PlaceOf));
@@ -146,53 +139,53 @@ public sealed partial record Intervention
             0, pass.Indices(pass.Prompts.Select((prompt, p) => ((long)p * model.Config.VocabularySize) + (token(prompt) ?? 0))));
     }
 
-    // Changes what single heads of one layer read, and nothing else: in the authors' way query, key and value; else the query on the destination
-    // side, the key on the source side. Keys and values may be shared by a group of heads, so they are not touched: scores are corrected by
-    // q · Δk, and mixed values by pattern × Δv, which is the same for the head.
+    // Changes what one head reads, and nothing else: in the authors' way query, key and value; else the query on the destination side, the key on the
+    // source side. Keys and values may be shared by a group of heads, so they are not touched: scores are corrected by q · Δk, and mixed values by
+    // pattern × Δv, which is the same for the head.
     private static void ChangeLocally(
-        Hooks hooks, PromptPass pass, int layer, (CircuitEdge Edge, EdgeChange Change)[] changes, bool published, DisposeScope owner)
+        Hooks hooks, PromptPass pass, Head head, IReadOnlyList<(SignalSide Side, EdgeChange Change)> changes, bool published, DisposeScope owner)
     {
-        var (model, start) = (pass.Folded.Model, $"blocks.{layer}.attn.hook_");
-        var attention = model.Net.Blocks[layer].Attention;
-        foreach (var ofHead in changes.GroupBy(c => c.Edge.Receiver.Index))
+        var (model, start, kept) = (pass.Folded.Model, $"blocks.{head.Layer}.attn.hook_", (Tensor?)null);
+        var (attention, shared) = (model.Net.Blocks[head.Layer].Attention, head.Index / model.Config.GroupSize);
+        var query = Read(attention.W_Q[head.Index], attention.b_Q?[head.Index], SignalSide.Destination);
+        var key = Read(attention.W_K[shared], attention.b_K?[shared], SignalSide.Source);
+        var value = Read(attention.W_V[shared], attention.b_V?[shared], null);
+        if (attention.Rotary is { } rotary)
         {
-            var (head, keyHead, kept) = (ofHead.Key, ofHead.Key / model.Config.GroupSize, (Tensor?)null);
-            var query = Read(attention.W_Q[head], attention.b_Q?[head], SignalSide.Destination);
-            var key = Read(attention.W_K[keyHead], attention.b_K?[keyHead], SignalSide.Source);
-            var value = Read(attention.W_V[keyHead], attention.b_V?[keyHead], null);
-            key = attention.Rotary?.At([.. Enumerable.Range(0, pass.Length).Select(t => (long)t)], 1, model.Device, model.Dtype).Turn(key.unsqueeze(2)).squeeze(2) ?? key;
-            key = key.transpose(1, 2).div(Scalars.Of(Math.Sqrt(model.Config.HeadWidth)));
-            hooks.Edit(start + "q", q => Added(q, q.select(2, head), query))
-                .Edit(start + (attention.Rotary is null ? "q" : "rot_q"), q => Kept(q, q.select(2, head)))
-                .Edit(start + "attn_scores", scores => Added(scores, scores.select(1, head), kept!.bmm(key)))
-                .Edit(start + "pattern", pattern => Kept(pattern, pattern.select(1, head)))
-                .Edit(start + "z", z => Added(z, z.select(2, head), kept!.bmm(value)));
-
-            Tensor Kept(Tensor whole, Tensor part)
-            {
-                owner.Attach(kept = part.clone().DetachFromDisposeScope());
-                return whole;
-            }
-
-            // What is added to the head's query, key or value, [prompt, token, d_head].
-            Tensor Read(Tensor weight, Tensor? bias, SignalSide? side)
-            {
-                var sum = zeros([(long)pass.Count * pass.Length, weight.shape[1]], model.Dtype, model.Device);
-                foreach (var (_, change) in ofHead.Where(c => published || c.Edge.Side == side))
-                {
-                    var added = change.Vectors.to(model.Dtype).matmul(weight);
-                    added = bias is null ? added : added.addcmul(change.Constants.to(model.Dtype).unsqueeze(1), bias, Scalars.One);
-                    sum.index_add_(0, change.Rows, added, Scalars.One);
-                }
-
-                return sum.view(pass.Count, pass.Length, -1);
-            }
+            key = rotary.At([.. Enumerable.Range(0, pass.Length).Select(t => (long)t)], 1, model.Device, model.Dtype).Turn(key.unsqueeze(2)).squeeze(2);
         }
 
-        static Tensor Added(Tensor whole, Tensor part, Tensor more)
+        key = key.transpose(1, 2).div(Scalars.Of(Math.Sqrt(model.Config.HeadWidth)));
+        hooks.Edit(start + "q", q => Add(q, 2, query))
+            .Edit(start + (attention.Rotary is null ? "q" : "rot_q"), q => Keep(q, 2))
+            .Edit(start + "attn_scores", scores => Add(scores, 1, kept!.bmm(key)))
+            .Edit(start + "pattern", pattern => Keep(pattern, 1))
+            .Edit(start + "z", z => Add(z, 2, kept!.bmm(value)));
+
+        // What is added to the head's query, key or value, [prompt, token, d_head].
+        Tensor Read(Tensor weight, Tensor? bias, SignalSide? side)
         {
-            part.add_(more, Scalars.One);
-            return whole;
+            var sum = zeros([(long)pass.Count * pass.Length, weight.shape[1]], model.Dtype, model.Device);
+            foreach (var (_, change) in changes.Where(c => published || c.Side == side))
+            {
+                var added = change.Vectors.to(model.Dtype).matmul(weight);
+                added = bias is null ? added : added.addcmul(change.Constants.to(model.Dtype).unsqueeze(1), bias, Scalars.One);
+                sum.index_add_(0, change.Rows, added, Scalars.One);
+            }
+
+            return sum.view(pass.Count, pass.Length, -1);
+        }
+
+        Tensor Add(Tensor x, int dimension, Tensor more)
+        {
+            x.select(dimension, head.Index).add_(more, Scalars.One);
+            return x;
+        }
+
+        Tensor Keep(Tensor x, int dimension)
+        {
+            owner.Attach(kept = x.select(dimension, head.Index).clone().DetachFromDisposeScope());
+            return x;
         }
     }
 

@@ -58,35 +58,31 @@ public sealed record Omega(Head Head, int RelativePosition, bool HasConstant, Te
     {
         ArgumentNullException.ThrowIfNull(model);
         var rotates = model.AttentionOf(heads[0]).Rotary is not null;
-        if (!model.Processing.Contains(WeightProcessing.FoldLayerNorm))
-        {
-            throw new ArgumentException(
-                $"Ω reads the normalised residual stream: '{model.Name}' must have been through {nameof(WeightProcessing.FoldLayerNorm)} "
-                + $"first; {nameof(Circuit)}.{nameof(Circuit.Fold)}(model) returns it so.",
-                nameof(model));
-        }
-
+        Fault.ArgumentIf(
+            !model.Processing.Contains(WeightProcessing.FoldLayerNorm),
+            $"Ω reads the normalised residual stream: '{model.Name}' must have been through {nameof(WeightProcessing.FoldLayerNorm)} "
+            + $"first; {nameof(Circuit)}.{nameof(Circuit.Fold)}(model) returns it so.");
         using var scope = NewDisposeScope();
         using var folded = new FoldedModel(model);
         var cores = folded.Between(heads[0].Layer, Array.ConvertAll(heads, head => new Place(0, head.Index, relativePosition, 0)));
         return [.. heads.Zip(cores, (head, core) => new Omega(
-            head, rotates ? relativePosition : 0, core.HasConstant, Own(core.S.clone()), Whole(core, SignalSide.Destination), Whole(core, SignalSide.Source)))];
+            head,
+            rotates ? relativePosition : 0,
+            core.HasConstant,
+            core.S.clone().MoveToOuterDisposeScope(),
+            Whole(core.Sides[(int)SignalSide.Destination]),
+            Whole(core.Sides[(int)SignalSide.Source])))];
 
-        static Tensor Whole(OmegaCore core, SignalSide side) => Own(core.Sides[(int)side].Basis.matmul(core.Sides[(int)side].Directions));
-
-        static Tensor Own(Tensor tensor) => tensor.MoveToOuterDisposeScope();
+        static Tensor Whole((Tensor Basis, Tensor Directions) side) => side.Basis.matmul(side.Directions).MoveToOuterDisposeScope();
     }
 
     // x̃ in the directions of one side, [..., d_head].
     private Tensor Along(Tensor directions, Tensor x)
     {
         var (width, found) = (directions.shape[0], x.dim() == 0 ? 0 : x.shape[^1]);
-        if (found != width && !(HasConstant && found == width - 1))
-        {
-            throw new ArgumentException(
-                $"The residuals have the shape [{string.Join(", ", x.shape)}]; expected vectors of {(HasConstant ? $"{width - 1}, or {width} with a last entry for the constant" : width)}.");
-        }
-
+        Fault.ArgumentIf(
+            found != width && !(HasConstant && found == width - 1),
+            $"The residuals have the shape [{string.Join(", ", x.shape)}]; expected vectors of {(HasConstant ? $"{width - 1}, or {width} with a last entry for the constant" : $"{width}")}.");
         var wide = x.detach().to(float64).to(directions.device);
         var along = wide.matmul(directions.narrow(0, 0, found));
         return found == width ? along : along.add(directions[width - 1], Scalars.One);

@@ -24,17 +24,11 @@ internal sealed class PromptPass
     public PromptPass(FoldedModel folded, PromptSet prompts, int first, int count, CancellationToken cancellationToken)
     {
         (Folded, model, First, Prompts) = (folded, folded.Model, first, [.. prompts.Prompts.Skip(first).Take(count)]);
-        List<string> names =
-        [
+        var hooks = new Hooks().Keep(
             "hook_embed", "blocks.*.ln1.hook_normalized", "blocks.*.ln1.hook_scale", "blocks.*.attn.hook_attn_scores", "blocks.*.attn.hook_pattern",
-            "blocks.*.attn.hook_v", "blocks.*.attn.hook_z", "blocks.*.hook_mlp_out",
-        ];
-        if (model.Config.LearnedPositions)
-        {
-            names.Add("hook_pos_embed");
-        }
-
-        pass = model.Run([.. Prompts.Select(p => p.Tokens.ToArray())], new Hooks().Keep(names), LogitsOf.None, cancellationToken: cancellationToken);
+            "blocks.*.attn.hook_v", "blocks.*.attn.hook_z", "blocks.*.hook_mlp_out");
+        hooks.Keep(model.Config.LearnedPositions ? ["hook_pos_embed"] : []);
+        pass = model.Run([.. Prompts.Select(p => p.Tokens.ToArray())], hooks, LogitsOf.None, cancellationToken: cancellationToken);
         Length = pass.Lengths.Max();
         RequireFinite();
     }
@@ -144,11 +138,9 @@ internal sealed class PromptPass
         var tokens = tensor([.. Prompts.SelectMany((p, n) => Enumerable.Range(0, p.Tokens.Count).Select(t => Row(n, t)))], device: model.Device);
         for (var layer = 0; layer < model.Config.LayerCount; layer++)
         {
-            if (!Normalized(layer).index_select(0, tokens).isfinite().all().Copied<bool>()[0])
-            {
-                throw new InvalidDataException(
-                    $"What layer {layer} of '{model.Name}' reads is not finite, so a weight {(layer == 0 ? "of the embeddings" : $"of layer {layer - 1}")} is NaN or infinite.");
-            }
+            Fault.InvalidDataIf(
+                !Normalized(layer).index_select(0, tokens).isfinite().all().Copied<bool>()[0],
+                $"What layer {layer} of '{model.Name}' reads is not finite, so a weight {(layer == 0 ? "of the embeddings" : $"of layer {layer - 1}")} is NaN or infinite.");
         }
     }
 }

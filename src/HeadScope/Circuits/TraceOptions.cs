@@ -56,12 +56,10 @@ public sealed record TraceOptions
         var config = model.Config;
         foreach (var root in Roots ?? [])
         {
-            if (root.Layer < 1 || root.Layer >= config.LayerCount || root.Index < 0 || root.Index >= config.HeadCount)
-            {
-                throw new ArgumentException(
-                    $"Root {root} is not a head that can receive signals: '{model.Name}' has layers 1 to {config.LayerCount - 1} "
-                    + $"above the first, with {config.HeadCount} heads each.");
-            }
+            Fault.ArgumentIf(
+                root.Layer < 1 || root.Layer >= config.LayerCount || root.Index < 0 || root.Index >= config.HeadCount,
+                $"Root {root} is not a head that can receive signals: '{model.Name}' has layers 1 to {config.LayerCount - 1} "
+                + $"above the first, with {config.HeadCount} heads each.");
         }
 
         return complete;

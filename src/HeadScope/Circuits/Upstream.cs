@@ -62,13 +62,10 @@ public sealed record Upstream(
         foreach (var firing in firings)
         {
             model.AttentionOf(firing.Head);
-            if (firing.Prompt < 0 || firing.Prompt >= set.Count || firing.Head.Layer < 1 || firing.Source < 0 || firing.Source > firing.Destination
-                || firing.Destination >= set.Prompts[firing.Prompt].Tokens.Count)
-            {
-                throw new ArgumentException(
-                    $"Head {firing.Head} firing at token {firing.Destination} of prompt {firing.Prompt} is not of these prompts and this model.",
-                    nameof(firings));
-            }
+            Fault.ArgumentIf(
+                firing.Prompt < 0 || firing.Prompt >= set.Count || firing.Head.Layer < 1 || firing.Source < 0 || firing.Source > firing.Destination
+                    || firing.Destination >= set.Prompts[firing.Prompt].Tokens.Count,
+                $"Head {firing.Head} firing at token {firing.Destination} of prompt {firing.Prompt} is not of these prompts and this model.");
         }
 
         using var folded = new FoldedModel(model);
@@ -83,10 +80,10 @@ public sealed record Upstream(
             {
                 Firing[] those = [.. ofLayer.Select(f => f.Item)];
                 var signals = new LayerSignals(pass, ofLayer.Key, Array.ConvertAll(those, f => new Place(0, f.Head.Index, f.Destination, f.Source)));
-                var (sources, destinations) = (OfLayer(pass, signals, written, those, SignalSide.Source), OfLayer(pass, signals, written, those, SignalSide.Destination));
-                foreach (var (at, index) in ofLayer.Select((f, at) => (at, f.Index)))
+                var both = OfLayer(pass, signals, written, those, SignalSide.Source).Zip(OfLayer(pass, signals, written, those, SignalSide.Destination));
+                foreach (var (firing, found) in ofLayer.Zip(both))
                 {
-                    upstream[index] = (sources[at], destinations[at]);
+                    upstream[firing.Index] = found;
                 }
             }
         }
