@@ -64,7 +64,7 @@ public sealed record HeadActivities(
         var (largest, sequences, positions) = (zeros([top, n]), zeros([top, n], int64), zeros([top, n], int64));
         var texts = new Dictionary<long, int[]>();
         long tokens = 0, read = 0;
-        batches.ForEach(cancellationToken, batch =>
+        ActivationBatch.ForEach(batches, cancellationToken, batch =>
         {
             var a = lorsa.Encode(batch.Input).Activations.cpu();
             var counting = batch.Mask.cpu().ne(Scalars.Of(0));
@@ -75,7 +75,8 @@ public sealed record HeadActivities(
 
             // A stable sort: of equal activations the earlier sequence comes first.
             var (most, places) = a.max(1);
-            var numbers = tensor([.. Enumerable.Range(0, batch.Sequences).Select(b => read + b)]).unsqueeze(1).expand(-1, n);
+            var (count, length) = ((int)a.shape[0], (int)a.shape[1]);
+            var numbers = tensor([.. Enumerable.Range(0, count).Select(b => read + b)]).unsqueeze(1).expand(-1, n);
             var (sorted, order) = cat([largest, most.to(float32)]).sort(0, descending: true, stable: true);
             largest.copy_(sorted.narrow(0, 0, top));
             order = order.narrow(0, 0, top);
@@ -90,16 +91,13 @@ public sealed record HeadActivities(
                     texts.Remove(gone);
                 }
 
-                for (var b = 0; b < batch.Sequences; b++)
+                foreach (var b in Enumerable.Range(0, count).Where(b => kept.Contains(read + b)))
                 {
-                    if (kept.Contains(read + b))
-                    {
-                        texts[read + b] = ids[(b * batch.Length)..((b + 1) * batch.Length)];
-                    }
+                    texts[read + b] = ids[(b * length)..((b + 1) * length)];
                 }
             }
 
-            read += batch.Sequences;
+            read += count;
             progress?.Report(new WorkProgress("reading heads", tokens, 0, "tokens"));
         });
         return new(

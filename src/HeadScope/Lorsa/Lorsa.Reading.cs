@@ -55,11 +55,8 @@ public sealed partial class Lorsa
     /// <summary>Runs token sequences through the model up to this layer and encodes them; shorter ones are padded on the right.</summary>
     internal LorsaActivations Encode(IReadOnlyList<int[]> sequences, CancellationToken cancellationToken)
     {
-        if (sequences.FirstOrDefault(tokens => tokens.Length == 0 || tokens.Length > Config.ContextLength) is { } unfit)
-        {
-            throw new ArgumentException($"There are {unfit.Length} tokens; this Lorsa takes 1 to {Config.ContextLength}.");
-        }
-
+        var unfit = sequences.FirstOrDefault(tokens => tokens.Length == 0 || tokens.Length > Config.ContextLength);
+        Fault.ArgumentIf(unfit is not null, $"There are {unfit?.Length} tokens; this Lorsa takes 1 to {Config.ContextLength}.");
         using var run = RequireModel().Run(
             sequences, new Hooks().Keep(Config.HookIn), LogitsOf.None, stopAfterLayer: Config.Layer, cancellationToken: cancellationToken);
         return Encode(run[Config.HookIn]);

@@ -24,12 +24,9 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
     {
         config.Validate();
         (Config, IsFolded, InputNorm, OutputNorm) = (config, isFolded, inputNorm, outputNorm);
-        if (!isFolded && !(inputNorm > 0 && outputNorm > 0 && double.IsFinite(inputNorm + outputNorm)))
-        {
-            throw new ArgumentException(
-                $"The mean norms of input and output are {inputNorm} and {outputNorm}; expected positive numbers to normalise by.");
-        }
-
+        Fault.ArgumentIf(
+            !isFolded && !(inputNorm > 0 && outputNorm > 0 && double.IsFinite(inputNorm + outputNorm)),
+            $"The mean norms of input and output are {inputNorm} and {outputNorm}; expected positive numbers to normalise by.");
         foreach (var (name, shape) in Shapes(config))
         {
             register_parameter(name, new TorchParameter(zeros(shape).DetachFromDisposeScope()));
@@ -110,12 +107,8 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
             return this;
         }
 
-        if (Config.QkNorm)
-        {
-            throw new NotSupportedException(
-                "A Lorsa with normalised queries and keys cannot be folded: the epsilon of that norm would weigh differently.");
-        }
-
+        Fault.NotSupportedIf(
+            Config.QkNorm, $"A Lorsa with normalised queries and keys cannot be folded: the epsilon of that norm would weigh differently.");
         return Changed(isFolded: true, (name, weight) => name switch
         {
             "W_Q" or "W_K" or "W_V" => weight.mul(Scalars.Of(InputScale)),
@@ -134,11 +127,7 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
     /// </exception>
     public Lorsa WithUnitOutputNorms()
     {
-        if (!Config.ScoreByOutputNorm)
-        {
-            throw new NotSupportedException("This Lorsa chooses heads by z alone; moving norms into z would change the choice.");
-        }
-
+        Fault.NotSupportedIf(!Config.ScoreByOutputNorm, $"This Lorsa chooses heads by z alone; moving norms into z would change the choice.");
         using var scope = NewDisposeScope();
         using var constant = no_grad();
         var norms = OutputNorms();
@@ -293,13 +282,10 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
     private Tensor Normalized(Tensor input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        if (input.ndim is not (2 or 3) || input.shape[^1] != Config.ModelWidth || input.shape[^2] > Config.ContextLength)
-        {
-            throw new ArgumentException(
-                $"The input has shape [{string.Join(", ", input.shape)}]; expected [tokens, {Config.ModelWidth}] or "
-                + $"[sequences, tokens, {Config.ModelWidth}] with at most {Config.ContextLength} tokens.");
-        }
-
+        Fault.ArgumentIf(
+            input.ndim is not (2 or 3) || input.shape[^1] != Config.ModelWidth || input.shape[^2] > Config.ContextLength,
+            $"The input has shape [{string.Join(", ", input.shape)}]; expected [tokens, {Config.ModelWidth}] or "
+            + $"[sequences, tokens, {Config.ModelWidth}] with at most {Config.ContextLength} tokens.");
         var x = input.ndim == 2 ? input.unsqueeze(0) : input;
         return x.to(Weight("W_V").dtype, Weight("W_V").device).mul(Scalars.Of(InputScale));
     }

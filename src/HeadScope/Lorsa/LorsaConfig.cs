@@ -97,36 +97,24 @@ public sealed record LorsaConfig
             (nameof(ContextLength), ContextLength), (nameof(TopK), TopK),
         })
         {
-            Require(value >= 1, $"{name} is {value}; expected at least 1.");
+            Fault.ArgumentIf(value < 1, $"{name} is {value}; expected at least 1.");
         }
 
-        Require(Heads % QkHeads == 0, $"{Heads} OV heads cannot be shared out over {QkHeads} QK heads: expected a multiple.");
-        Require(
-            TopK <= Heads || Activation is LorsaActivation.Relu or LorsaActivation.JumpRelu or LorsaActivation.Dense,
+        Fault.ArgumentIf(Heads % QkHeads != 0, $"{Heads} OV heads cannot be shared out over {QkHeads} QK heads: expected a multiple.");
+        Fault.ArgumentIf(
+            TopK > Heads && Activation is not (LorsaActivation.Relu or LorsaActivation.JumpRelu or LorsaActivation.Dense),
             $"TopK is {TopK}, but there are only {Heads} heads.");
-        Require(Scale is > 0 and < double.PositiveInfinity, $"AttentionScale is {AttentionScale}; expected a positive divisor of the scores.");
+        Fault.ArgumentIf(Scale is not (> 0 and < double.PositiveInfinity), $"AttentionScale is {AttentionScale}; expected a positive divisor of the scores.");
         var room = (long)QkWidth * RotaryRepeat;
-        Require(
-            RotaryRepeat >= 1 && RotaryDimensions >= 0 && RotaryDimensions % 2 == 0 && RotaryDimensions <= room,
+        Fault.ArgumentIf(
+            RotaryRepeat < 1 || RotaryDimensions < 0 || RotaryDimensions % 2 != 0 || RotaryDimensions > room,
             $"Rotary positions over {RotaryDimensions} components (each repeated {RotaryRepeat} times) do not fit queries of width {QkWidth}: expected an "
             + $"even number of at most {room}.");
     }
 
     /// <summary>Refuses a model that this is not the shape of a layer of.</summary>
     /// <exception cref="ArgumentException">The model has another width, or no such layer.</exception>
-    internal void RequireLayerOf(Model model)
-    {
-        Require(
-            model.Config.ModelWidth == ModelWidth && Layer >= 0 && Layer < model.Config.LayerCount,
-            $"A Lorsa of {HookOut} and width {ModelWidth} does not belong to '{model.Name}' with {model.Config.LayerCount} layers of width "
-            + $"{model.Config.ModelWidth}.");
-    }
-
-    private static void Require(bool condition, string message)
-    {
-        if (!condition)
-        {
-            throw new ArgumentException(message);
-        }
-    }
+    internal void RequireLayerOf(Model model) => Fault.ArgumentIf(
+        model.Config.ModelWidth != ModelWidth || Layer < 0 || Layer >= model.Config.LayerCount,
+        $"A Lorsa of {HookOut} and width {ModelWidth} does not belong to '{model.Name}' with {model.Config.LayerCount} layers of width {model.Config.ModelWidth}.");
 }

@@ -87,39 +87,28 @@ public sealed class LorsaCorpus
         }
     }
 
-    private static IEnumerable<string> JsonLines(string path)
-    {
-        using var reader = new StreamReader(path, Strict, detectEncodingFromByteOrderMarks: true);
-        for (var number = 1; Decoded($"'{path}', at or after line {number}", reader.ReadLine) is { } line; number++)
-        {
-            if (!line.AsSpan().IsWhiteSpace())
-            {
-                yield return Text(line, $"'{path}', line {number}");
-            }
-        }
-
-        static string Text(string line, string place)
+    private static IEnumerable<string> JsonLines(string path) => Pieces(path)
+        .SelectMany(piece => (piece.EndsWith('\n') ? piece[..^1] : piece).Split('\n')).Index().Where(line => !string.IsNullOrWhiteSpace(line.Item))
+        .Select(line =>
         {
             try
             {
-                using var document = JsonDocument.Parse(line);
+                using var document = JsonDocument.Parse(line.Item);
                 return document.RootElement.GetProperty("text").GetString() ?? throw new InvalidOperationException("It is null.");
             }
             catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException)
             {
-                throw new InvalidDataException($"{place}: expected a JSON object with a string 'text'. {error.Message}", error);
+                throw new InvalidDataException($"'{path}', line {line.Index + 1}: expected a JSON object with a string 'text'. {error.Message}", error);
             }
-        }
-    }
+        });
 
+    // Line breaks stay as they are in the file: they are tokens.
     private static IEnumerable<string> Pieces(string path)
     {
-        // Line breaks stay as they are in the file: they are tokens.
         using var reader = new StreamReader(path, Strict, detectEncodingFromByteOrderMarks: true);
         var buffer = new char[PieceLength];
         var rest = "";
-        int read;
-        while ((read = Decoded($"'{path}', near byte {reader.BaseStream.Position}", () => reader.ReadBlock(buffer))) > 0)
+        while (Read() is > 0 and var read)
         {
             var text = rest + new string(buffer, 0, read);
             var cut = read < buffer.Length ? text.Length : text.LastIndexOf('\n') + 1;
@@ -135,17 +124,17 @@ public sealed class LorsaCorpus
         {
             yield return rest;
         }
-    }
 
-    private static T Decoded<T>(string place, Func<T> read)
-    {
-        try
+        int Read()
         {
-            return read();
-        }
-        catch (DecoderFallbackException error)
-        {
-            throw new InvalidDataException($"{place}: not UTF-8. {error.Message}", error);
+            try
+            {
+                return reader.ReadBlock(buffer);
+            }
+            catch (DecoderFallbackException error)
+            {
+                throw new InvalidDataException($"'{path}', near byte {reader.BaseStream.Position}: not UTF-8. {error.Message}", error);
+            }
         }
     }
 }

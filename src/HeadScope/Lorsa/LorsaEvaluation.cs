@@ -50,21 +50,17 @@ public sealed record LorsaEvaluation(
         var (d, n) = (lorsa.Config.ModelWidth, lorsa.Config.Heads);
         var tokens = 0L;
         var mean = zeros(d, float64);
-        batches.ForEach(cancellationToken, batch =>
+        ActivationBatch.ForEach(batches, cancellationToken, batch =>
         {
             var y = Counting(batch, batch.Output);
             tokens += y.shape[0];
             mean.add_(y.sum([0]).cpu(), Scalars.One);
         });
-        if (tokens == 0)
-        {
-            throw new ArgumentException("There is no token to evaluate on.");
-        }
-
+        Fault.ArgumentIf(tokens == 0, $"There is no token to evaluate on.");
         mean.div_(Scalars.Of(tokens));
         double error = 0, variance = 0, size = 0, byToken = 0, errorNorm = 0, norm = 0, activation = 0;
         var (active, activeAnywhere) = (zeros(n, int64), 0L);
-        batches.ForEach(cancellationToken, batch =>
+        ActivationBatch.ForEach(batches, cancellationToken, batch =>
         {
             var found = lorsa.Encode(batch.Input);
             var positive = found.Activations.clamp_min(Scalars.Of(0));
@@ -121,11 +117,7 @@ public sealed partial class Lorsa
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(sequences);
-        if (sequences.Count == 0 || sequences.Any(sequence => sequence.Length < 3))
-        {
-            throw new ArgumentException("Loss is measured on sequences of at least 3 tokens.");
-        }
-
+        Fault.ArgumentIf(sequences.Count == 0 || sequences.Any(sequence => sequence.Length < 3), $"Loss is measured on sequences of at least 3 tokens.");
         var model = RequireModel();
         using var scope = NewDisposeScope();
         var sum = zeros(model.Config.ModelWidth, float64, model.Device);

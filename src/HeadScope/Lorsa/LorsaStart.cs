@@ -5,8 +5,8 @@ namespace HeadScope;
 /// <summary>Sets the parameters of a Lorsa before the first step. Inputs and outputs are normalised, [B, T, d]; the mask is [B, T].</summary>
 internal static class LorsaStart
 {
-    /// <summary>Random parameters, with the distributions of the first published code or of Language-Model-SAEs; biases are 0, gains 1.</summary>
-    public static void Randomize(Lorsa lorsa, int seed, bool firstCode, double threshold)
+    /// <summary>Random parameters, with the distributions of the first published code or of Language-Model-SAEs; biases are 0, gains and thresholds 1.</summary>
+    public static void Randomize(Lorsa lorsa, int seed, bool firstCode)
     {
         double d = lorsa.Config.ModelWidth, g = lorsa.Config.QkHeads, e = lorsa.Config.QkWidth, n = lorsa.Config.Heads;
         var random = new Random(seed);
@@ -17,65 +17,50 @@ internal static class LorsaStart
             var weight = lorsa.Weight(name);
             Func<double>? draw = name switch
             {
-                "W_Q" or "W_K" when firstCode => () => Normal() * Math.Sqrt(2 / (d * e)),
+                "W_Q" or "W_K" when firstCode => () => Normal(random) * Math.Sqrt(2 / (d * e)),
                 "W_Q" or "W_K" => () => ((random.NextDouble() * 2) - 1) * Math.Sqrt(6 / ((d + g) * e)),
-                "W_V" => () => Normal() * (firstCode ? Math.Sqrt(2 / d) : 1 / Math.Sqrt(n)),
-                "W_O" => () => Normal() * (firstCode ? Math.Sqrt(2 / d) : 1 / Math.Sqrt(d)),
+                "W_V" => () => Normal(random) * (firstCode ? Math.Sqrt(2 / d) : 1 / Math.Sqrt(n)),
+                "W_O" => () => Normal(random) * (firstCode ? Math.Sqrt(2 / d) : 1 / Math.Sqrt(d)),
                 _ => null,
             };
             if (draw is not null)
             {
-                var numbers = new float[weight.numel()];
-                for (var i = 0; i < numbers.Length; i++)
-                {
-                    numbers[i] = (float)draw();
-                }
-
-                weight.copy_(tensor(numbers, weight.shape));
+                weight.copy_(tensor([.. Enumerable.Range(0, (int)weight.numel()).Select(_ => (float)draw())], weight.shape));
             }
             else
             {
-                weight.fill_(Scalars.Of(name switch { "ln_q.w" or "ln_k.w" => 1, Lorsa.LogThreshold => Math.Log(threshold), _ => 0 }));
+                weight.fill_(Scalars.Of(name is "ln_q.w" or "ln_k.w" ? 1 : 0));
             }
         }
+    }
 
-        double Normal()
-        {
-            var (u, v) = (1 - random.NextDouble(), random.NextDouble());
-            return Math.Sqrt(-2 * Math.Log(u)) * Math.Cos(2 * Math.PI * v);
-        }
+    /// <summary>A number from the standard normal distribution.</summary>
+    public static double Normal(Random random)
+    {
+        var (u, v) = (1 - random.NextDouble(), random.NextDouble());
+        return Math.Sqrt(-2 * Math.Log(u)) * Math.Cos(2 * Math.PI * v);
     }
 
     /// <summary>
     /// Queries and keys of the model, neighbouring QK heads sharing one of its heads: <c>W_Q[j] = W_Q^model[j H / G] / c</c>, where inputs are
-    /// multiplied by c before they reach the Lorsa. Tiled, as in the first published code, heads repeat as 0, 1, 2, 0, 1, 2 instead.
+    /// multiplied by c before they reach the Lorsa.
     /// </summary>
-    public static void CopyQueriesAndKeys(Lorsa lorsa, OriginalAttention original, double inputScale, bool withBiases, bool tiled = false)
+    public static void CopyQueriesAndKeys(Lorsa lorsa, OriginalAttention original, double inputScale)
     {
         var config = lorsa.Config;
-        if (config.QkHeads % original.Heads != 0 || config.QkWidth != original.HeadWidth)
-        {
-            throw new ArgumentException(
-                $"{config.QkHeads} QK heads of width {config.QkWidth} cannot begin as copies of the layer's {original.Heads} heads of width "
-                + $"{original.HeadWidth}: expected a multiple of {original.Heads} and the same width, or a random start.");
-        }
-
+        Fault.ArgumentIf(
+            config.QkHeads % original.Heads != 0 || config.QkWidth != original.HeadWidth,
+            $"{config.QkHeads} QK heads of width {config.QkWidth} cannot begin as copies of the layer's {original.Heads} heads of width "
+            + $"{original.HeadWidth}: expected a multiple of {original.Heads} and the same width, or a random start.");
         using var scope = NewDisposeScope();
         using var constant = no_grad();
         Copy("W_Q", original.Query, 1 / inputScale);
         Copy("W_K", original.Key, 1 / inputScale);
-        if (withBiases)
-        {
-            Copy("b_Q", original.QueryBias, 1);
-            Copy("b_K", original.KeyBias, 1);
-        }
+        Copy("b_Q", original.QueryBias, 1);
+        Copy("b_K", original.KeyBias, 1);
 
-        void Copy(string name, Tensor heads, double factor)
-        {
-            var times = config.QkHeads / original.Heads;
-            var all = tiled ? heads.repeat([times, .. Enumerable.Repeat(1L, (int)heads.ndim - 1)]) : heads.repeat_interleave(times, 0);
-            lorsa.Weight(name).copy_(all.mul(tensor(factor)));
-        }
+        void Copy(string name, Tensor heads, double factor) =>
+            lorsa.Weight(name).copy_(heads.repeat_interleave(config.QkHeads / original.Heads, 0).mul(tensor(factor)));
     }
 
     /// <summary>

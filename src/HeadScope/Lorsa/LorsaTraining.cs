@@ -32,11 +32,6 @@ internal sealed class LorsaTraining : IDisposable
         LibTorch.Require();
         config.Validate();
         options.Validate();
-        if (source.ModelWidth != config.ModelWidth)
-        {
-            throw new ArgumentException($"The activations have width {source.ModelWidth}; the Lorsa has width {config.ModelWidth}.");
-        }
-
         using var scope = NewDisposeScope();
         LorsaTraining training;
         using (var found = LorsaTrainingState.Open(options, config))
@@ -85,7 +80,7 @@ internal sealed class LorsaTraining : IDisposable
         {
             using var scope = NewDisposeScope();
             batches.MoveNext();
-            var mask = Counted(batches.Current, options).to(float64);
+            var mask = batches.Current.Mask.to(float64);
             input += batches.Current.Input.to(float32).norm(-1).to(float64).mul(mask).sum([0L, 1L]).item<double>();
             output += batches.Current.Output.to(float32).norm(-1).to(float64).mul(mask).sum([0L, 1L]).item<double>();
             tokens += mask.sum([0L, 1L]).item<double>();
@@ -94,27 +89,20 @@ internal sealed class LorsaTraining : IDisposable
         return (input / tokens, output / tokens);
     }
 
-    private static Tensor Counted(ActivationBatch batch, LorsaTrainingOptions options) =>
-        options.StatisticsOverAllTokens ? ones_like(batch.Mask) : batch.Mask;
-
     /// <summary>Sets the parameters before the first step.</summary>
     private void Start(ActivationBatch batch, OriginalAttention? original)
     {
-        LorsaStart.Randomize(lorsa, options.Seed, options.FirstCode, options.InitialThreshold);
+        LorsaStart.Randomize(lorsa, options.Seed, options.FirstCode);
         var (x, y, mask) = Normalized(batch);
-        LorsaStart.CenterOutput(lorsa, y, Counted(batch, options));
+        LorsaStart.CenterOutput(lorsa, y, mask);
         if (options.RandomStart)
         {
             LorsaStart.ScaleToOutput(lorsa, x, y, mask, withQueriesAndKeys: options.FirstCode);
             return;
         }
 
-        if (original is null)
-        {
-            throw new ArgumentException("A start from the attention needs the model; pass it, or choose a random start.");
-        }
-
-        LorsaStart.CopyQueriesAndKeys(lorsa, original, lorsa.InputScale, withBiases: !options.DropQueryKeyBiases);
+        Fault.ArgumentIf(original is null, $"A start from the attention needs the model; pass it, or choose a random start.");
+        LorsaStart.CopyQueriesAndKeys(lorsa, original, lorsa.InputScale);
         if (original.Value is null)
         {
             LorsaStart.ScaleToOutput(lorsa, x, y, mask, withQueriesAndKeys: false);
@@ -174,7 +162,7 @@ internal sealed class LorsaTraining : IDisposable
         }
 
         var rate = (stepper.Step - first) * tokensPerStep / Math.Max(clock.Elapsed.TotalSeconds, 1e-9);
-        var heldOut = source.HasHeldOut ? Evaluate(cancellationToken) : null;
+        var heldOut = options.HeldOutSequences > 0 ? Evaluate(cancellationToken) : null;
         heldOut?.Frequencies.DetachFromDisposeScope();
         if (curve.Points.Count > 0)
         {
@@ -200,7 +188,7 @@ internal sealed class LorsaTraining : IDisposable
     private void ClosePoint(CancellationToken cancellationToken)
     {
         var (step, last) = (stepper.Step, stepper.Step == options.Steps);
-        var evaluate = options.EvaluateEvery > 0 && step % options.EvaluateEvery == 0 && source.HasHeldOut && !last;
+        var evaluate = options.EvaluateEvery > 0 && step % options.EvaluateEvery == 0 && options.HeldOutSequences > 0 && !last;
         if (curve.HasSteps && (step % options.ReportEvery == 0 || evaluate || last))
         {
             curve.Close(step, step * tokensPerStep, evaluate ? Evaluate(cancellationToken).ExplainedVariance : null);

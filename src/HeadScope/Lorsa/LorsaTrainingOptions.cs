@@ -127,29 +127,14 @@ public sealed record LorsaTrainingOptions
     public bool RandomStart { get; init; }
 
     /// <summary>
-    /// Whether the start from the attention leaves out the biases of its queries and keys, as the published code does; a loss for models
-    /// that have them.
-    /// </summary>
-    public bool DropQueryKeyBiases { get; init; }
-
-    /// <summary>
     /// Whether the rules are those of the first published code: schedules are counted in tokens that count (the first step has learning rate 0)
     /// and k is rounded down; the error is averaged over d too, which gradient clipping sees and Adam does not; a random start has its spread
     /// and scales queries and keys too.
     /// </summary>
     public bool FirstCode { get; init; }
 
-    /// <summary>The JumpReLU threshold at the start.</summary>
-    public double InitialThreshold { get; init; } = 1;
-
     /// <summary>The first so many batches give the mean norms of input and output.</summary>
     public int NormBatches { get; init; } = 8;
-
-    /// <summary>
-    /// Whether those norms and the first output bias are means over all tokens, padding and the one that begins a text too, as in
-    /// Language-Model-SAEs; otherwise over those that count.
-    /// </summary>
-    public bool StatisticsOverAllTokens { get; init; }
 
     /// <summary>Seeds the start and the order of the corpus.</summary>
     public int Seed { get; init; }
@@ -195,25 +180,19 @@ public sealed record LorsaTrainingOptions
     /// <summary>Refuses what cannot be trained.</summary>
     internal void Validate()
     {
-        Require(BatchSequences >= 1, $"BatchSequences is {BatchSequences}; expected at least 1.");
-        Require(Steps >= 1, $"{Tokens} tokens are less than one batch of {BatchSequences} × {ContextLength}.");
-        Require(LearningRate > 0, $"LearningRate is {LearningRate.ToString(CultureInfo.InvariantCulture)}; expected a positive number.");
-        Require(ReportEvery >= 1 && CheckpointEvery >= 1 && EvaluateEvery >= 0 && NormBatches >= 1 && HeldOutSequences >= 0,
-            "ReportEvery, CheckpointEvery and NormBatches must be at least 1, EvaluateEvery and HeldOutSequences at least 0.");
-        Require(Penalty is "none" or "power" or "tanh" or "tanh-quad",
-            $"Penalty is '{Penalty}'; expected none, power, tanh or tanh-quad.");
-        Require((Penalty == "none" || PenaltyCoefficient == 0 || Activation is not (LorsaActivation.TopKMagnitude or LorsaActivation.Dense))
-            && (ThresholdCoefficient == 0 || Activation == LorsaActivation.JumpRelu), $"The penalties asked for need another activation than {Activation}.");
+        Fault.ArgumentIf(BatchSequences < 1, $"BatchSequences is {BatchSequences}; expected at least 1.");
+        Fault.ArgumentIf(Steps < 1, $"{Tokens} tokens are less than one batch of {BatchSequences} × {ContextLength}.");
+        Fault.ArgumentIf(!(LearningRate > 0), $"LearningRate is {LearningRate}; expected a positive number.");
+        Fault.ArgumentIf(
+            ReportEvery < 1 || CheckpointEvery < 1 || EvaluateEvery < 0 || NormBatches < 1 || HeldOutSequences < 0,
+            $"ReportEvery, CheckpointEvery and NormBatches must be at least 1, EvaluateEvery and HeldOutSequences at least 0.");
+        Fault.ArgumentIf(
+            Penalty is not ("none" or "power" or "tanh" or "tanh-quad"), $"Penalty is '{Penalty}'; expected none, power, tanh or tanh-quad.");
+        Fault.ArgumentIf(
+            (Penalty != "none" && PenaltyCoefficient != 0 && Activation is LorsaActivation.TopKMagnitude or LorsaActivation.Dense)
+            || (ThresholdCoefficient != 0 && Activation != LorsaActivation.JumpRelu), $"The penalties asked for need another activation than {Activation}.");
         _ = LearningRateAt(0, 0);
         _ = TopKAt(0, 0);
-
-        static void Require(bool condition, string message)
-        {
-            if (!condition)
-            {
-                throw new ArgumentException(message);
-            }
-        }
     }
 
     /// <summary>The weight of the penalty in a step, counted from 0.</summary>

@@ -120,7 +120,8 @@ public sealed class LorsaCheckpointTests : IDisposable
         {
             ModelWidth = 8, Heads = 12, QkHeads = 2, QkWidth = 4, ContextLength = 6, Activation = LorsaActivation.JumpRelu,
         };
-        var p = LorsaUnderTest.Random(config, 1, firstCode: true, threshold: 0.3);
+        var p = LorsaUnderTest.Random(config, 1, firstCode: true);
+        p["activation_function.log_jumprelu_threshold"].AsSpan().Fill(MathF.Log(0.3f));
         var lorsa = LorsaUnderTest.Create(config, p, false, 5, 0.5);
         var random = new Random(2);
         var input = new NumberArray([.. Enumerable.Range(0, 48).Select(_ => (float)random.NextDouble() * 4)], [6, 8]).ToTensor();

@@ -15,7 +15,7 @@ public class LorsaInitializerTests
         p["W_V"] = reference.Numbers("in.W_V_random");
         p["W_O"] = reference.Numbers("in.W_O_random");
 
-        p = LorsaUnderTest.CopyQueriesAndKeys(config, p, original, Math.Sqrt(config.ModelWidth) / norms[0], withBiases: false);
+        p = LorsaUnderTest.CopyQueriesAndKeys(config, p, original, Math.Sqrt(config.ModelWidth) / norms[0]);
         LorsaReference.AssertClose(reference.Numbers("init.W_Q"), p["W_Q"], 1e-6, "W_Q");
         LorsaReference.AssertClose(reference.Numbers("init.W_K"), p["W_K"], 1e-6, "W_K");
 
@@ -49,19 +49,25 @@ public class LorsaInitializerTests
     }
 
     [Fact]
-    public void The_tiled_start_equals_the_first_code()
+    public void The_start_from_the_attention_equals_the_first_code()
     {
         using var reference = new LorsaReference("init", "lorsa_init_from_attention");
         var (config, original) = Setup(reference);
         var norms = reference.Json.GetProperty("avg_norm_masked_mean_l2");
         var p = LorsaUnderTest.CopyQueriesAndKeys(
-            config, LorsaUnderTest.Zeros(config), original, Math.Sqrt(config.ModelWidth) / norms.GetProperty("in").GetDouble(), withBiases: true, tiled: true);
+            config, LorsaUnderTest.Zeros(config), original, Math.Sqrt(config.ModelWidth) / norms.GetProperty("in").GetDouble());
         p = LorsaUnderTest.CenterOutput(
             config, p, Scaled(reference.Numbers("in.hook_out"), norms.GetProperty("out").GetDouble(), config.ModelWidth), reference.Numbers("in.mask"));
-        LorsaReference.AssertClose(reference.Numbers("init.W_Q"), p["W_Q"], 1e-6, "W_Q");
-        LorsaReference.AssertClose(reference.Numbers("init.W_K"), p["W_K"], 1e-6, "W_K");
-        LorsaReference.AssertClose(reference.Numbers("init.b_Q"), p["b_Q"], 1e-6, "b_Q");
-        LorsaReference.AssertClose(reference.Numbers("init.b_K"), p["b_K"], 1e-6, "b_K");
+        foreach (var name in new[] { "W_Q", "W_K", "b_Q", "b_K" })
+        {
+            // There the heads of the layer repeat as 0, 1, 2, 0, 1, 2, here as 0, 0, 1, 1, 2, 2.
+            var heads = reference.Numbers($"init.{name}").Chunk(p[name].Length / config.QkHeads).ToArray();
+            var times = config.QkHeads / original.Heads;
+            Assert.True(times > 1);
+            LorsaReference.AssertClose(
+                [.. Enumerable.Range(0, config.QkHeads).SelectMany(j => heads[(j / times) + (j % times * original.Heads)])], p[name], 1e-6, name);
+        }
+
         LorsaReference.AssertClose(reference.Numbers("init.b_O"), p["b_D"], 5e-6, "b_O");
     }
 

@@ -189,12 +189,12 @@ internal static class LorsaUnderTest
     public static void ReadPickle(string path) => TorchPickle.Read(path);
 
     /// <summary>Random parameters, with the distributions of the first code or of the second.</summary>
-    public static OrderedDictionary<string, float[]> Random(LorsaConfig config, int seed, bool firstCode, double threshold = 1) =>
-        Changed(config, Zeros(config), lorsa => LorsaStart.Randomize(lorsa, seed, firstCode, threshold));
+    public static OrderedDictionary<string, float[]> Random(LorsaConfig config, int seed, bool firstCode) =>
+        Changed(config, Zeros(config), lorsa => LorsaStart.Randomize(lorsa, seed, firstCode));
 
     public static OrderedDictionary<string, float[]> CopyQueriesAndKeys(
-        LorsaConfig config, OrderedDictionary<string, float[]> parameters, AttentionWeights layer, double inputScale, bool withBiases, bool tiled = false) =>
-        Changed(config, parameters, lorsa => LorsaStart.CopyQueriesAndKeys(lorsa, Own(layer, config), inputScale, withBiases, tiled));
+        LorsaConfig config, OrderedDictionary<string, float[]> parameters, AttentionWeights layer, double inputScale) =>
+        Changed(config, parameters, lorsa => LorsaStart.CopyQueriesAndKeys(lorsa, Own(layer, config), inputScale));
 
     /// <summary>The directions that a head of the layer reads from these inputs, [d, d_head].</summary>
     public static float[] ActiveSubspace(LorsaConfig config, float[] x, AttentionWeights layer, int head)
