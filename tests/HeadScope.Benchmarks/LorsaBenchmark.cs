@@ -24,7 +24,7 @@ internal static class LorsaBenchmark
         var processorTime = arguments.Contains("cpu");
         Parallelism.Threads = processorTime ? 1 : Parallelism.Threads;
         using var lorsa = new Lorsa(config);
-        LorsaStart.Randomize(lorsa, 1, firstCode: false, 1);
+        LorsaStart.Randomize(lorsa, 1, firstCode: false);
         using var stepper = new LorsaStepper(lorsa, new()
         {
             Heads = config.Heads, TopK = config.TopK, TopKWarmUp = 0, ContextLength = config.ContextLength, LearningRate = 1e-4,
