@@ -62,14 +62,8 @@ internal sealed record TokenizerSettings(JsonField? File)
         var unknown = Token("unk_token");
         var added = AddedTokens.ToList();
         string?[] names = File is null ? ["<|endoftext|>"] : [Token("bos_token"), Token("eos_token"), unknown];
-        foreach (var name in names.OfType<string>())
-        {
-            if (added.TrueForAll(token => token.Content != name) && vocabulary.TryGetValue(name, out var id))
-            {
-                added.Add(new(id, name, Special: true));
-            }
-        }
-
+        added.AddRange(names.OfType<string>().Except(added.Select(token => token.Content), StringComparer.Ordinal).Where(vocabulary.ContainsKey)
+            .Select(name => new AddedToken(vocabulary[name], name, Special: true)).ToList());
         bool Flag(string key) => File?.Flag(key) ?? false;
         var definition = AddEndsTo(new()
         {
