@@ -10,9 +10,14 @@ namespace HeadScope;
 /// each word in bytes and merges these by rank. Lone surrogates, which no encoder can express, count as U+FFFD.</remarks>
 public sealed class Tokenizer
 {
+    // Words beyond these are not kept: memory must not grow with the text.
+    private const int MostWords = 1 << 16;
+    private const int LongestWord = 64;
+
     private readonly TokenizerDefinition _definition;
     private readonly BytePairEncoder _encoder;
     private readonly ConcurrentDictionary<string, int[]> _words = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, int[]>.AlternateLookup<ReadOnlySpan<char>> _known;
     private readonly AddedTokenFinder _addedAsWritten;
     private readonly AddedTokenFinder _addedNormalized;
     private readonly Dictionary<string, int> _addedIds = new(StringComparer.Ordinal);
@@ -22,6 +27,7 @@ public sealed class Tokenizer
     internal Tokenizer(TokenizerDefinition definition)
     {
         _definition = definition;
+        _known = _words.GetAlternateLookup<ReadOnlySpan<char>>();
         _encoder = new BytePairEncoder(definition);
         var added = definition.AddedTokens.Where(token => token.Content.Length > 0).ToArray();
         foreach (var token in added)
@@ -108,7 +114,7 @@ public sealed class Tokenizer
     /// <exception cref="InvalidDataException">A pattern of the tokenizer's file takes too long on this text, or cannot match it.</exception>
     public int[] Encode(string text, bool addSpecialTokens = true)
     {
-        var ids = new Run(this, specialIsText: false).Encode(text);
+        var ids = Ids(text, specialIsText: false);
         return addSpecialTokens ? [.. _definition.Prefix, .. ids, .. _definition.Suffix] : [.. ids];
     }
 
@@ -116,7 +122,7 @@ public sealed class Tokenizer
     /// letter like any other text. Nothing is added.</summary>
     /// <param name="text">Any text, for instance one that a stranger wrote.</param>
     /// <exception cref="InvalidDataException">A pattern of the tokenizer's file takes too long on this text, or cannot match it.</exception>
-    public int[] EncodeOrdinary(string text) => [.. new Run(this, specialIsText: true).Encode(text)];
+    public int[] EncodeOrdinary(string text) => [.. Ids(text, specialIsText: true)];
 
     /// <summary>The text of token ids. Bytes that are not whole characters become U+FFFD, one for each maximal subpart, as the WHATWG Encoding
     /// Standard has it.</summary>
@@ -182,52 +188,34 @@ public sealed class Tokenizer
             : entries;
     }
 
-    /// <summary>One encoding at work, and its output.</summary>
-    private sealed class Run(Tokenizer tokenizer, bool specialIsText)
+    private List<int> Ids(string text, bool specialIsText)
     {
-        // Words beyond these are not kept: memory must not grow with the text.
-        private const int MostWords = 1 << 16;
-        private const int LongestWord = 64;
+        ArgumentNullException.ThrowIfNull(text);
+        var (ids, deadline) = (new List<int>(), SplitPattern.DeadlineFor(text));
 
-        private readonly TokenizerDefinition _definition = tokenizer._definition;
-        private readonly ConcurrentDictionary<string, int[]>.AlternateLookup<ReadOnlySpan<char>> _known =
-            tokenizer._words.GetAlternateLookup<ReadOnlySpan<char>>();
+        // UTF-8 has no lone surrogates: on the way through it each becomes U+FFFD.
+        Take(
+            text.AsSpan().IndexOfAnyInRange('\uD800', '\uDFFF') < 0 ? text : Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text)),
+            _addedAsWritten,
+            part => Take(Normalize(part), _addedNormalized, words => Cut(words, 0)));
+        return ids;
 
-        private readonly List<int> _ids = [];
-        private long _deadline;
-
-        public List<int> Encode(string text)
+        void Take(string text, AddedTokenFinder added, Action<string> between)
         {
-            ArgumentNullException.ThrowIfNull(text);
-            _deadline = SplitPattern.DeadlineFor(text);
-
-            // UTF-8 has no lone surrogates: on the way through it each becomes U+FFFD.
-            EncodeParts(
-                text.AsSpan().IndexOfAnyInRange('\uD800', '\uDFFF') < 0 ? text : Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text)),
-                normalized: false);
-            return _ids;
-        }
-
-        private void EncodeParts(string text, bool normalized)
-        {
-            foreach (var part in (normalized ? tokenizer._addedNormalized : tokenizer._addedAsWritten).Split(text, specialIsText))
+            foreach (var part in added.Split(text, specialIsText))
             {
                 if (part.Token is { } token)
                 {
-                    _ids.Add(token.Id);
-                }
-                else if (normalized)
-                {
-                    Cut(text.AsSpan(part.Start, part.End - part.Start), 0);
+                    ids.Add(token.Id);
                 }
                 else
                 {
-                    EncodeParts(tokenizer.Normalize(text[part.Start..part.End]), normalized: true);
+                    between(text[part.Start..part.End]);
                 }
             }
         }
 
-        private void Cut(ReadOnlySpan<char> text, int step)
+        void Cut(ReadOnlySpan<char> text, int step)
         {
             if (step == _definition.PrefixSpaceBefore && text[0] != ' ')
             {
@@ -236,30 +224,33 @@ public sealed class Tokenizer
 
             if (step == _definition.Steps.Count)
             {
-                _ids.AddRange(_known.TryGetValue(text, out var tokens) ? tokens : TokensOf(text));
+                ids.AddRange(TokensOf(text));
                 return;
             }
 
-            foreach (var (start, end) in _definition.Steps[step].Split(text, _deadline))
+            foreach (var (start, end) in _definition.Steps[step].Split(text, deadline))
             {
                 Cut(text[start..end], step + 1);
             }
         }
+    }
 
-        private int[] TokensOf(ReadOnlySpan<char> word)
+    private int[] TokensOf(ReadOnlySpan<char> word)
+    {
+        if (!_known.TryGetValue(word, out var tokens))
         {
-            var tokens = tokenizer._encoder.Encode(word);
+            tokens = _encoder.Encode(word);
             if (word.Length <= LongestWord)
             {
-                if (Interlocked.Increment(ref tokenizer._wordCount) % MostWords == 0)
+                if (Interlocked.Increment(ref _wordCount) % MostWords == 0)
                 {
-                    tokenizer._words.Clear();
+                    _words.Clear();
                 }
 
                 _known.TryAdd(word, tokens);
             }
-
-            return tokens;
         }
+
+        return tokens;
     }
 }
