@@ -5,9 +5,8 @@ using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>
-/// A traced circuit: who sends which signals to whom, at which tokens, merged over prompts (Franco &amp; Crovella, arXiv 2410.00340, section 6).
-/// </summary>
+/// <summary>A traced circuit: who sends which signals to whom, at which tokens, merged over prompts (Franco &amp; Crovella, arXiv 2410.00340, section
+/// 6).</summary>
 /// <param name="Model">The name of the model.</param>
 /// <param name="PromptSet">The name of the prompts.</param>
 /// <param name="PromptCount">How many there were.</param>
@@ -39,11 +38,10 @@ public sealed partial record Circuit(
         new StringDataFrameColumn("source_role", Edges.Select(e => e.SourceRole)),
         new StringDataFrameColumn("destination_role", Edges.Select(e => e.DestinationRole)));
 
-    /// <summary>
-    /// The steps of the trace of each root in each prompt, in the order in which they were met, before they are merged: root, root_destination
-    /// and root_source say where it began; receiver, destination and source which head fired where; sender, side and value who sent what of its
-    /// signal; repeats how often following every way through the trace meets the step. Empty for a circuit that was read from JSON.
-    /// </summary>
+    /// <summary>The steps of the trace of each root in each prompt, in the order in which they were met, before they are merged: root,
+    /// root_destination and root_source say where it began; receiver, destination and source which head fired where; sender, side and value who sent
+    /// what of its signal; repeats how often following every way through the trace meets the step. Empty for a circuit that was read from
+    /// JSON.</summary>
     public DataFrame Steps => new(
         new Int32DataFrameColumn("prompt", Walked.Select(s => s.Root.Prompt)),
         new StringDataFrameColumn("root", Walked.Select(s => s.Root.Head.ToString())),
@@ -59,14 +57,12 @@ public sealed partial record Circuit(
 
     internal IReadOnlyList<Step> Walked { get; init; } = [];
 
-    /// <summary>
-    /// Traces the circuit behind a task: <c>Circuit.Trace(model, Ioi.Prompts(64))</c>.
+    /// <summary>Traces the circuit behind a task: <c>Circuit.Trace(model, Ioi.Prompts(64))</c>.
     /// 1. The model is brought into the form in which norms are divisions by one number (<see cref="Fold"/>);
     /// 2. all firings in all prompts are found;
     /// 3. from those of the root heads the signals, made by the sparse set of singular directions of each firing, are followed to the
     /// components that wrote them, layer by layer;
-    /// 4. the steps are merged over prompts by the role of the token at which they arrive.
-    /// </summary>
+    /// 4. the steps are merged over prompts by the role of the token at which they arrive.</summary>
     /// <param name="model">The model, processed or not.</param>
     /// <param name="prompts">The prompts, with their roles.</param>
     /// <param name="options">How to trace; null for the sound defaults.</param>
@@ -93,13 +89,10 @@ public sealed partial record Circuit(
         var roots = options.Roots?.Distinct().ToArray() ?? Strongest(folded.Model, set, options, cancellationToken);
         var firings = new SortedDictionary<Head, int>();
         var walked = new List<Step>();
-        for (var first = 0; first < set.Count; first += options.BatchSize)
+        foreach (var pass in PromptPass.Over(set, folded, options.BatchSize, "tracing", progress, cancellationToken))
         {
-            progress?.Report(new("tracing", first, set.Count, "prompts"));
-            using var scope = NewDisposeScope();
-            var pass = new PromptPass(folded, set, first, options.BatchSize, cancellationToken);
             Fired[] found = [.. Enumerable.Range(1, model.Config.LayerCount - 1).SelectMany(
-                layer => pass.Firings(layer, options.PatternThreshold).Select(place => new Fired(first + place.Prompt, layer, place)))];
+                layer => pass.Firings(layer, options.PatternThreshold).Select(place => new Fired(pass.First + place.Prompt, layer, place)))];
             foreach (var firing in found)
             {
                 firings[firing.Head] = firings.GetValueOrDefault(firing.Head) + 1;
@@ -111,7 +104,6 @@ public sealed partial record Circuit(
             walked.AddRange(begun.SelectMany(walk.From));
         }
 
-        progress?.Report(new("tracing", set.Count, set.Count, "prompts"));
         var edges = CircuitEdge.Merge(walked, set, options.CountRepeats);
         var reason = edges.Count > 0 ? null : WhyEmpty(roots, walked.Count > 0, firings, options);
         return new(model.Name, set.Name, set.Count, options, roots, edges, firings, reason) { Walked = walked };
@@ -124,11 +116,9 @@ public sealed partial record Circuit(
         }
     }
 
-    /// <summary>
-    /// The model in the form in which circuits are traced: what a norm multiplies and adds is folded into what reads it, so that the normalised
-    /// residual stream is a sum of what was written to it, divided by one number. For LayerNorm all four steps of weight processing, as the
-    /// authors' code has them; for RMSNorm those that keep its predictions (no centring of what writes).
-    /// </summary>
+    /// <summary>The model in the form in which circuits are traced: what a norm multiplies and adds is folded into what reads it, so that the
+    /// normalised residual stream is a sum of what was written to it, divided by one number. For LayerNorm all four steps of weight processing, as
+    /// the authors' code has them; for RMSNorm those that keep its predictions (no centring of what writes).</summary>
     /// <param name="model">The model, processed or not; stays as it is.</param>
     /// <returns>The model after the steps that it has not had; <see cref="Model.Processing"/> lists all.</returns>
     public static Model Fold(Model model)

@@ -2,11 +2,9 @@ using System.Globalization;
 
 namespace HeadScope;
 
-/// <summary>
-/// An edge of a circuit: a component sends a signal to a head that fires between two tokens. A trace merges it over prompts by the role of
-/// the token at which the signal is read; <see cref="Intervention.Run"/> changes it in the prompts in which the head fires between the
-/// two roles.
-/// </summary>
+/// <summary>An edge of a circuit: a component sends a signal to a head that fires between two tokens. A trace merges it over prompts by the role of
+/// the token at which the signal is read; <see cref="Intervention.Run"/> changes it in the prompts in which the head fires between the two
+/// roles.</summary>
 /// <param name="Sender">The component: a head, <c>3.5</c>; <c>mlp 3</c>; <c>embedding</c> or <c>position</c>. Null for all that is written at
 /// the token, on which only a local intervention is possible.</param>
 /// <param name="Receiver">The head.</param>

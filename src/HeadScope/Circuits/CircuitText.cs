@@ -14,12 +14,10 @@ public sealed partial record Circuit
     /// <summary>The weight with which the authors' code draws a head's tokens close to the head.</summary>
     private const double DrawingWeight = 2000;
 
-    /// <summary>
-    /// The circuit as GraphML, with the attributes of the authors' files: nodes <c>3.5</c> for senders and <c>9.6.IO</c> for heads at
-    /// tokens, with <c>nfiring</c>; edges with <c>weight</c>, <c>total</c>, <c>type</c> (s or d), <c>count</c>, <c>prompt</c>,
-    /// <c>src_token</c>, <c>dest_token</c>. A circuit traced with <see cref="TraceOptions.CountRepeats"/> has their edges for drawing
-    /// too: from each head at a token to the head, of weight 2000.
-    /// </summary>
+    /// <summary>The circuit as GraphML, with the attributes of the authors' files: nodes <c>3.5</c> for senders and <c>9.6.IO</c> for heads at
+    /// tokens, with <c>nfiring</c>; edges with <c>weight</c>, <c>total</c>, <c>type</c> (s or d), <c>count</c>, <c>prompt</c>, <c>src_token</c>,
+    /// <c>dest_token</c>. A circuit traced with <see cref="TraceOptions.CountRepeats"/> has their edges for drawing too: from each head at a token to
+    /// the head, of weight 2000.</summary>
     /// <returns>The document.</returns>
     public string ToGraphMl()
     {

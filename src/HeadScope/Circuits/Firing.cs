@@ -1,10 +1,8 @@
 namespace HeadScope;
 
-/// <summary>
-/// A head firing: a destination token that gives a source token most of its attention; with the sparse set, the few singular directions that
-/// make its score: the fewest leading contributions whose sum exceeds the whole score, the negative ones being left to cancel against the
-/// positive rest (arXiv 2410.00340, sections 3 and 4).
-/// </summary>
+/// <summary>A head firing: a destination token that gives a source token most of its attention; with the sparse set, the few singular directions that
+/// make its score: the fewest leading contributions whose sum exceeds the whole score, the negative ones being left to cancel against the positive
+/// rest (arXiv 2410.00340, sections 3 and 4).</summary>
 /// <param name="Prompt">The prompt, counted from 0.</param>
 /// <param name="Head">The head.</param>
 /// <param name="Destination">The position of the query token.</param>

@@ -6,10 +6,8 @@ using Spread = (double Mean, double StandardDeviation);
 
 namespace HeadScope;
 
-/// <summary>
-/// What changing the signals of a circuit does (Franco &amp; Crovella, arXiv 2410.00340, section 6). In all tensors state 0 is before, 1 after the
-/// change, 2 with the control; fp64, on the model's device.
-/// </summary>
+/// <summary>What changing the signals of a circuit does (Franco &amp; Crovella, arXiv 2410.00340, section 6). In all tensors state 0 is before, 1
+/// after the change, 2 with the control; fp64, on the model's device.</summary>
 /// <param name="Model">The name of the model.</param>
 /// <param name="Edges">The edges, all changed in one pass.</param>
 /// <param name="Factor">What their signals were multiplied by.</param>
@@ -72,14 +70,12 @@ public sealed partial record Intervention(
         }
     }
 
-    /// <summary>
-    /// Changes the signals of some edges, all together, and measures what becomes of scores and answers. For each edge and prompt in which the
+    /// <summary>Changes the signals of some edges, all together, and measures what becomes of scores and answers. For each edge and prompt in which the
     /// receiver fires between the two roles:
     /// 1. what the sender wrote at the token is projected onto the span of the firing's sparse set (u_k on the destination side, v_k on the
     /// source side);
     /// 2. that projection is removed, boosted or scaled, for all that read it or for the receiver alone;
-    /// 3. as a control the same is done with as many other directions of the head, drawn at random, and a change of the same norm.
-    /// </summary>
+    /// 3. as a control the same is done with as many other directions of the head, drawn at random, and a change of the same norm.</summary>
     /// <param name="model">The model, processed or not.</param>
     /// <param name="prompts">The prompts.</param>
     /// <param name="edges">The edges; of a trace those with roles, <c>circuit.Top(n, withRoles: true)</c>.</param>

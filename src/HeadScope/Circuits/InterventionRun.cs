@@ -26,11 +26,8 @@ public sealed partial record Intervention
         using var folded = new FoldedModel(model);
         using var scope = NewDisposeScope();
         var batches = new List<Tensor[]>();
-        for (var first = 0; first < set.Count; first += settings.BatchSize)
+        foreach (var pass in PromptPass.Over(set, folded, settings.BatchSize, "intervening", progress, cancellationToken))
         {
-            progress?.Report(new("intervening", first, set.Count, "prompts"));
-            using var ofBatch = NewDisposeScope();
-            var pass = new PromptPass(folded, set, first, settings.BatchSize, cancellationToken);
             var changes = Changes(pass, edges, settings, controlDirections);
             var before = Measure(pass, edges, [], settings, null, cancellationToken);
             var after = Measure(pass, edges, [.. changes.Select(c => (c.Edge, c.Signal))], settings, before.Run, cancellationToken);
@@ -38,10 +35,9 @@ public sealed partial record Intervention
             var fired = zeros([pass.Count, edges.Count], @bool, model.Device);
             changes.ForEach(c => fired.select(1, c.Edge).index_fill_(0, c.Signal.Prompts, Scalars.One));
             batches.Add([.. before.Numbers.Select((numbers, i) => stack([numbers, after.Numbers[i], control.Numbers[i]])), fired]);
-            Array.ForEach(batches[^1], numbers => ofBatch.MoveToOuter(numbers));
+            Array.ForEach(batches[^1], numbers => numbers.MoveToOuterDisposeScope());
         }
 
-        progress?.Report(new("intervening", set.Count, set.Count, "prompts"));
         var all = Enumerable.Range(0, batches[0].Length).Select(i => cat([.. batches.Select(b => b[i])], i < batches[0].Length - 1 ? 1 : 0)).ToArray();
         scope.MoveToOuter(all);
         return new(model.Name, edges, settings.Factor, settings.Local, all[0], all[1], all[2], all[3], all[4], all[5]);

@@ -3,11 +3,9 @@ using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>
-/// The scores at some places of one layer, decomposed: what each direction contributes, the sparse set that makes the score, and the signal of
-/// each side, U_S = Σ_{k in S} sign(a_k) √s_k u_k (V_S with v_k on the source side; arXiv 2410.00340, sections 4 and 5). Lives in the
-/// dispose scope that was open at its making.
-/// </summary>
+/// <summary>The scores at some places of one layer, decomposed: what each direction contributes, the sparse set that makes the score, and the signal
+/// of each side, U_S = Σ_{k in S} sign(a_k) √s_k u_k (V_S with v_k on the source side; arXiv 2410.00340, sections 4 and 5). Lives in the dispose
+/// scope that was open at its making.</summary>
 internal sealed class LayerSignals
 {
     private const long GatheredAtOnce = 1L << 18;
@@ -66,10 +64,8 @@ internal sealed class LayerSignals
     /// <summary>The signals of one side, [place, d] or [place, d + 1], fp64.</summary>
     public Tensor Signals(SignalSide side) => Combine(side, Destinations.sign().mul(SingularValues.sqrt()).mul(Sets.Members));
 
-    /// <summary>
-    /// What each component adds to the signals of one side, w · o / σ for what it wrote at the token that is read; and the last entry of the
-    /// signal, which meets the constant 1.
-    /// </summary>
+    /// <summary>What each component adds to the signals of one side, w · o / σ for what it wrote at the token that is read; and the last entry of the
+    /// signal, which meets the constant 1.</summary>
     /// <param name="side">The side.</param>
     /// <param name="written">What the components wrote, [row, component, d].</param>
     /// <param name="firstRow">The row of the pass that is the first there.</param>

@@ -3,10 +3,8 @@ using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>
-/// The singular value decomposition of a head's bilinear form Ω = Σ_k s_k u_k v_kᵀ, with which the attention score before scaling is
-/// r(i, j) = x̃_iᵀ Ω x̃_j for the normalised residual x̃ at destination i and source j (Franco &amp; Crovella, arXiv 2410.00340, section 3).
-/// </summary>
+/// <summary>The singular value decomposition of a head's bilinear form Ω = Σ_k s_k u_k v_kᵀ, with which the attention score before scaling is r(i, j)
+/// = x̃_iᵀ Ω x̃_j for the normalised residual x̃ at destination i and source j (Franco &amp; Crovella, arXiv 2410.00340, section 3).</summary>
 /// <param name="Head">The head.</param>
 /// <param name="RelativePosition">The relative position i - j it holds for; 0 where Ω does not depend on it.</param>
 /// <param name="HasConstant">Whether x̃ ends in a constant 1, for the biases.</param>

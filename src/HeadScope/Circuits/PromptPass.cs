@@ -10,10 +10,8 @@ internal readonly record struct Place(int Prompt, int Head, int Destination, int
     public int Position(SignalSide side) => side == SignalSide.Source ? Source : Destination;
 }
 
-/// <summary>
-/// What tracing needs of a forward pass over some prompts, on the model's device, fp32 at least. Tokens are rows: of token t of prompt p it is
-/// row p × <see cref="Length"/> + t. What it returns lives in the caller's dispose scope.
-/// </summary>
+/// <summary>What tracing needs of a forward pass over some prompts, on the model's device, fp32 at least. Tokens are rows: of token t of prompt p it
+/// is row p × <see cref="Length"/> + t. What it returns lives in the caller's dispose scope.</summary>
 internal sealed class PromptPass
 {
     private readonly Model model;
@@ -31,6 +29,20 @@ internal sealed class PromptPass
         pass = model.Run([.. Prompts.Select(p => p.Tokens.ToArray())], hooks, LogitsOf.None, cancellationToken: cancellationToken);
         Length = pass.Lengths.Max();
         RequireFinite();
+    }
+
+    /// <summary>Passes over all prompts, batch by batch; what a pass and its user make is disposed before the next.</summary>
+    public static IEnumerable<PromptPass> Over(
+        PromptSet prompts, FoldedModel folded, int batchSize, string what, IProgress<WorkProgress>? progress, CancellationToken cancellationToken)
+    {
+        for (var first = 0; first < prompts.Count; first += batchSize)
+        {
+            progress?.Report(new(what, first, prompts.Count, "prompts"));
+            using var scope = NewDisposeScope();
+            yield return new(folded, prompts, first, batchSize, cancellationToken);
+        }
+
+        progress?.Report(new(what, prompts.Count, prompts.Count, "prompts"));
     }
 
     public FoldedModel Folded { get; }

@@ -2,11 +2,9 @@ using System.Globalization;
 
 namespace HeadScope;
 
-/// <summary>
-/// Prompts of one task, with the same roles. <see cref="Ioi"/>, <see cref="Induction"/> and <see cref="GreaterThan"/> give sets that are still
-/// to be drawn: which words are single tokens, and so which prompts there are, depends on the tokenizer. Every call that takes a model
-/// and prompts draws them; <see cref="For(Model)"/> does it before.
-/// </summary>
+/// <summary>Prompts of one task, with the same roles. <see cref="Ioi"/>, <see cref="Induction"/> and <see cref="GreaterThan"/> give sets that are
+/// still to be drawn: which words are single tokens, and so which prompts there are, depends on the tokenizer. Every call that takes a model and
+/// prompts draws them; <see cref="For(Model)"/> does it before.</summary>
 public sealed record PromptSet
 {
     private readonly Func<Tokenizer, IEnumerable<CircuitPrompt>>? draw;
@@ -127,9 +125,8 @@ public sealed record PromptSet
 
 /// <summary>One prompt of a task, with the roles that its tokens play.</summary>
 /// <param name="Tokens">The token ids that the model reads; the last one is the place of the prediction.</param>
-/// <param name="Roles">
-/// The position of each role, in the order of naming: IO, S1, S2, end, … Where two roles stand at one position the later one names it.
-/// </param>
+/// <param name="Roles">The position of each role, in the order of naming: IO, S1, S2, end, … Where two roles stand at one position the later one
+/// names it.</param>
 /// <param name="Answer">The token that the task expects next; null when there is none to compare.</param>
 /// <param name="Distractor">The token it competes with; null when there is none.</param>
 /// <param name="Text">The text, where the prompt has one.</param>

@@ -2,10 +2,8 @@ using System.Globalization;
 
 namespace HeadScope;
 
-/// <summary>
-/// Indirect object identification: <c>When Mary and John went to the store, John gave a ring to</c> asks for Mary. Names, places, objects
-/// and templates are HeadScope's own; data/prompts says what the roles mark.
-/// </summary>
+/// <summary>Indirect object identification: <c>When Mary and John went to the store, John gave a ring to</c> asks for Mary. Names, places, objects
+/// and templates are HeadScope's own; data/prompts says what the roles mark.</summary>
 public static class Ioi
 {
     internal const string Name = "ioi";
@@ -67,10 +65,8 @@ public static class Ioi
     }
 }
 
-/// <summary>
-/// Induction: a row of different words begins again and stops, <c>river stone horse stamp river stone</c>; the answer is the word that
-/// came next the first time.
-/// </summary>
+/// <summary>Induction: a row of different words begins again and stops, <c>river stone horse stamp river stone</c>; the answer is the word that came
+/// next the first time.</summary>
 public static class Induction
 {
     internal const string Name = "induction";
@@ -108,11 +104,9 @@ public static class Induction
     }
 }
 
-/// <summary>
-/// Greater-than: <c>The war lasted from the year 1732 to the year 17</c> asks for a later year. The answer is the first token that writes
-/// the year ten later, the distractor the first token of the year ten earlier, so that tokenizers with one token for two digits and those
-/// with one for each serve alike.
-/// </summary>
+/// <summary>Greater-than: <c>The war lasted from the year 1732 to the year 17</c> asks for a later year. The answer is the first token that writes
+/// the year ten later, the distractor the first token of the year ten earlier, so that tokenizers with one token for two digits and those with one
+/// for each serve alike.</summary>
 public static class GreaterThan
 {
     internal const string Name = "greater-than";

@@ -21,33 +21,22 @@ internal sealed class Fired(int prompt, int layer, Place place)
     public List<(Component Component, string Name, double Value)>[]? Senders { get; set; }
 }
 
-/// <summary>
-/// Follows signals back through the prompts of one pass (arXiv 2410.00340, section 6):
+/// <summary>Follows signals back through the prompts of one pass (arXiv 2410.00340, section 6):
 /// 1. on each side, the fewest components whose parts together exceed the share of the signal are its senders;
 /// 2. each sender is a step;
 /// 3. a sender that is a head and fired at that token is followed in turn.
 /// All firings that are reached in a layer are decomposed at once, from the top layer down. How often a firing would be met on all ways is
-/// counted in the same order, so nothing grows exponentially.
-/// </summary>
-internal sealed class SignalWalk
+/// counted in the same order, so nothing grows exponentially.</summary>
+/// <param name="pass">The pass.</param>
+/// <param name="found">Its firings, by source within each destination.</param>
+/// <param name="options">How to trace.</param>
+internal sealed class SignalWalk(PromptPass pass, IEnumerable<Fired> found, TraceOptions options)
 {
     private const long WrittenAtOnce = 1L << 27;
     private static readonly SignalSide[] Sides = [SignalSide.Source, SignalSide.Destination];
-    private readonly PromptPass pass;
-    private readonly TraceOptions options;
-    private readonly (Component Component, string Name)[] components;
-    private readonly ILookup<(int Prompt, Head Head, int Destination), Fired> firings;
-
-    /// <param name="pass">The pass.</param>
-    /// <param name="firings">The firings, by source within each destination.</param>
-    /// <param name="options">How to trace.</param>
-    public SignalWalk(PromptPass pass, IEnumerable<Fired> firings, TraceOptions options)
-    {
-        (this.pass, this.options) = (pass, options);
-        this.firings = firings.ToLookup(f => (f.Place.Prompt, f.Head, f.Place.Destination));
-        var model = pass.Folded.Model;
-        components = [.. Component.Below(model.Config.LayerCount - 1, model).Select(c => (c, c.ToString()))];
-    }
+    private readonly ILookup<(int Prompt, Head Head, int Destination), Fired> firings = found.ToLookup(f => (f.Place.Prompt, f.Head, f.Place.Destination));
+    private readonly (Component Component, string Name)[] components =
+        [.. Component.Below(pass.Folded.Model.Config.LayerCount - 1, pass.Folded.Model).Select(c => (c, c.ToString()))];
 
     /// <summary>The firings of a head at a destination, by source.</summary>
     public IEnumerable<Fired> At(int prompt, Head head, int destination) => firings[(prompt, head, destination)];

@@ -6,10 +6,8 @@ using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>
-/// All firings of a model's heads over some prompts, each with the sparse set of singular directions that makes it
-/// (Franco &amp; Crovella, arXiv 2410.00340, sections 3 and 4).
-/// </summary>
+/// <summary>All firings of a model's heads over some prompts, each with the sparse set of singular directions that makes it (Franco &amp; Crovella,
+/// arXiv 2410.00340, sections 3 and 4).</summary>
 /// <param name="Model">The name of the model.</param>
 /// <param name="Prompts">The prompts.</param>
 /// <param name="PatternThreshold">The least attention of a firing.</param>
@@ -103,12 +101,10 @@ public sealed record Signals(
                 .Select(g => string.Create(CultureInfo.InvariantCulture, $"\"{g.Key}\" ({g.Count()})")));
     }
 
-    /// <summary>
-    /// Whether few singular directions of a head make more of its scores than directions would by chance: the mean share of the score that n
-    /// contributions reach, for the n greatest in the singular basis, for n of the head's directions drawn at random, and for the n greatest
-    /// in a random basis of the same form. That basis turns both sides alike: r = Σ_k (√s_k a_k)(√s_k b_k) = (Qα)·(Qβ) for any orthogonal Q, so
-    /// its contributions add up to the same score and only their concentration differs.
-    /// </summary>
+    /// <summary>Whether few singular directions of a head make more of its scores than directions would by chance: the mean share of the score that n
+    /// contributions reach, for the n greatest in the singular basis, for n of the head's directions drawn at random, and for the n greatest in a
+    /// random basis of the same form. That basis turns both sides alike: r = Σ_k (√s_k a_k)(√s_k b_k) = (Qα)·(Qβ) for any orthogonal Q, so its
+    /// contributions add up to the same score and only their concentration differs.</summary>
     /// <param name="model">The model, processed or not.</param>
     /// <param name="seed">The seed of the random directions and bases.</param>
     /// <param name="batchSize">How many prompts run through the model at once.</param>
@@ -233,11 +229,8 @@ public sealed record Signals(
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
         using var folded = new FoldedModel(model);
-        for (var first = 0; first < prompts.Count; first += batchSize)
+        foreach (var pass in PromptPass.Over(prompts, folded, batchSize, what, progress, cancellationToken))
         {
-            progress?.Report(new(what, first, prompts.Count, "prompts"));
-            using var scope = NewDisposeScope();
-            var pass = new PromptPass(folded, prompts, first, batchSize, cancellationToken);
             for (var layer = 1; layer < model.Config.LayerCount; layer++)
             {
                 cancellationToken.ThrowIfCancellationRequested();
@@ -248,8 +241,6 @@ public sealed record Signals(
                 }
             }
         }
-
-        progress?.Report(new(what, prompts.Count, prompts.Count, "prompts"));
     }
 
     private string? RoleAt(Firing firing, int position) => Prompts.Prompts[firing.Prompt].RoleAt(position);

@@ -3,10 +3,9 @@ using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>
-/// The few singular directions that make each of some scores: the fewest leading contributions whose sum exceeds the whole score, the
-/// negative ones being left to cancel against the positive rest (arXiv 2410.00340, section 4); all where no leading part exceeds it. In fp64.
-/// </summary>
+/// <summary>The few singular directions that make each of some scores: the fewest leading contributions whose sum exceeds the whole score, the
+/// negative ones being left to cancel against the positive rest (arXiv 2410.00340, section 4); all where no leading part exceeds it. In
+/// fp64.</summary>
 /// <param name="Order">All directions, strongest first, [score, direction].</param>
 /// <param name="Sizes">How many of them are in the set, [score].</param>
 /// <param name="Scores">The whole scores r = Σ_k c_k, [score].</param>

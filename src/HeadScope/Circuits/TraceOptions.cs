@@ -12,16 +12,12 @@ public sealed record TraceOptions
     /// <summary>The share of the signal that the kept senders must exceed together.</summary>
     public double UpstreamShare { get; init; } = 0.7;
 
-    /// <summary>
-    /// Whether an edge counts as in the authors' code: once in the prompt that showed it first, every repetition in all later prompts, a
-    /// firing that is reached on several ways being expanded every time. Else it counts once for each prompt, with the value met first.
-    /// </summary>
+    /// <summary>Whether an edge counts as in the authors' code: once in the prompt that showed it first, every repetition in all later prompts, a
+    /// firing that is reached on several ways being expanded every time. Else it counts once for each prompt, with the value met first.</summary>
     public bool CountRepeats { get; init; }
 
-    /// <summary>
-    /// Whether heads alone can send, each with the whole constant added, as in the authors' code. Else heads, MLPs and embeddings can; biases
-    /// take part in the sum, once, but are no senders.
-    /// </summary>
+    /// <summary>Whether heads alone can send, each with the whole constant added, as in the authors' code. Else heads, MLPs and embeddings can;
+    /// biases take part in the sum, once, but are no senders.</summary>
     public bool HeadsWithConstant { get; init; }
 
     /// <summary>The heads to begin with; null for the <see cref="RootCount"/> heads with the greatest direct effect on the logit

@@ -4,11 +4,9 @@ using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>
-/// Who wrote a signal: for one side of a firing, what every earlier component adds to U_S · x̃, the projection of the normalised residual
-/// onto the signal U_S = Σ_{k in S} sign(a_k) √s_k u_k (V_S with v_k on the source side). The parts sum to the whole
-/// (arXiv 2410.00340, section 5; the published numbers add the constant, divided by the scale, to every head instead).
-/// </summary>
+/// <summary>Who wrote a signal: for one side of a firing, what every earlier component adds to U_S · x̃, the projection of the normalised residual
+/// onto the signal U_S = Σ_{k in S} sign(a_k) √s_k u_k (V_S with v_k on the source side). The parts sum to the whole (arXiv 2410.00340, section 5;
+/// the published numbers add the constant, divided by the scale, to every head instead).</summary>
 /// <param name="Firing">The firing.</param>
 /// <param name="Side">The side.</param>
 /// <param name="Scale">What the normalised residual was divided by there; each part but the constant holds the division.</param>
