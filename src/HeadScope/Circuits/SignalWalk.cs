@@ -141,17 +141,9 @@ internal sealed class SignalWalk(PromptPass pass, IEnumerable<Fired> found, Trac
         }
 
         double[] sorted = [.. senders.Select(s => s.Value).OrderDescending()];
-        var (sum, least) = (0.0, sorted.LastOrDefault(value => value > 0, sorted[0]));
-        foreach (var value in sorted)
-        {
-            sum += value;
-            if (sum > options.UpstreamShare * total)
-            {
-                least = value;
-                break;
-            }
-        }
-
+        var sum = 0.0;
+        var passing = Array.FindIndex(sorted, value => (sum += value) > options.UpstreamShare * total);
+        var least = passing >= 0 ? sorted[passing] : sorted.LastOrDefault(value => value > 0, sorted[0]);
         senders.RemoveAll(s => s.Value < least);
         return senders;
     }
