@@ -34,7 +34,6 @@ internal sealed record ActivationBatch(Tensor Input, Tensor Output, Tensor Mask,
 internal abstract class ActivationSource
 {
     /// <summary>The training batches of so many sequences from a position on, without end: a finite source begins again.</summary>
-    /// <exception cref="InvalidDataException">The data cannot be read; the message names the place.</exception>
     public abstract IEnumerable<ActivationBatch> Batches(long firstSequence, int sequences, CancellationToken cancellationToken = default);
 
     /// <summary>The batches held out from training; few enough to be read at every evaluation.</summary>
@@ -45,7 +44,6 @@ internal abstract class ActivationSource
 /// The attention inputs and outputs of a layer of a model on a corpus, computed as they are asked for. The first windows of the corpus are
 /// held out; the others are shuffled within a buffer, anew in every round.
 /// </summary>
-/// <exception cref="ArgumentException">The model has no such layer, or a shorter context.</exception>
 internal sealed class ModelActivationSource(
     Model model, int layer, LorsaCorpus corpus, int contextLength, int heldOut, int shuffleBuffer = 0, int seed = 0, string? hookIn = null)
     : ActivationSource

@@ -5,12 +5,10 @@ using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>Adam (Kingma and Ba 2015) and its state: β = 0.9, 0.999, ε = 1e-8, no weight decay.</summary>
-/// <param name="lorsa">Whose parameters it moves.</param>
-/// <param name="sparse">
-/// Whether numbers without a gradient stay where they are, and whole tensors without one are passed over: the SparseAdam of
-/// Language-Model-SAEs.
-/// </param>
+/// <summary>
+/// Adam (Kingma and Ba 2015) and its state: β = 0.9, 0.999, ε = 1e-8, no weight decay. Sparse, as in Language-Model-SAEs, numbers without a
+/// gradient stay where they are, and whole tensors without one are passed over.
+/// </summary>
 internal sealed class LorsaAdam(Lorsa lorsa, bool sparse) : IDisposable
 {
     private const double Beta1 = 0.9, Beta2 = 0.999, Epsilon = 1e-8;

@@ -23,14 +23,9 @@ internal static class LorsaStart
                 "W_O" => () => Normal(random) * (firstCode ? Math.Sqrt(2 / d) : 1 / Math.Sqrt(d)),
                 _ => null,
             };
-            if (draw is not null)
-            {
-                weight.copy_(tensor([.. Enumerable.Range(0, (int)weight.numel()).Select(_ => (float)draw())], weight.shape));
-            }
-            else
-            {
-                weight.fill_(Scalars.Of(name is "ln_q.w" or "ln_k.w" ? 1 : 0));
-            }
+            weight.copy_(draw is null
+                ? tensor(name is "ln_q.w" or "ln_k.w" ? 1 : 0)
+                : tensor([.. Enumerable.Range(0, (int)weight.numel()).Select(_ => (float)draw())], weight.shape));
         }
     }
 
@@ -119,9 +114,8 @@ internal static class LorsaStart
 
     /// <summary>
     /// Scales W_O as a whole so that its mean norm is the one of a grid (0.1, 0.2 … 5.0, then steps of 0.01 around the best) with the
-    /// smallest loss on a batch.
+    /// smallest loss on a batch; gives the mean norms tried, in order, with their losses.
     /// </summary>
-    /// <returns>The mean norms tried, in order, with their losses.</returns>
     public static List<(double Norm, double Loss)> FitOutputNorm(Lorsa lorsa, Tensor x, Tensor y, Tensor mask)
     {
         using var scope = NewDisposeScope();

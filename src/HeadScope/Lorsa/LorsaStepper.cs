@@ -1,4 +1,3 @@
-using System.Globalization;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -16,10 +15,7 @@ internal readonly record struct LorsaLoss(double Reconstruction, double Penalty 
 /// </summary>
 internal sealed record LorsaStepResult(int TopK, double LearningRate, LorsaLoss Loss, double GradientNorm, double SquaredError, long[] Uses);
 
-/// <summary>
-/// Takes training steps: forward, loss, backward, clip, optimise. Its public state together with the parameters is all that a later step
-/// depends on, so what is saved and restored here makes a resumed training equal bit for bit.
-/// </summary>
+/// <summary>Takes training steps: forward, loss, backward, clip, optimise. A later step depends on its public state and the parameters alone.</summary>
 /// <remarks>Two ways lead to the same gradients: <see cref="ByDefinition"/> for every activation and device, and <see cref="LorsaSparsePass"/>.</remarks>
 internal sealed class LorsaStepper(Lorsa lorsa, LorsaTrainingOptions options) : IDisposable
 {
@@ -33,11 +29,10 @@ internal sealed class LorsaStepper(Lorsa lorsa, LorsaTrainingOptions options) : 
     /// <summary>The tokens that counted so far.</summary>
     public long CountedTokens { get; set; }
 
-    /// <summary>For every head the tokens that counted since it was last active at one that counts, [n].</summary>
+    /// <summary>For every head the tokens that counted since it was last active at one, [n].</summary>
     public long[] SilentTokens { get; } = new long[lorsa.Config.Heads];
 
     /// <summary>Takes a step on normalised inputs and outputs, [B, T, d]; the mask is 1 for tokens that count, [B, T].</summary>
-    /// <exception cref="ArithmeticException">A loss or a parameter became infinite or NaN; the message names the step and the parameter.</exception>
     public LorsaStepResult TakeStep(Tensor x, Tensor y, Tensor mask)
     {
         var (k, rate) = (options.TopKAt(Step, CountedTokens), options.LearningRateAt(Step, CountedTokens));
@@ -48,8 +43,7 @@ internal sealed class LorsaStepper(Lorsa lorsa, LorsaTrainingOptions options) : 
         {
             throw x.isfinite().all().logical_and(y.isfinite().all()).item<bool>()
                 ? NotFinite("parameter", name => lorsa.Weight(name))
-                : new ArithmeticException(string.Create(
-                    CultureInfo.InvariantCulture, $"At step {Step} the activations to learn from hold a number that is not finite."));
+                : new ArithmeticException($"At step {Step} the activations to learn from hold a number that is not finite.");
         }
 
         var norm = Clip();
@@ -167,8 +161,7 @@ internal sealed class LorsaStepper(Lorsa lorsa, LorsaTrainingOptions options) : 
         }
     }
 
-    /// <summary>Shortens the gradient where it is too long.</summary>
-    /// <returns>Its length before.</returns>
+    // Shortens the gradient where it is too long; gives its length before.
     private double Clip()
     {
         using var scope = NewDisposeScope();
@@ -197,9 +190,8 @@ internal sealed class LorsaStepper(Lorsa lorsa, LorsaTrainingOptions options) : 
     private ArithmeticException NotFinite(string what, Func<string, Tensor> numbers)
     {
         var culprit = Lorsa.Shapes(lorsa.Config).Select(p => p.Name).FirstOrDefault(name => !numbers(name).isfinite().all().item<bool>());
-        return new ArithmeticException(string.Create(
-            CultureInfo.InvariantCulture,
+        return new ArithmeticException(
             $"Training diverged at step {Step}: {(culprit is null ? "the loss" : $"the {what} {culprit}")} is not finite. "
-            + $"Lower the learning rate, lengthen its warm-up, or clip the gradient; the last checkpoint is as it was."));
+            + "Lower the learning rate, lengthen its warm-up, or clip the gradient; the last checkpoint is as it was.");
     }
 }

@@ -5,24 +5,65 @@ using static TorchSharp.torch;
 
 namespace HeadScope;
 
-/// <summary>A training from its start, or from the checkpoint that it finds, to its end.</summary>
-internal sealed class LorsaTraining : IDisposable
+public sealed partial class Lorsa
 {
-    private readonly ActivationSource source;
-    private readonly LorsaTrainingOptions options;
-    private readonly IProgress<WorkProgress>? progress;
-    private readonly Lorsa lorsa;
-    private readonly LorsaStepper stepper;
-    private readonly LorsaCurve curve;
-    private readonly long tokensPerStep;
-    private bool isFinished;
-
-    private LorsaTraining(ActivationSource source, Lorsa lorsa, LorsaTrainingOptions options, IProgress<WorkProgress>? progress)
+    /// <summary>Trains a Lorsa for a layer of a model on a corpus, on the model's device.</summary>
+    /// <remarks>
+    /// A training is determined by its options, its seed and its data, not by where it was interrupted. With a
+    /// <see cref="LorsaTrainingOptions.Folder"/> it writes checkpoints there, goes on from one it finds, and leaves the finished Lorsa in the
+    /// layout that <see cref="Load"/> and Language-Model-SAEs read.
+    /// </remarks>
+    /// <param name="model">The model.</param>
+    /// <param name="layer">The layer.</param>
+    /// <param name="corpus">The texts.</param>
+    /// <param name="options">How; null for the defaults.</param>
+    /// <param name="progress">Where progress goes; null for nowhere.</param>
+    /// <param name="cancellationToken">Stops after the step at hand and writes a checkpoint.</param>
+    /// <returns>The Lorsa, with its training curve in <see cref="Training"/>.</returns>
+    /// <exception cref="ArgumentException">The options do not fit the model, each other, or the checkpoint found.</exception>
+    /// <exception cref="InvalidDataException">The corpus cannot be read or is too short; the last checkpoint is intact.</exception>
+    /// <exception cref="ArithmeticException">Training diverged; the message names step and parameter.</exception>
+    /// <exception cref="IOException">A checkpoint cannot be written; the one before is intact.</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public static Lorsa Train(
+        Model model, int layer, LorsaCorpus corpus, LorsaTrainingOptions? options = null,
+        IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
-        (this.source, this.lorsa, this.options, this.progress) = (source, lorsa, options, progress);
-        (stepper, curve) = (new(lorsa, options), new(lorsa.Config.Heads));
-        tokensPerStep = (long)options.BatchSequences * options.ContextLength;
+        (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
+        ArgumentNullException.ThrowIfNull(model);
+        options = (options ?? new()).For(model);
+        using var scope = NewDisposeScope();
+        var source = new ModelActivationSource(model, layer, corpus, options.ContextLength, options.HeldOutSequences, shuffleBuffer: 1024, options.Seed);
+        var config = ConfigFor(model, layer, options);
+        return LorsaTraining.Run(source, config, options, OriginalAttention.Of(model, config), progress, cancellationToken).For(model);
     }
+
+    /// <summary>The shape of a Lorsa for a layer of a model: positions as in the model.</summary>
+    internal static LorsaConfig ConfigFor(Model model, int layer, LorsaTrainingOptions options)
+    {
+        options = options.For(model);
+        return new LorsaConfig
+        {
+            ModelWidth = model.Config.ModelWidth,
+            Heads = options.Heads,
+            QkHeads = options.QkHeads == 0 ? model.Config.HeadCount : options.QkHeads,
+            QkWidth = model.Config.HeadWidth,
+            ContextLength = options.ContextLength,
+            Activation = options.Activation,
+            TopK = options.TopK,
+            HookIn = $"blocks.{layer}.ln1.hook_normalized",
+            HookOut = $"blocks.{layer}.hook_attn_out",
+        }.With(model.Config.Rotary);
+    }
+}
+
+/// <summary>A training from its start, or from the checkpoint that it finds, to its end.</summary>
+internal sealed class LorsaTraining(ActivationSource source, Lorsa lorsa, LorsaTrainingOptions options, IProgress<WorkProgress>? progress) : IDisposable
+{
+    private readonly LorsaStepper stepper = new(lorsa, options);
+    private readonly LorsaCurve curve = new(lorsa.Config.Heads);
+    private readonly long tokensPerStep = (long)options.BatchSequences * options.ContextLength;
+    private bool isFinished;
 
     /// <summary>Trains a Lorsa on activations, on their device.</summary>
     public static Lorsa Run(
@@ -43,8 +84,7 @@ internal sealed class LorsaTraining : IDisposable
 
             var batch = source.Batches(0, options.BatchSequences, cancellationToken).First();
             var (inputNorm, outputNorm) = found?.Norms ?? Norms(source, options, cancellationToken);
-            var start = new Lorsa(config, isFolded: false, inputNorm, outputNorm);
-            training = new(source, start.to(batch.Input.device), options, progress);
+            training = new(source, new Lorsa(config, isFolded: false, inputNorm, outputNorm).to(batch.Input.device), options, progress);
             if (found is null)
             {
                 training.Start(batch, original);
@@ -75,17 +115,14 @@ internal sealed class LorsaTraining : IDisposable
     private static (double Input, double Output) Norms(ActivationSource source, LorsaTrainingOptions options, CancellationToken cancellationToken)
     {
         double input = 0, output = 0, tokens = 0;
-        using var batches = source.Batches(0, options.BatchSequences, cancellationToken).GetEnumerator();
-        for (var i = 0; i < Math.Min(options.NormBatches, options.Steps); i++)
+        var batches = source.Batches(0, options.BatchSequences, cancellationToken).Take((int)Math.Min(options.NormBatches, options.Steps));
+        ActivationBatch.ForEach(batches, cancellationToken, batch =>
         {
-            using var scope = NewDisposeScope();
-            batches.MoveNext();
-            var mask = batches.Current.Mask.to(float64);
-            input += batches.Current.Input.to(float32).norm(-1).to(float64).mul(mask).sum([0L, 1L]).item<double>();
-            output += batches.Current.Output.to(float32).norm(-1).to(float64).mul(mask).sum([0L, 1L]).item<double>();
+            var mask = batch.Mask.to(float64);
+            input += batch.Input.to(float32).norm(-1).to(float64).mul(mask).sum([0L, 1L]).item<double>();
+            output += batch.Output.to(float32).norm(-1).to(float64).mul(mask).sum([0L, 1L]).item<double>();
             tokens += mask.sum([0L, 1L]).item<double>();
-        }
-
+        });
         return (input / tokens, output / tokens);
     }
 
@@ -109,8 +146,7 @@ internal sealed class LorsaTraining : IDisposable
             return;
         }
 
-        LorsaStart.UseSubspaces(
-            lorsa, original, [.. Enumerable.Range(0, original.Heads).Select(h => LorsaStart.ActiveSubspace(x, original, h))]);
+        LorsaStart.UseSubspaces(lorsa, original, [.. Enumerable.Range(0, original.Heads).Select(h => LorsaStart.ActiveSubspace(x, original, h))]);
         LorsaStart.FitOutputNorm(lorsa, x, y, mask);
     }
 
@@ -144,11 +180,10 @@ internal sealed class LorsaTraining : IDisposable
                 var (x, y, mask) = Normalized(batches.Current);
                 var result = stepper.TakeStep(x, y, mask);
                 curve.Add(y, mask, result);
-                progress?.Report(new WorkProgress(
-                    "training", stepper.Step * tokensPerStep, steps * tokensPerStep, "tokens",
-                    string.Create(
-                        CultureInfo.InvariantCulture,
-                        $"EV {curve.ExplainedVariance:f3}, loss {result.Loss.Total:g4}, {(stepper.Step - first) * tokensPerStep / clock.Elapsed.TotalSeconds:f0} tokens/s")));
+                var note = string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"EV {curve.ExplainedVariance:f3}, loss {result.Loss.Total:g4}, {(stepper.Step - first) * tokensPerStep / clock.Elapsed.TotalSeconds:f0} tokens/s");
+                progress?.Report(new WorkProgress("training", stepper.Step * tokensPerStep, steps * tokensPerStep, "tokens", note));
                 if (stepper.Step % options.CheckpointEvery == 0 || stepper.Step == steps)
                 {
                     LorsaTrainingState.Save(options, stepper, curve);
@@ -163,7 +198,6 @@ internal sealed class LorsaTraining : IDisposable
 
         var rate = (stepper.Step - first) * tokensPerStep / Math.Max(clock.Elapsed.TotalSeconds, 1e-9);
         var heldOut = options.HeldOutSequences > 0 ? Evaluate(cancellationToken) : null;
-        heldOut?.Frequencies.DetachFromDisposeScope();
         if (curve.Points.Count > 0)
         {
             curve.Points[^1] = curve.Points[^1] with { HeldOutExplainedVariance = heldOut?.ExplainedVariance };

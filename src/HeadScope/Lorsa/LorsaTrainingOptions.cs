@@ -53,10 +53,7 @@ public sealed record LorsaTrainingOptions
     /// <summary>The activation frequency at which the penalty <c>tanh-quad</c> doubles.</summary>
     public double FrequencyScale { get; init; } = 0.01;
 
-    /// <summary>
-    /// The weight of <c>sum relu(threshold - z) |w_O|</c>, which pulls silent heads to their threshold; JumpReLU only. It compares the unscaled z,
-    /// as Language-Model-SAEs does.
-    /// </summary>
+    /// <summary>The weight of <c>sum relu(threshold - z) |w_O|</c> (z unscaled), which pulls silent heads to their threshold; JumpReLU only.</summary>
     public double ThresholdCoefficient { get; init; }
 
     /// <summary>The weight of the error that remains when dead heads explain the residual ("aux-k"); 0 for none.</summary>
@@ -94,9 +91,7 @@ public sealed record LorsaTrainingOptions
     /// <summary>k at the start; 0 for twice <see cref="TopK"/>.</summary>
     public int InitialTopK { get; init; }
 
-    /// <summary>
-    /// How k falls: <c>linear</c> or <c>exponential</c>; with <see cref="FirstCode"/> also <c>cosine</c>, <c>smooth_step</c> and <c>sqrt</c>.
-    /// </summary>
+    /// <summary>How k falls: <c>linear</c>, <c>exponential</c>; with <see cref="FirstCode"/> also <c>cosine</c>, <c>smooth_step</c>, <c>sqrt</c>.</summary>
     public string TopKSchedule { get; init; } = "linear";
 
     /// <summary>How long k falls.</summary>
@@ -105,25 +100,16 @@ public sealed record LorsaTrainingOptions
     /// <summary>How long k stays at its start before.</summary>
     public double TopKCold { get; init; }
 
-    /// <summary>
-    /// Whether Adam (Kingma and Ba 2015; β = 0.9, 0.999, ε = 1e-8) moves only numbers with a gradient other than 0: the moments of all decay, but
-    /// a head that was silent in a batch stays where it is.
-    /// </summary>
+    /// <summary>Whether Adam moves only numbers with a gradient other than 0, so that a head that was silent in a batch stays where it is.</summary>
     public bool SparseAdam { get; init; }
 
     /// <summary>The length from which a gradient is shortened; 0 for never.</summary>
     public double ClipLimit { get; init; }
 
-    /// <summary>
-    /// Whether that length is the root mean square over the numbers that have a gradient, as in Language-Model-SAEs (thresholds are left out),
-    /// and not the norm over all.
-    /// </summary>
+    /// <summary>Whether that length is the root mean square over the numbers with a gradient (thresholds left out), and not the norm over all.</summary>
     public bool ClipByRootMeanSquare { get; init; }
 
-    /// <summary>
-    /// Whether the training starts at random, and not from the layer's own heads: their queries and keys, and values and outputs inside the
-    /// subspace that each of them uses.
-    /// </summary>
+    /// <summary>Whether it starts at random, not from the layer's heads: their queries and keys, and the subspaces that they read and write.</summary>
     public bool RandomStart { get; init; }
 
     /// <summary>
@@ -141,9 +127,6 @@ public sealed record LorsaTrainingOptions
 
     /// <summary>How many sequences of a corpus are held out for evaluation; 0 for none.</summary>
     public int HeldOutSequences { get; init; } = 32;
-
-    /// <summary>How many windows of a corpus are shuffled at a time.</summary>
-    public int ShuffleBuffer { get; init; } = 1024;
 
     /// <summary>How often a point of the training curve is made, in steps.</summary>
     public int ReportEvery { get; init; } = 10;

@@ -8,9 +8,7 @@ namespace HeadScope;
 /// </summary>
 internal sealed class LorsaTrainingState : IDisposable
 {
-    public const string FileName = "training.safetensors";
-
-    private const string MeanNorms = "norms", Points = "curve", Option = "option.";
+    private const string FileName = "training.safetensors", MeanNorms = "norms", Points = "curve", Option = "option.";
 
     private readonly SafetensorsFile file;
 
@@ -21,8 +19,6 @@ internal sealed class LorsaTrainingState : IDisposable
 
     /// <summary>Opens the checkpoint of a training and deletes what one that was killed while it wrote left behind.</summary>
     /// <returns>The checkpoint; null where there is none.</returns>
-    /// <exception cref="ArgumentException">It belongs to a training with other options.</exception>
-    /// <exception cref="InvalidDataException">The file is damaged.</exception>
     public static LorsaTrainingState? Open(LorsaTrainingOptions options, LorsaConfig config)
     {
         foreach (var leftover in Directory.Exists(options.Folder) ? Directory.GetFiles(options.Folder, $".{FileName}.*") : [])
@@ -43,8 +39,7 @@ internal sealed class LorsaTrainingState : IDisposable
             {
                 state.Dispose();
                 throw new ArgumentException(
-                    $"'{state.file.Path}' belongs to a training with {name} = {then ?? "nothing"}, not {value}. Resume with the same options, or "
-                    + "choose another folder.");
+                    $"'{state.file.Path}' belongs to a training with {name} = {then ?? "nothing"}, not {value}. Resume with the same options, or choose another folder.");
             }
         }
 
@@ -76,7 +71,6 @@ internal sealed class LorsaTrainingState : IDisposable
     }
 
     /// <summary>Reads the checkpoint into what was made for the same options.</summary>
-    /// <exception cref="InvalidDataException">The file is damaged.</exception>
     public void Restore(LorsaStepper stepper, LorsaCurve curve)
     {
         using var scope = NewDisposeScope();
@@ -86,11 +80,11 @@ internal sealed class LorsaTrainingState : IDisposable
             numbers.copy_(Read(name, numbers.shape, float32));
         }
 
-        var rest = Rest(stepper, curve).Select(part => Read(part.Name, part.Name == Points ? [-1, part.Numbers.shape[1]] : part.Numbers.shape, part.Numbers.dtype)).ToList();
+        var rest = Rest(stepper, curve).Select(part =>
+            Read(part.Name, part.Name == Points ? [-1, part.Numbers.shape[1]] : part.Numbers.shape, part.Numbers.dtype)).ToList();
         rest[0].Copied<long>().CopyTo(stepper.Optimizer.Steps, 0);
         rest[1].Copied<long>().CopyTo(stepper.SilentTokens, 0);
-        var position = rest[2].Copied<long>();
-        (stepper.Step, stepper.CountedTokens) = (position[0], position[1]);
+        (stepper.Step, stepper.CountedTokens) = rest[2].Copied<long>() is var position ? (position[0], position[1]) : default;
         curve.Kept = (rest[3], rest[4]);
     }
 
@@ -113,9 +107,10 @@ internal sealed class LorsaTrainingState : IDisposable
     private Tensor Read(string name, long[] shape, ScalarType dtype)
     {
         var stored = file.Read(name);
-        return stored.dtype == dtype && stored.ndim == shape.Length && stored.shape.Zip(shape).All(pair => pair.First == pair.Second || pair.Second == -1)
-            ? stored
-            : throw new InvalidDataException(
-                $"'{file.Path}', tensor '{name}': expected [{string.Join(", ", shape)}] of {dtype}, found [{string.Join(", ", stored.shape)}] of {stored.dtype}. Start the training anew in another folder.");
+        Fault.InvalidDataIf(
+            stored.dtype != dtype || stored.ndim != shape.Length || stored.shape.Zip(shape).Any(pair => pair.First != pair.Second && pair.Second != -1),
+            $"'{file.Path}', tensor '{name}': expected [{string.Join(", ", shape)}] of {dtype}, found [{string.Join(", ", stored.shape)}] of {stored.dtype}. "
+            + $"Start the training anew in another folder.");
+        return stored;
     }
 }

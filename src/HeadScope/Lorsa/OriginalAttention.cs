@@ -4,15 +4,10 @@ using static TorchSharp.torch;
 namespace HeadScope;
 
 /// <summary>
-/// The heads of the attention layer that a Lorsa stands in for, as they act on what the Lorsa reads: for <c>ln1.hook_normalized</c> the gain and
-/// shift of the norm are folded in.
+/// The H heads of the attention layer that a Lorsa stands in for, as they act on what the Lorsa reads: for <c>ln1.hook_normalized</c> the gain
+/// and shift of the norm are folded in. Weights are [H, d, d_head], that of the output [H, d_head, d], biases [H, d_head]; value and output are
+/// null where only queries and keys are given.
 /// </summary>
-/// <param name="Query">W_Q, [H, d, d_head].</param>
-/// <param name="Key">W_K of each head, [H, d, d_head].</param>
-/// <param name="Value">W_V of each head, [H, d, d_head]; null where only queries and keys are given.</param>
-/// <param name="Output">W_O, [H, d_head, d]; null likewise.</param>
-/// <param name="QueryBias">b_Q, [H, d_head].</param>
-/// <param name="KeyBias">b_K of each head, [H, d_head].</param>
 internal sealed record OriginalAttention(Tensor Query, Tensor Key, Tensor? Value, Tensor? Output, Tensor QueryBias, Tensor KeyBias)
 {
     public int Heads => (int)Query.shape[0];
@@ -20,7 +15,6 @@ internal sealed record OriginalAttention(Tensor Query, Tensor Key, Tensor? Value
     public int HeadWidth => (int)Query.shape[2];
 
     /// <summary>Reads a layer. The tensors live in the caller's dispose scope, fp32, on the model's device.</summary>
-    /// <exception cref="ArgumentException">The Lorsa does not belong to the model.</exception>
     public static OriginalAttention Of(Model model, LorsaConfig config)
     {
         config.RequireLayerOf(model);
