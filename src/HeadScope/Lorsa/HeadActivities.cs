@@ -86,11 +86,7 @@ public sealed record HeadActivities(
             {
                 // The texts of places that others have beaten go.
                 var kept = sequences.Copied<long>().ToHashSet();
-                foreach (var gone in texts.Keys.Where(text => !kept.Contains(text)).ToList())
-                {
-                    texts.Remove(gone);
-                }
-
+                texts = texts.Where(text => kept.Contains(text.Key)).ToDictionary();
                 foreach (var b in Enumerable.Range(0, count).Where(b => kept.Contains(read + b)))
                 {
                     texts[read + b] = ids[(b * length)..((b + 1) * length)];

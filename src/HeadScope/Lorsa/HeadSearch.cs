@@ -37,12 +37,9 @@ public sealed partial class Lorsa
             _ when HeadKinds.Contains(kind, StringComparer.Ordinal) => Gatherers(kind, random, cancellationToken),
             _ => throw new ArgumentException($"There is no kind of heads '{kind}'; known are {string.Join(", ", HeadKinds)}.", nameof(kind)),
         };
-        var (found, tokens) = (scores.Copied<double>(), active.Copied<int>());
-        return [.. Enumerable.Range(0, Config.Heads)
-            .Where(head => found[head] > 0)
-            .OrderByDescending(head => found[head])
-            .Take(top)
-            .Select(head => new LorsaHead(this, head) { Score = found[head], ActiveTokens = tokens[head] })];
+        var tokens = active.Copied<int>();
+        return [.. scores.Copied<double>().Index().Where(head => head.Item > 0).OrderByDescending(head => head.Item).Take(top)
+            .Select(head => new LorsaHead(this, head.Index) { Score = head.Item, ActiveTokens = tokens[head.Index] })];
     }
 
     /// <summary>The share of what each head gathers that comes from the source of a kind, [n], and at how many tokens it is active, [n].</summary>
@@ -52,9 +49,11 @@ public sealed partial class Lorsa
         var model = RequireModel();
         var tokenizer = model.HasTokenizer ? model.Tokenizer : null;
         var half = Math.Min(LongestHalf, (Config.ContextLength - 1) / 2);
+        var ordinary = Enumerable.Repeat(random, int.MaxValue).Select(_ => random.Next(model.Config.VocabularySize))
+            .Where(token => tokenizer is null || (token < tokenizer.VocabularySize && !tokenizer.SpecialTokens.Contains(token)));
         int[][] probes = [.. Enumerable.Range(0, Probes).Select(_ =>
         {
-            var list = Enumerable.Range(0, half).Select(_ => Ordinary()).ToArray();
+            var list = ordinary.Take(half).ToArray();
             return tokenizer is null ? [.. list, .. list] : Begin(tokenizer, [.. list, .. list]);
         })];
         var (length, offset) = (probes[0].Length, probes[0].Length - (2 * half));
@@ -83,18 +82,6 @@ public sealed partial class Lorsa
         return (Sum(right).div(Sum(all)).masked_fill(count.lt(Scalars.Of(FewestActive)), Scalars.Of(0)), count);
 
         Tensor Sum(Tensor values) => values.masked_fill(active.logical_not(), Scalars.Of(0)).sum([0], type: float64);
-
-        int Ordinary()
-        {
-            while (true)
-            {
-                var token = random.Next(model.Config.VocabularySize);
-                if (tokenizer is null || (token < tokenizer.VocabularySize && !tokenizer.SpecialTokens.Contains(token)))
-                {
-                    return token;
-                }
-            }
-        }
     }
 
     private (Tensor Scores, Tensor Active) NameMovers(Random random, CancellationToken cancellationToken)

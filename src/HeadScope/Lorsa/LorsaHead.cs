@@ -12,17 +12,14 @@ public sealed class LorsaHead
 {
     private readonly Lorsa lorsa;
     private readonly Lazy<double[]> alignments;
-    private readonly Lazy<float[]> reading;
-    private readonly Lazy<float[]> writing;
+    private readonly Lazy<float[]> reading, writing;
 
     internal LorsaHead(Lorsa lorsa, int index)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(index);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, lorsa.Config.Heads);
         (this.lorsa, Index) = (lorsa, index);
-        alignments = new(() => Computed(Align));
-        reading = new(() => Computed(Read));
-        writing = new(() => Computed(Write));
+        (alignments, reading, writing) = (new(() => Computed(Align)), new(() => Computed(Read)), new(() => Computed(Write)));
     }
 
     /// <summary>The OV head.</summary>
