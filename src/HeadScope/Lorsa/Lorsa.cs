@@ -25,7 +25,7 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
         config.Validate();
         (Config, IsFolded, InputNorm, OutputNorm) = (config, isFolded, inputNorm, outputNorm);
         Fault.ArgumentIf(
-            !isFolded && !(inputNorm > 0 && outputNorm > 0 && double.IsFinite(inputNorm + outputNorm)),
+            !isFolded && !AreNorms(inputNorm, outputNorm),
             $"The mean norms of input and output are {inputNorm} and {outputNorm}; expected positive numbers to normalise by.");
         foreach (var (name, shape) in Shapes(config))
         {
@@ -197,9 +197,10 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
         return Config.Turn(q.transpose(1, 2));
     }
 
-    /// <summary>a: z of the heads that enter the output, 0 of the others. Which ones is a constant for differentiation.</summary>
-    /// <param name="z">[B, T, n].</param>
-    /// <param name="k">How many heads per token, where the activation has such a number.</param>
+    /// <summary>
+    /// a: z, [B, T, n], of the heads that enter the output (k of a token, where the activation has such a number), 0 of the others. Which ones is a
+    /// constant for differentiation.
+    /// </summary>
     internal Tensor Choose(Tensor z, int k)
     {
         if (Config.Activation == LorsaActivation.Dense)
@@ -231,10 +232,7 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
         return active.add(threshold.sub(fixedThreshold).mul(slope), Scalars.One);
     }
 
-    /// <summary>z of the dead heads with the largest positive scores, 0 of all others, [B, T, n].</summary>
-    /// <param name="z">[B, T, n].</param>
-    /// <param name="dead">Which heads are dead, [n].</param>
-    /// <param name="k">How many heads per token, at most.</param>
+    /// <summary>z, [B, T, n], of at most k dead heads of a token, those with the largest positive scores; 0 of all others.</summary>
     internal Tensor ChooseDead(Tensor z, bool[] dead, int k)
     {
         var score = z.detach().mul(Norms(z)).masked_fill(tensor(dead, device: z.device).logical_not(), Scalars.Of(0));
@@ -279,6 +277,8 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
     // What z is multiplied by for its score, [n] or [1].
     private Tensor Norms(Tensor z) => Config.ScoreByOutputNorm ? OutputNorms().detach() : ones(1, z.dtype, z.device);
 
+    private static bool AreNorms(double input, double output) => input > 0 && output > 0 && double.IsFinite(input + output);
+
     private Tensor Normalized(Tensor input)
     {
         ArgumentNullException.ThrowIfNull(input);
@@ -295,5 +295,26 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
     {
         using var scope = NewDisposeScope();
         return scope.MoveToOuter(Weight(name).detach());
+    }
+}
+
+/// <summary>What the heads of a Lorsa do on B sequences of T tokens: n OV heads over G QK heads.</summary>
+/// <param name="PreActivations">z, before the choice of active heads, [B, T, n].</param>
+/// <param name="Activations">a: z of the active heads, 0 of the others, [B, T, n].</param>
+/// <param name="Patterns">P, the attention patterns, [B, G, T, T]: [.., t, s] is how much t attends to s; rows sum to 1.</param>
+/// <param name="Values">v, what is read at each token, [B, T, n].</param>
+/// <param name="Output">The predicted attention output in the units of the model, [B, T, d].</param>
+public sealed record LorsaActivations(Tensor PreActivations, Tensor Activations, Tensor Patterns, Tensor Values, Tensor Output)
+{
+    /// <summary>How much each token adds to z of a head at each later one: <c>P(t, s) v(s)</c>, whose rows sum to z.</summary>
+    /// <param name="head">The OV head.</param>
+    /// <returns>The contributions, [B, T, T]: [.., t, s] is that of s at t.</returns>
+    public Tensor ZPattern(int head)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(head);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(head, Values.shape[2]);
+        using var scope = NewDisposeScope();
+        var pattern = Patterns.select(1, head / (Values.shape[2] / Patterns.shape[1]));
+        return scope.MoveToOuter(pattern.mul(Values.select(2, head).unsqueeze(1)));
     }
 }

@@ -24,12 +24,9 @@ public sealed partial class Lorsa
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         var path = Path.Combine(folder, "config.json");
-        if (!File.Exists(path))
-        {
-            throw new FileNotFoundException($"'{folder}' has no config.json: expected the folder of a trained Lorsa.", path);
-        }
-
-        var json = JsonField.Read(path);
+        var json = File.Exists(path)
+            ? JsonField.Read(path)
+            : throw new FileNotFoundException($"'{folder}' has no config.json: expected the folder of a trained Lorsa.", path);
         var config = LorsaConfigJson.Read(json);
         var isFirst = LorsaConfigJson.IsFirstLayout(json);
         string[] names = isFirst
@@ -62,19 +59,10 @@ public sealed partial class Lorsa
 
         // What is in the file is compared with the configuration before memory is taken for it.
         var parameters = Shapes(config).Select(wanted => (wanted.Name, wanted.Shape, Stored: Find(wanted.Name, wanted.Shape))).ToList();
-        var (inputNorm, outputNorm) = isFirst
-            ? (AverageNorm("in"), AverageNorm("out"))
-            : (StoredNorm(config.HookIn), StoredNorm(config.HookOut));
-        Lorsa lorsa;
-        try
-        {
-            lorsa = new Lorsa(config, folded, inputNorm, outputNorm) { IsFirstLayout = isFirst };
-        }
-        catch (ArgumentException error)
-        {
-            throw new InvalidDataException($"'{path}': {error.Message} Where the weights are folded, load with folded: true.", error);
-        }
-
+        var (inputNorm, outputNorm) = (Norm("in", config.HookIn), Norm("out", config.HookOut));
+        Fault.InvalidDataIf(
+            !folded && !AreNorms(inputNorm, outputNorm), $"'{path}' has no mean norms of input and output to normalise by; where its weights are folded, load with folded: true.");
+        var lorsa = new Lorsa(config, folded, inputNorm, outputNorm) { IsFirstLayout = isFirst };
         foreach (var (key, shape, read) in parameters)
         {
             // One with fewer QK heads has each of them repeated in place.
@@ -87,25 +75,22 @@ public sealed partial class Lorsa
         Func<Tensor> Find(string name, long[] shape)
         {
             name = name == "b_D" && !stored.ContainsKey("b_D") ? "b_O" : name;
-            if (!stored.TryGetValue(name, out var found))
-            {
-                throw new InvalidDataException(
-                    $"'{path}' has no tensor '{name}' of shape [{string.Join(", ", shape)}]; it has {string.Join(", ", stored.Keys.Order(StringComparer.Ordinal))}.");
-            }
-
+            Fault.InvalidDataIf(
+                !stored.TryGetValue(name, out var found),
+                $"'{path}' has no tensor '{name}' of shape [{string.Join(", ", shape)}]; it has {string.Join(", ", stored.Keys.Order(StringComparer.Ordinal))}.");
             var repeats = name is "W_Q" or "W_K" or "b_Q" or "b_K" or "ln_q.w" or "ln_k.w" && found.Shape.Count == shape.Length
                 && found.Shape[0] > 0 && shape[0] % found.Shape[0] == 0 && found.Shape.Skip(1).SequenceEqual(shape[1..]);
-            return repeats || found.Shape.Where(length => length != 1).SequenceEqual(shape.Where(length => length != 1))
-                ? found.Read
-                : throw new InvalidDataException(
-                    $"'{path}', tensor '{name}': expected shape [{string.Join(", ", shape)}], found [{string.Join(", ", found.Shape)}].");
+            Fault.InvalidDataIf(
+                !repeats && !found.Shape.Where(length => length != 1).SequenceEqual(shape.Where(length => length != 1)),
+                $"'{path}', tensor '{name}': expected shape [{string.Join(", ", shape)}], found [{string.Join(", ", found.Shape)}].");
+            return found.Read;
         }
 
-        double AverageNorm(string side) => json.Optional("avg_norm")?.Optional(side)?.Positive() ?? double.NaN;
-
-        double StoredNorm(string hook) =>
-            stored.TryGetValue($"dataset_average_activation_norm.{hook}", out var norm) && norm.Shape.All(length => length == 1)
-                ? norm.Read().to(float64).item<double>() : double.NaN;
+        double Norm(string side, string hook) =>
+            isFirst ? json.Optional("avg_norm")?.Optional(side)?.Positive() ?? double.NaN
+            : stored.TryGetValue($"dataset_average_activation_norm.{hook}", out var norm) && norm.Shape.All(length => length == 1)
+                ? norm.Read().to(float64).item<double>()
+            : double.NaN;
     }
 
     /// <summary>Writes the folder that <see cref="Load"/> and Language-Model-SAEs read: <c>config.json</c> and <c>sae_weights.safetensors</c>.</summary>

@@ -11,15 +11,9 @@ internal static class LorsaConfigJson
     public static bool IsFirstLayout(JsonField file) => file.Has("n_ov_heads");
 
     /// <summary>Reads a configuration of either layout.</summary>
-    /// <exception cref="InvalidDataException">A field is missing or has another type; the message names file and field.</exception>
-    /// <exception cref="NotSupportedException">It asks for something that a Lorsa here does not do.</exception>
     public static LorsaConfig Read(JsonField file)
     {
-        if (!IsFirstLayout(file) && file.Optional("sae_type")?.Text() != "lorsa")
-        {
-            throw file["sae_type"].Refuse("expected lorsa");
-        }
-
+        file["sae_type"].RefuseIf(!IsFirstLayout(file) && file.Optional("sae_type")?.Text() != "lorsa", "expected lorsa");
         var width = file.Required("d_model").Count();
         var config = new LorsaConfig
         {
@@ -42,8 +36,7 @@ internal static class LorsaConfigJson
                 RotaryAdjacentPairs = file.Flag("rotary_adjacent_pairs", false),
                 RotaryRepeat = file.Optional("rotary_scale")?.Count() ?? 1,
                 RotaryScaling = file.Flag("use_NTK_by_parts_rope", false)
-                    ? (file.Required("NTK_by_parts_factor").Positive(), file.Required("NTK_by_parts_low_freq_factor").Positive(), file.Required("NTK_by_parts_high_freq_factor").Positive(),
-                        file.Required("old_context_len").Count())
+                    ? (Part("factor"), Part("low_freq_factor"), Part("high_freq_factor"), file.Required("old_context_len").Count())
                     : null,
             },
             _ => throw file["positional_embedding_type"].Refuse("known are rotary, none and default"),
@@ -58,10 +51,11 @@ internal static class LorsaConfigJson
         }
 
         return config;
+
+        double Part(string name) => file.Required($"NTK_by_parts_{name}").Positive();
     }
 
     /// <summary>Writes a configuration of layout A.</summary>
-    /// <exception cref="NotSupportedException">The activation has no name there.</exception>
     public static string Write(LorsaConfig config, bool folded)
     {
         var (rotates, scaling) = (config.RotaryDimensions > 0, config.RotaryScaling ?? (1, 1, 1, 2048));
@@ -131,12 +125,10 @@ internal static class LorsaConfigJson
 
     private static LorsaConfig First(JsonField file, LorsaConfig config)
     {
-        if (file.Optional("d_ov_head")?.Whole() is not (null or 1) || file.Optional("virtual_kv_num")?.Whole() is not (null or 0))
-        {
-            // With virtual keys the published code lets a token see later ones.
-            throw file[file.Optional("d_ov_head")?.Whole() is null or 1 ? "virtual_kv_num" : "d_ov_head"].Refuse("a Lorsa here has OV heads of width 1 and no virtual keys");
-        }
+        file["d_ov_head"].RefuseIf(file.Optional("d_ov_head")?.Whole() is not (null or 1), "a Lorsa here has OV heads of width 1");
 
+        // With virtual keys the published code lets a token see later ones.
+        file["virtual_kv_num"].RefuseIf(file.Optional("virtual_kv_num")?.Whole() is not (null or 0), "a Lorsa here has no virtual keys");
         var layer = file.Optional("layer")?.Whole() ?? 0;
         return config with
         {

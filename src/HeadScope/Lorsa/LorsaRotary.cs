@@ -6,7 +6,6 @@ namespace HeadScope;
 internal static class LorsaRotary
 {
     /// <summary>The shape of a Lorsa with the positions of a model.</summary>
-    /// <exception cref="NotSupportedException">Its frequencies are divided in a way that the fields of a Lorsa cannot say.</exception>
     public static LorsaConfig With(this LorsaConfig config, Rotary? rotary) => rotary is null ? config : config with
     {
         RotaryDimensions = rotary.Dimensions,
@@ -17,11 +16,11 @@ internal static class LorsaRotary
     /// <summary>The angle from one position to the next of every pair, [RotaryDimensions / 2].</summary>
     public static double[] Frequencies(this LorsaConfig config)
     {
-        var (pairs, scaling) = (config.RotaryDimensions / 2, config.RotaryScaling);
-        var divisors = scaling is var (factor, low, high, oldLength)
-            ? Rotary.Llama3Divisors(config.RotaryDimensions, config.RotaryBase, factor, low, high, oldLength)
-            : null;
-        return [.. Enumerable.Range(0, pairs).Select(m => Math.Pow(config.RotaryBase, -2.0 * m / config.RotaryDimensions) / (divisors?[m] ?? 1))];
+        var (dimensions, theta) = (config.RotaryDimensions, config.RotaryBase);
+        var rotary = new Rotary(dimensions, theta, config.RotaryScaling is var (factor, low, high, oldLength)
+            ? Rotary.Llama3Divisors(dimensions, theta, factor, low, high, oldLength)
+            : null);
+        return [.. Enumerable.Range(0, dimensions / 2).Select(rotary.Frequency)];
     }
 
     /// <summary>The tables as Language-Model-SAEs stores them, [length, RotaryDimensions], fp64: every angle twice, pairs laid out like components.</summary>
@@ -44,14 +43,14 @@ internal static class LorsaRotary
             return scope.MoveToOuter(wide);
         }
 
+        // (u, v) becomes (u cos - v sin, v cos + u sin).
         var (sine, cosine) = config.RotaryTables((int)q.shape[^2]);
         var turned = wide.narrow(-1, 0, rotated);
-        var pairs = config.RotaryAdjacentPairs ? turned.unflatten(last, rotated / 2, 2) : turned.unflatten(last, 2, rotated / 2);
-
-        // (u, v) becomes (u cos - v sin, v cos + u sin).
-        var signs = config.RotaryAdjacentPairs ? tensor([-1.0, 1.0]).repeat(rotated / 2) : tensor([-1.0, 1.0]).repeat_interleave(rotated / 2);
-        var partners = pairs.flip(config.RotaryAdjacentPairs ? last + 1 : last).flatten(last);
-        turned = turned.mul(cosine.to(q.dtype, q.device)).addcmul(partners, sine.mul(signs).to(q.dtype, q.device), Scalars.One);
+        var signs = tensor([-1.0, 1.0]);
+        var (partners, sign) = config.RotaryAdjacentPairs
+            ? (turned.unflatten(last, rotated / 2, 2).flip(last + 1), signs.repeat(rotated / 2))
+            : (turned.unflatten(last, 2, rotated / 2).flip(last), signs.repeat_interleave(rotated / 2));
+        turned = turned.mul(cosine.to(q.dtype, q.device)).addcmul(partners.flatten(last), sine.mul(sign).to(q.dtype, q.device), Scalars.One);
         return scope.MoveToOuter(wide.shape[^1] == rotated ? turned : cat([turned, wide.narrow(-1, rotated, wide.shape[^1] - rotated)], -1));
     }
 
@@ -62,23 +61,17 @@ internal static class LorsaRotary
     private static (double Factor, double Low, double High, int OldLength) Scaling(IReadOnlyList<double> divisors, Rotary rotary)
     {
         var factor = divisors.Max();
-        var blended = Enumerable.Range(0, divisors.Count)
-            .Select(m => (Turns: Math.Pow(rotary.Base, -2.0 * m / rotary.Dimensions) / (2 * Math.PI), Kept: ((1 / divisors[m]) - (1 / factor)) / (1 - (1 / factor))))
-            .Where(pair => pair.Kept is > 1e-6 and < 1 - 1e-6)
-            .ToArray();
-        if (blended.Length >= 2)
-        {
-            var (first, last) = (blended[0], blended[^1]);
-            var slope = (first.Kept - last.Kept) / (first.Turns - last.Turns);
-            var oldLength = slope / ((slope * first.Turns) - first.Kept);
-            var high = 1 + (oldLength / slope);
-            if (blended.All(pair => Math.Abs((((oldLength * pair.Turns) - 1) / (high - 1)) - pair.Kept) < 1e-3))
-            {
-                return (factor, 1, high, (int)Math.Round(oldLength));
-            }
-        }
-
-        throw new NotSupportedException(
-            "The model divides the frequencies of its rotary positions otherwise than Llama 3; the configuration of a Lorsa has no fields for that.");
+        (double Turns, double Kept)[] blended = [.. divisors
+            .Select((divisor, m) => (
+                Math.Pow(rotary.Base, -2.0 * m / rotary.Dimensions) / (2 * Math.PI), Kept: ((1 / divisor) - (1 / factor)) / (1 - (1 / factor))))
+            .Where(pair => pair.Kept is > 1e-6 and < 1 - 1e-6)];
+        var (first, last) = (blended.FirstOrDefault(), blended.LastOrDefault());
+        var slope = (first.Kept - last.Kept) / (first.Turns - last.Turns);
+        var oldLength = slope / ((slope * first.Turns) - first.Kept);
+        var high = 1 + (oldLength / slope);
+        Fault.NotSupportedIf(
+            blended.Length < 2 || blended.Any(pair => !(Math.Abs((((oldLength * pair.Turns) - 1) / (high - 1)) - pair.Kept) < 1e-3)),
+            $"The model divides the frequencies of its rotary positions otherwise than Llama 3; the configuration of a Lorsa has no fields for that.");
+        return (factor, 1, high, (int)Math.Round(oldLength));
     }
 }
