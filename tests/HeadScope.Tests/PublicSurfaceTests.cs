@@ -54,7 +54,6 @@ public sealed class PublicSurfaceTests
         ("Parameter.ToArray", "weights are processed as stored, in fp64, once"),
         ("PlantedUnits.Match", "a result, read one by one"),
         ("SalientSearch.Largest", "the loop over a chunk of scores that runs on the CPU"),
-        ("TargetRanking.Norms", "one number, the largest norm"),
         ("TargetRanking.Screen", "how many rows are left"),
         ("TensorMemory.Copied", "the one way to a managed copy"),
         ("TensorMemory.Memory", "the one way to a tensor's memory on the CPU"),

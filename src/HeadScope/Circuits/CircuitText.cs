@@ -1,5 +1,3 @@
-using System.Globalization;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Xml.Linq;
@@ -45,7 +43,7 @@ public sealed partial record Circuit
     /// <summary>The merged circuit as JSON, from which <see cref="FromJson"/> makes it again, without the steps of single prompts.</summary>
     /// <returns>An object with model, prompts, options, roots, <c>nodes</c> and <c>edges</c> (as in <see cref="ToGraphMl"/>) and
     /// <c>firings</c> by head.</returns>
-    public string ToJson() => Compact(new JsonObject
+    public string ToJson() => ResultJson.Written(new JsonObject
     {
         ["format"] = FormatName,
         ["version"] = 1,
@@ -72,49 +70,32 @@ public sealed partial record Circuit
     /// <param name="json">The JSON.</param>
     /// <returns>The circuit; its <see cref="Steps"/> are empty.</returns>
     /// <exception cref="InvalidDataException">The text is no JSON or no circuit; the message names the field.</exception>
-    public static Circuit FromJson(string json)
+    public static Circuit FromJson(string json) => ResultJson.Read(json, FormatName, "circuit", root =>
     {
-        ArgumentNullException.ThrowIfNull(json);
-        try
-        {
-            using var document = JsonDocument.Parse(json);
-            var root = document.RootElement;
-            ResultJson.RequireVersionOne(root, FormatName, "circuit");
-            var options = root.GetProperty("options");
-            Head[] roots = [.. root.GetProperty("roots").EnumerateArray().Select(r => new Head(r[0].GetInt32(), r[1].GetInt32()))];
-            return new(
-                root.GetProperty("model").GetString()!,
-                root.GetProperty("prompts").GetString()!,
-                root.GetProperty("promptCount").GetInt32(),
-                new()
-                {
-                    PatternThreshold = options.GetProperty("patternThreshold").GetDouble(),
-                    UpstreamShare = options.GetProperty("upstreamShare").GetDouble(),
-                    CountRepeats = Chosen(options, "counting", OncePerPrompt, Published),
-                    HeadsWithConstant = Chosen(options, "senders", AllComponents, HeadsWithConstant),
-                    RootSource = options.GetProperty("rootSource").GetString(),
-                    RootDestination = options.GetProperty("rootDestination").GetString()!,
-                    Roots = roots,
-                },
-                roots,
-                [.. root.GetProperty("edges").EnumerateArray().Where(e => e.TryGetProperty("prompt", out _)).Select(ReadEdge)],
-                root.GetProperty("firings").EnumerateObject().ToDictionary(f => Head.Parse(f.Name), f => f.Value.GetInt32()),
-                root.GetProperty("emptyReason").GetString());
-        }
-        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException
-            or ArgumentException or IndexOutOfRangeException)
-        {
-            throw new InvalidDataException($"The circuit cannot be read: {e.Message}", e);
-        }
-    }
+        var options = root.GetProperty("options");
+        Head[] roots = [.. root.GetProperty("roots").EnumerateArray().Select(r => new Head(r[0].GetInt32(), r[1].GetInt32()))];
+        return new Circuit(
+            root.GetProperty("model").GetString()!,
+            root.GetProperty("prompts").GetString()!,
+            root.GetProperty("promptCount").GetInt32(),
+            new()
+            {
+                PatternThreshold = options.GetProperty("patternThreshold").GetDouble(),
+                UpstreamShare = options.GetProperty("upstreamShare").GetDouble(),
+                CountRepeats = Chosen(options, "counting", OncePerPrompt, Published),
+                HeadsWithConstant = Chosen(options, "senders", AllComponents, HeadsWithConstant),
+                RootSource = options.GetProperty("rootSource").GetString(),
+                RootDestination = options.GetProperty("rootDestination").GetString()!,
+                Roots = roots,
+            },
+            roots,
+            [.. root.GetProperty("edges").EnumerateArray().Where(e => e.TryGetProperty("prompt", out _)).Select(ReadEdge)],
+            root.GetProperty("firings").EnumerateObject().ToDictionary(f => Head.Parse(f.Name), f => f.Value.GetInt32()),
+            root.GetProperty("emptyReason").GetString());
+    });
 
     /// <summary>The edges as CSV: the columns of <see cref="Table"/>, in the order in which the edges were first seen.</summary>
     public string ToCsv() => CsvTable.Write(Table);
-
-    /// <summary>JSON in one line, with the letters of all languages as they are.</summary>
-    internal static string Compact(JsonObject json) => json.ToJsonString(AllLetters);
-
-    private static readonly JsonSerializerOptions AllLetters = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private const string OncePerPrompt = "OncePerPrompt", Published = "Published", AllComponents = "AllComponents", HeadsWithConstant = "HeadsWithConstant";
 

@@ -155,7 +155,7 @@ public sealed record Signals(
     /// <summary>The firings as JSON.</summary>
     /// <returns>An object with model, prompts and <c>firings</c>; each with prompt, head, positions, roles, tokens, pattern, score,
     /// directions, contributions, signs, magnitudes and remainder.</returns>
-    public string ToJson() => Circuit.Compact(new JsonObject
+    public string ToJson() => ResultJson.Written(new JsonObject
     {
         ["format"] = "headscope-signals",
         ["version"] = 1,

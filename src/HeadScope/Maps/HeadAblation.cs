@@ -123,10 +123,10 @@ public sealed record HeadAblation(
     {
         static JsonObject Written(IReadOnlyList<Head> heads, IReadOnlyList<float> accuracies) => new()
         {
-            ["heads"] = HeadMap.List(heads, h => h.ToString()),
-            ["accuracies"] = HeadMap.List(accuracies, a => a),
+            ["heads"] = ResultJson.List(heads, h => h.ToString()),
+            ["accuracies"] = ResultJson.List(accuracies, a => a),
         };
-        return HeadMap.Written(
+        return ResultJson.Written(
             new JsonObject
             {
                 ["format"] = "headscope-ablation",
@@ -137,8 +137,8 @@ public sealed record HeadAblation(
                 ["kind"] = Mean ? "mean" : "zero",
                 ["prompts"] = Prompts,
                 ["relationHeads"] = Written(Heads, Accuracies),
-                ["randomRuns"] = HeadMap.List(RandomRuns, run => Written(run.Heads, run.Accuracies)),
-                ["controls"] = HeadMap.List(Controls, c => new JsonObject
+                ["randomRuns"] = ResultJson.List(RandomRuns, run => Written(run.Heads, run.Accuracies)),
+                ["controls"] = ResultJson.List(Controls, c => new JsonObject
                 {
                     ["relation"] = c.Relation,
                     ["template"] = c.Template,

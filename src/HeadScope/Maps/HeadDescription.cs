@@ -137,23 +137,23 @@ public sealed record HeadDescription(
     public static string ToJson(IReadOnlyList<HeadDescription> descriptions)
     {
         ArgumentNullException.ThrowIfNull(descriptions);
-        return HeadMap.Written(
+        return ResultJson.Written(
             new JsonObject
             {
                 ["format"] = "headscope-descriptions",
                 ["version"] = 1,
                 ["model"] = descriptions.Count > 0 ? descriptions[0].Operations.Model : "",
-                ["heads"] = HeadMap.List(descriptions, d => new JsonObject
+                ["heads"] = ResultJson.List(descriptions, d => new JsonObject
                 {
                     ["head"] = d.Head.ToString(),
                     ["summary"] = d.Summary,
-                    ["patterns"] = HeadMap.List(d.Patterns, p => new JsonObject
+                    ["patterns"] = ResultJson.List(d.Patterns, p => new JsonObject
                     {
                         ["name"] = p.Name,
                         ["strength"] = p.Matches / (double)p.Of,
                         ["matches"] = p.Matches,
                         ["of"] = p.Of,
-                        ["evidence"] = HeadMap.List(p.Evidence, e => new JsonArray(e.Source, e.Target)),
+                        ["evidence"] = ResultJson.List(p.Evidence, e => new JsonArray(e.Source, e.Target)),
                     }),
                     ["operations"] = SalientOperations.Written(d.Operations[d.Head]),
                 }),

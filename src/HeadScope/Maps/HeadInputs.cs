@@ -50,7 +50,8 @@ internal static class HeadInputs
         return new($"{place} holds a NaN or an infinity: the weights are damaged.");
     }
 
-    private static void RequireFinite(Tensor rows, Func<long, string> what)
+    /// <summary>Refuses rows of weights with a number that is not finite; the message says what they are.</summary>
+    public static void RequireFinite(Tensor rows, Func<long, string> what)
     {
         var finite = rows.isfinite().all(1);
         if (!finite.all().cpu().item<bool>())

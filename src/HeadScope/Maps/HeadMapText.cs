@@ -1,7 +1,4 @@
-using System.Buffers;
 using System.Globalization;
-using System.Text;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
@@ -22,55 +19,42 @@ public sealed partial record HeadMap
     /// <summary>The whole map as JSON, from which <see cref="FromJson"/> makes it again.</summary>
     /// <returns>An object with the model, and in <c>relations</c> for each its name, k, pairs, and as [layer][head] arrays
     /// relationScores, suppressionScores, relationHits and suppressionHits (null and -1 for heads of other parts).</returns>
-    public string ToJson() => Written(
-        new JsonObject
+    public string ToJson() => ResultJson.Written(new JsonObject
+    {
+        ["format"] = FormatName,
+        ["version"] = 1,
+        ["model"] = Model,
+        ["layers"] = LayerCount,
+        ["heads"] = HeadCount,
+        ["keyValueHeads"] = KeyValueHeadCount,
+        ["firstMlp"] = FirstMlp,
+        ["shard"] = ShardText,
+        ["relations"] = ResultJson.List(Relations, Written),
+        ["skipped"] = ResultJson.List(unscored, s => new JsonObject
         {
-            ["format"] = FormatName,
-            ["version"] = 1,
-            ["model"] = Model,
-            ["layers"] = LayerCount,
-            ["heads"] = HeadCount,
-            ["keyValueHeads"] = KeyValueHeadCount,
-            ["firstMlp"] = FirstMlp,
-            ["shard"] = ShardText,
-            ["relations"] = List(Relations, Written),
-            ["skipped"] = List(unscored, s => new JsonObject
-            {
-                ["name"] = s.Name,
-                ["category"] = s.Category,
-                ["pairsUsable"] = s.Usable,
-                ["pairsTotal"] = s.Total,
-                ["reason"] = s.Reason,
-            }),
-        },
-        indented: false);
+            ["name"] = s.Name,
+            ["category"] = s.Category,
+            ["pairsUsable"] = s.Usable,
+            ["pairsTotal"] = s.Total,
+            ["reason"] = s.Reason,
+        }),
+    });
 
     /// <summary>Reads a map that <see cref="ToJson"/> wrote.</summary>
     /// <param name="json">The JSON.</param>
     /// <returns>The map.</returns>
     /// <exception cref="InvalidDataException">The text is no JSON or no head map; the message names the field.</exception>
-    public static HeadMap FromJson(string json)
+    public static HeadMap FromJson(string json) => ResultJson.Read(json, FormatName, "head map", root =>
     {
-        ArgumentNullException.ThrowIfNull(json);
-        try
+        var (layers, heads) = (Number(root, "layers"), Number(root, "heads"));
+        return new HeadMap(
+            Text(root, "model"), layers, heads, Number(root, "keyValueHeads"), root.GetProperty("firstMlp").GetBoolean(), ParseShard(Text(root, "shard")),
+            [.. root.GetProperty("relations").EnumerateArray().Select(r => ReadRelation(r, layers, heads))])
         {
-            using var document = JsonDocument.Parse(json);
-            var root = document.RootElement;
-            ResultJson.RequireVersionOne(root, FormatName, "head map");
-            var (layers, heads) = (Number(root, "layers"), Number(root, "heads"));
-            return new(
-                Text(root, "model"), layers, heads, Number(root, "keyValueHeads"), root.GetProperty("firstMlp").GetBoolean(), ParseShard(Text(root, "shard")),
-                [.. root.GetProperty("relations").EnumerateArray().Select(r => ReadRelation(r, layers, heads))])
-            {
-                unscored = [.. root.GetProperty("skipped").EnumerateArray().Select(s => new Unscored(
-                    Text(s, "name"), Text(s, "category"), Number(s, "pairsUsable"), Number(s, "pairsTotal"), Text(s, "reason")))],
-            };
-        }
-        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException or ArgumentException or OverflowException)
-        {
-            throw new InvalidDataException($"The head map cannot be read: {e.Message}", e);
-        }
-    }
+            unscored = [.. root.GetProperty("skipped").EnumerateArray().Select(s => new Unscored(
+                Text(s, "name"), Text(s, "category"), Number(s, "pairsUsable"), Number(s, "pairsTotal"), Text(s, "reason")))],
+        };
+    });
 
     /// <summary>Reads a part written as <c>3/16</c>.</summary>
     /// <exception cref="FormatException">The text is not two whole numbers joined by a slash.</exception>
@@ -81,21 +65,6 @@ public sealed partial record HeadMap
             ? (i, n)
             : throw new FormatException($"'{text}' is not a part: expected i/n, such as 3/16, the third of sixteen.");
 
-    /// <summary>JSON as text, words of other scripts as they are.</summary>
-    internal static string Written(JsonNode json, bool indented)
-    {
-        var buffer = new ArrayBufferWriter<byte>();
-        using (var writer = new Utf8JsonWriter(buffer, new JsonWriterOptions { Indented = indented, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
-        {
-            json.WriteTo(writer);
-        }
-
-        return Encoding.UTF8.GetString(buffer.WrittenSpan);
-    }
-
-    /// <summary>A list as JSON.</summary>
-    internal static JsonArray List<T>(IEnumerable<T> items, Func<T, JsonNode?> item) => new([.. items.Select(item)]);
-
     private static string Text((int Part, int Of) shard) => string.Create(CultureInfo.InvariantCulture, $"{shard.Part}/{shard.Of}");
 
     private static string Text(JsonElement json, string name) => json.GetProperty(name).GetString() ?? throw new FormatException($"'{name}' is null.");
@@ -105,11 +74,11 @@ public sealed partial record HeadMap
     private static JsonObject Written(RelationScores relation)
     {
         JsonArray Table(bool suppression, Func<HeadScore, JsonNode?> cell) =>
-            List(relation.Heads.Chunk(relation.HeadCount), layer => List(layer, head => cell(relation.Of(head, suppression))));
+            ResultJson.List(relation.Heads.Chunk(relation.HeadCount), layer => ResultJson.List(layer, head => cell(relation.Of(head, suppression))));
         static JsonNode? Score(HeadScore score) => score.Hits < 0 ? null : score.Score;
         static JsonNode? Hits(HeadScore score) => score.Hits;
         JsonObject Examples(int sign) => new(relation.PairsThatHit[sign].OrderBy(e => e.Key).Select(
-            e => KeyValuePair.Create(e.Key.ToString(), (JsonNode?)List(e.Value, pair => pair))));
+            e => KeyValuePair.Create(e.Key.ToString(), (JsonNode?)ResultJson.List(e.Value, pair => pair))));
         return new()
         {
             ["name"] = relation.Name,
@@ -120,8 +89,8 @@ public sealed partial record HeadMap
             ["suppressionScores"] = Table(true, Score),
             ["relationHits"] = Table(false, Hits),
             ["suppressionHits"] = Table(true, Hits),
-            ["pairs"] = List(relation.Relation.Pairs, p => new JsonArray(p.Source, p.Target, p.SourceToken, p.TargetToken)),
-            ["skippedPairs"] = List(relation.SkippedPairs, p => new JsonArray(p.Source, p.Target, p.Reason)),
+            ["pairs"] = ResultJson.List(relation.Relation.Pairs, p => new JsonArray(p.Source, p.Target, p.SourceToken, p.TargetToken)),
+            ["skippedPairs"] = ResultJson.List(relation.SkippedPairs, p => new JsonArray(p.Source, p.Target, p.Reason)),
             ["relationExamples"] = Examples(0),
             ["suppressionExamples"] = Examples(1),
         };

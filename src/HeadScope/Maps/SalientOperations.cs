@@ -126,13 +126,13 @@ public sealed record SalientOperations(string Model, IReadOnlyList<Head> Heads, 
     /// <summary>The operations as JSON: the model, and in <c>heads</c> an object for each head.</summary>
     /// <returns>An object with model and heads: layer, head, firstMlp, meanAmplification, operations: id, token, amplification,
     /// targetIds, targets, values, suppressedIds, suppressed, suppressedValues.</returns>
-    public string ToJson() => HeadMap.Written(
+    public string ToJson() => ResultJson.Written(
         new JsonObject
         {
             ["format"] = "headscope-salient-operations",
             ["version"] = 1,
             ["model"] = Model,
-            ["heads"] = HeadMap.List(Heads.Select((head, at) => (head, at)), h => new JsonObject
+            ["heads"] = ResultJson.List(Heads.Select((head, at) => (head, at)), h => new JsonObject
             {
                 ["layer"] = h.head.Layer,
                 ["head"] = h.head.Index,
@@ -147,17 +147,17 @@ public sealed record SalientOperations(string Model, IReadOnlyList<Head> Heads, 
     public override string ToString() => string.Join('\n', Heads.Select((head, at) =>
         $"{head}: {string.Join("; ", Operations[at].Take(3).Select(o => $"'{o.Text}' → {string.Join(", ", o.Targets.Take(2).Select(t => $"'{t.Text}'"))}"))}"));
 
-    internal static JsonArray Written(IEnumerable<Operation> operations) => HeadMap.List(operations, o => new JsonObject
+    internal static JsonArray Written(IEnumerable<Operation> operations) => ResultJson.List(operations, o => new JsonObject
     {
         ["id"] = o.Token,
         ["token"] = o.Text,
         ["amplification"] = o.Amplification,
-        ["targetIds"] = HeadMap.List(o.Targets, t => t.Token),
-        ["targets"] = HeadMap.List(o.Targets, t => t.Text),
-        ["values"] = HeadMap.List(o.Targets, t => t.Logit),
-        ["suppressedIds"] = HeadMap.List(o.Suppressed, t => t.Token),
-        ["suppressed"] = HeadMap.List(o.Suppressed, t => t.Text),
-        ["suppressedValues"] = HeadMap.List(o.Suppressed, t => t.Logit),
+        ["targetIds"] = ResultJson.List(o.Targets, t => t.Token),
+        ["targets"] = ResultJson.List(o.Targets, t => t.Text),
+        ["values"] = ResultJson.List(o.Targets, t => t.Logit),
+        ["suppressedIds"] = ResultJson.List(o.Suppressed, t => t.Token),
+        ["suppressed"] = ResultJson.List(o.Suppressed, t => t.Text),
+        ["suppressedValues"] = ResultJson.List(o.Suppressed, t => t.Logit),
     });
 
     private Tensor Ids(Func<Operation, IEnumerable<long>> of, params long[] each) =>

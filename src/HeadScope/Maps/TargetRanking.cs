@@ -234,9 +234,8 @@ internal sealed class TargetRanking
     private static Tensor Norms(Tensor tokens, Func<int, long> token)
     {
         var norms = tokens.norm(1);
-        var finite = norms.isfinite();
-        return finite.all().cpu().item<bool>() ? norms : throw new InvalidDataException(
-            $"The unembedding W_U of token {token((int)finite.logical_not().nonzero()[0, 0].cpu().item<long>())} holds a NaN or an infinity: the weights are damaged.");
+        HeadInputs.RequireFinite(norms.unsqueeze(1), row => $"The unembedding W_U of token {token((int)row)}");
+        return norms;
     }
 
     /// <summary>Rows with their target's logit, how far a logit may be off for a token of norm 1, and the tokens found above and below.</summary>

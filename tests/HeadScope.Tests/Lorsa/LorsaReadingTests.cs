@@ -184,11 +184,7 @@ public class LorsaReadingTests
     public void Heads_are_found_as_by_the_first_version_which_went_head_by_head(string kind, int seed, string recorded)
     {
         using var model = Model.Load("demo");
-        using var lorsa = LorsaUnderTest.Uniform(new()
-        {
-            ModelWidth = 160, Heads = 64, QkHeads = 8, QkWidth = 20, ContextLength = 64, TopK = 8,
-            HookIn = "blocks.2.ln1.hook_normalized", HookOut = "blocks.2.hook_attn_out",
-        }, 5, 12, 3).For(model);
+        using var lorsa = OfLayerTwo().For(model);
         var found = lorsa.FindHeads(kind, recorded.Split(' ').Length, seed, TestContext.Current.CancellationToken);
         foreach (var (head, expected) in found.Zip(recorded.Split(' ').Select(one => one.Split(':')), (head, expected) => (head, expected)))
         {
@@ -204,11 +200,7 @@ public class LorsaReadingTests
     public void A_head_reads_and_writes_what_it_did_in_the_first_version()
     {
         using var model = Model.Load("demo");
-        using var lorsa = LorsaUnderTest.Uniform(new()
-        {
-            ModelWidth = 160, Heads = 64, QkHeads = 8, QkWidth = 20, ContextLength = 64, TopK = 8,
-            HookIn = "blocks.2.ln1.hook_normalized", HookOut = "blocks.2.hook_attn_out",
-        }, 5, 12, 3).For(model);
+        using var lorsa = OfLayerTwo().For(model);
         var head = lorsa.Head(7);
         Assert.Equal(3.73310, head.OutputNorm, 1e-4);
         Assert.Equal(new Head(2, 5), head.Origin);
@@ -235,11 +227,7 @@ public class LorsaReadingTests
     {
         using var model = Model.Load("demo");
         using var other = Model.Load("demo", dtype: type);
-        using var alone = LorsaUnderTest.Uniform(new()
-        {
-            ModelWidth = 160, Heads = 64, QkHeads = 8, QkWidth = 20, ContextLength = 64, TopK = 8,
-            HookIn = "blocks.2.ln1.hook_out", HookOut = "blocks.2.hook_attn_out",
-        }, 5, 12, 3);
+        using var alone = OfLayerTwo(hookIn: "hook_out");
         var (expected, found) = (alone.For(model), alone.For(other));
         var tokens = model.Tokenizer.Encode("one two three four five one two three");
         int[][] sequences = [tokens, tokens[1..]];
@@ -263,11 +251,7 @@ public class LorsaReadingTests
     public void Z_patterns_of_a_text_are_those_of_its_active_heads()
     {
         using var model = Model.Load("demo");
-        using var lorsa = LorsaUnderTest.Uniform(new()
-        {
-            ModelWidth = 160, Heads = 64, QkHeads = 8, QkWidth = 20, ContextLength = 64, TopK = 3,
-            HookIn = "blocks.2.ln1.hook_normalized", HookOut = "blocks.2.hook_attn_out",
-        }, 5, 12, 3).For(model);
+        using var lorsa = OfLayerTwo(topK: 3).For(model);
         var tokens = model.Tokenizer.Encode("one two three four five one two three");
         var patterns = lorsa.ZPatterns(tokens);
         Assert.InRange(patterns.Count, 3, 3 * tokens.Length);
@@ -330,4 +314,13 @@ public class LorsaReadingTests
 
         public void Dispose() => document.Dispose();
     }
+
+    // With fixed weights, of the shape of layer 2 of the demo model.
+    private static Lorsa OfLayerTwo(int topK = 8, string hookIn = "hook_normalized") => LorsaUnderTest.Uniform(
+        new()
+        {
+            ModelWidth = 160, Heads = 64, QkHeads = 8, QkWidth = 20, ContextLength = 64, TopK = topK,
+            HookIn = $"blocks.2.ln1.{hookIn}", HookOut = "blocks.2.hook_attn_out",
+        },
+        5, 12, 3);
 }

@@ -160,6 +160,13 @@ public class HeadMapTests
             StringComparison.Ordinal);
         Assert.Throws<InvalidDataException>(() => HeadMap.FromJson("{}"));
         Assert.Throws<InvalidDataException>(() => HeadMap.FromJson("no json"));
+        var pair = "[\"France\",\"Paris\"";
+        var json = HeadMap.Score(DemoModel.Value, Relations.CountryToCapital).ToJson();
+        Assert.Contains(pair, json, StringComparison.Ordinal);
+        Assert.Contains(
+            "cannot be read",
+            Assert.Throws<InvalidDataException>(() => HeadMap.FromJson(json.Replace(pair, "[],[\"France\",\"Paris\"", StringComparison.Ordinal))).Message,
+            StringComparison.Ordinal);
         Assert.Contains(
             "no part 3/2", Message(() => HeadMap.Score(model, Relations.CountryToCapital, new HeadMapOptions { Shard = (3, 2) })), StringComparison.Ordinal);
     }
