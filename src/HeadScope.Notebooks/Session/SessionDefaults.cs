@@ -54,7 +54,7 @@ internal static class SessionDefaults
         .WithImports([.. Namespaces, .. HeadScopeNamespaces(), typeof(NotebookGlobals).FullName!]);
 
     private static IEnumerable<string> HeadScopeNamespaces() =>
-        new[] { typeof(Head).Assembly, typeof(SessionDefaults).Assembly }
+        new[] { typeof(Head).Assembly, typeof(HeadScopeFormatters).Assembly, typeof(SessionDefaults).Assembly }
             .SelectMany(assembly => assembly.GetExportedTypes())
             .Select(type => type.Namespace!)
             .Where(name => !Machinery.Contains(name, StringComparer.Ordinal))
@@ -65,12 +65,13 @@ internal static class SessionDefaults
 
     /// <summary>
     /// Whether cells see an assembly of the host without a <c>#r</c>: what the program itself runs on, but not the web server and its
-    /// extensions, which would only slow the start.
+    /// extensions, which would only slow the start, and not Microsoft's kernel, whose place this one takes.
     /// </summary>
     /// <param name="path">One of <see cref="HostAssemblies"/>.</param>
     public static bool IsReferenced(string path) =>
-        !path.Contains("Microsoft.AspNetCore.App", StringComparison.Ordinal)
-        || Path.GetFileName(path).StartsWith("Microsoft.AspNetCore.Html", StringComparison.Ordinal);
+        Path.GetFileName(path) is var file
+        && (!path.Contains("Microsoft.AspNetCore.App", StringComparison.Ordinal) || file.StartsWith("Microsoft.AspNetCore.Html", StringComparison.Ordinal))
+        && file is not ("Microsoft.DotNet.Interactive.dll" or "Plotly.NET.Interactive.dll");
 
     /// <summary>The paths of everything that the running program can load.</summary>
     public static IEnumerable<string> HostAssemblies() =>

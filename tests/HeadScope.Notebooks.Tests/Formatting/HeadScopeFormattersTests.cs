@@ -24,7 +24,7 @@ public class HeadScopeFormattersTests
     public async Task The_file_that_dotnet_interactive_runs_registers_them()
     {
         var extension = await File.ReadAllTextAsync(
-            Path.Combine(TestData.Repository, "src", "HeadScope.Notebooks", "Formatting", "extension.dib"), TestContext.Current.CancellationToken);
+            Path.Combine(TestData.Repository, "src", "HeadScope.Interactive", "Formatting", "extension.dib"), TestContext.Current.CancellationToken);
         Assert.StartsWith("#!meta", extension, StringComparison.Ordinal);
         using var session = new Notebooks.Session.CSharpSession();
         var result = await session.RunAsync(extension[(extension.IndexOf("#!csharp", StringComparison.Ordinal) + "#!csharp".Length)..], new RecordedOutput());
