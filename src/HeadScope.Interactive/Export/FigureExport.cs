@@ -138,7 +138,7 @@ public static class FigureExport
             await browser.OpenAsync(page, cancellationToken);
             return kind switch
             {
-                ".svg" => Encoding.UTF8.GetBytes(await EmbeddedFonts.IntoAsync(svg, browser, cancellationToken)),
+                ".svg" => Encoding.UTF8.GetBytes(svg),
                 ".pdf" => await browser.PdfAsync(cancellationToken),
                 _ => await browser.PngAsync((int)Math.Ceiling(width), (int)Math.Ceiling(height), scale, cancellationToken),
             };

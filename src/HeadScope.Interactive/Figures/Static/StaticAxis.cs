@@ -68,12 +68,12 @@ internal sealed class StaticAxis
         if (axis.TickVals is { } places)
         {
             return Enumerable.Range(0, places.Count).Select(i =>
-                (logarithmic ? Math.Log10(places.Number(i)) : places.Number(i), axis.TickText is { } text ? PlotlyText.Plain(text[i]) : PlotlyText.Number(places.Number(i))));
+                (logarithmic ? Math.Log10(places.Number(i)) : places.Number(i), axis.TickText is { } text ? Notebooks.Plotly.PlotlyText.Plain(text[i]) : PlotlyText.Number(places.Number(i))));
         }
 
         if (categories is not null)
         {
-            return categories.Select((text, i) => ((double)i, PlotlyText.Plain(text)));
+            return categories.Select((text, i) => ((double)i, Notebooks.Plotly.PlotlyText.Plain(text)));
         }
 
         var (low, high) = (Math.Min(from, to), Math.Max(from, to));

@@ -120,5 +120,5 @@ internal sealed partial class StaticFigure
         }
     }
 
-    private double LegendWidth(Trace trace) => SvgText.WidthOf(PlotlyText.Plain(trace.Name!), style.FontSize) + 44;
+    private double LegendWidth(Trace trace) => SvgText.WidthOf(Notebooks.Plotly.PlotlyText.Plain(trace.Name!), style.FontSize) + 44;
 }

@@ -53,7 +53,7 @@ internal sealed partial class StaticFigure
         if (annotation.Text is { Length: > 0 } text)
         {
             var size = annotation.Font?.Size ?? style.FontSize;
-            var lines = PlotlyText.Plain(text).Count(c => c == '\n') + 1;
+            var lines = Notebooks.Plotly.PlotlyText.Plain(text).Count(c => c == '\n') + 1;
             var anchor = annotation.XAnchor switch { "left" => "start", "right" => "end", _ => "middle" };
             var lift = annotation.YAnchor switch { "top" => lines * size * 0.65, "bottom" => -lines * size * 0.65, _ => 0 };
             svg.Label(textX, textY + lift, text, size, annotation.Font?.Color ?? style.Ink, anchor, 0, annotation.Font?.Family);

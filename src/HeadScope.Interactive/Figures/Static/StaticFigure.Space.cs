@@ -37,7 +37,7 @@ internal sealed partial class StaticFigure
         }
 
         var bars = traces.Any(t => t is HeatMap { ShowScale: not false } or Scatter { Marker.ShowScale: true });
-        var legend = LegendTraces().Select(t => SvgText.WidthOf(PlotlyText.Plain(t.Name!), size)).DefaultIfEmpty(0).Max();
+        var legend = LegendTraces().Select(t => SvgText.WidthOf(Notebooks.Plotly.PlotlyText.Plain(t.Name!), size)).DefaultIfEmpty(0).Max();
         var beside = layout.Legend?.Orientation != "h" && legend > 0 ? legend + 46 : 0;
         var right = Math.Max(layout.Margin?.R ?? 24, (bars ? 90 : 0) + beside + 12);
         var notes = layout.Annotations?.Any(a => a is { YRef: "paper", Y: >= 1, Text.Length: > 0 }) == true ? size * 1.5 : 0;
@@ -47,7 +47,7 @@ internal sealed partial class StaticFigure
 
     private double LabelWidth(Axis axis, IReadOnlyList<string>? categories, double size) =>
         (axis.TickText ?? categories ?? (axis.DTick is >= 1 and { } step && step % 1 == 0 ? ["00"] : ["0.000"]))
-            .Select(t => SvgText.WidthOf(PlotlyText.Plain(t), axis.TickFont?.Size ?? size, axis.TickFont?.Family == FigureStyle.Monospace)).DefaultIfEmpty(0).Max();
+            .Select(t => SvgText.WidthOf(Notebooks.Plotly.PlotlyText.Plain(t), axis.TickFont?.Size ?? size, axis.TickFont?.Family == FigureStyle.Monospace)).DefaultIfEmpty(0).Max();
 
     private StaticPlot Plot(string xName, string yName, Box area)
     {

@@ -30,7 +30,7 @@ internal sealed partial class StaticFigure
                 var text = map.Text?[row][column];
                 svg.Rectangle(
                     cx - (w / 2), cy - (h / 2), w - (map.XGap ?? 0), h - (map.YGap ?? 0), scale.Hex(place),
-                    PlotlyText.Plain(text is null or "" || map.TextTemplate is not null ? PlotlyText.Number(value) : text));
+                    Notebooks.Plotly.PlotlyText.Plain(text is null or "" || map.TextTemplate is not null ? PlotlyText.Number(value) : text));
                 if (map.TextTemplate is not null && text is { Length: > 0 })
                 {
                     svg.Label(cx, cy, text, map.TextFont?.Size ?? Math.Min(style.FontSize, h * 0.8), map.TextFont?.Color ?? scale.InkOn(place), family: map.TextFont?.Family);
@@ -86,7 +86,7 @@ internal sealed partial class StaticFigure
             {
                 var fill = MarkerColor(scatter.Marker, i, oneColor);
                 var size = scatter.Marker?.Size is { } sizes ? sizes.Number(sizes.Count == 1 ? 0 : i) : 6;
-                var hover = (scatter.HoverText ?? scatter.Text) is { } texts && i < texts.Count ? PlotlyText.Plain(texts[i]) : null;
+                var hover = (scatter.HoverText ?? scatter.Text) is { } texts && i < texts.Count ? Notebooks.Plotly.PlotlyText.Plain(texts[i]) : null;
                 if (scatter.Marker?.Symbol is { } symbol && symbol.StartsWith("square", StringComparison.Ordinal))
                 {
                     svg.Rectangle(px - (size / 2), py - (size / 2), size, size, fill, hover, scatter.Marker.Line?.Color);
@@ -145,7 +145,7 @@ internal sealed partial class StaticFigure
             }
 
             var fill = MarkerColor(bar.Marker, i, next);
-            var hover = bar.Text is { } texts ? PlotlyText.Plain(texts[i]) : PlotlyText.Number(value);
+            var hover = bar.Text is { } texts ? Notebooks.Plotly.PlotlyText.Plain(texts[i]) : PlotlyText.Number(value);
             var where = along.IsText ? order!.ToList().IndexOf(along.Text(i)) : along.Number(i);
             if (sideways)
             {
@@ -226,7 +226,7 @@ internal sealed partial class StaticFigure
 
     private static string Shorten(string label, double width, double size)
     {
-        var plain = PlotlyText.Plain(label);
+        var plain = Notebooks.Plotly.PlotlyText.Plain(label);
         if (SvgText.WidthOf(plain, size) <= width)
         {
             return label;

@@ -97,7 +97,7 @@ internal sealed class SvgText
     public void Label(
         double x, double y, string label, double size, string color, string anchor = "middle", double turn = 0, string? family = null, bool bold = false)
     {
-        var lines = PlotlyText.Plain(label).Split('\n');
+        var lines = Notebooks.Plotly.PlotlyText.Plain(label).Split('\n');
         var top = y + (size * 0.35) - ((lines.Length - 1) * size * 0.6);
         var turned = turn == 0 ? "" : $" transform=\"rotate({N(turn)} {N(x)} {N(y)})\"";
         var font = family is null ? "" : $" font-family=\"{Escape(family)}\"";

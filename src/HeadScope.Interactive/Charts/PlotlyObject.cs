@@ -1,0 +1,65 @@
+using Plotly.NET;
+using Plotly.NET.LayoutObjects;
+using Plotly.NET.TraceObjects;
+
+namespace HeadScope;
+
+/// <summary>
+/// Plotly.NET's objects from C#. Since version 6 its init functions take every one of up to ninety arguments, so that they can be called from F#
+/// alone; the objects themselves are dictionaries that are written as JSON, and what goes into them has the names of plotly.js.
+/// </summary>
+internal static class PlotlyObject
+{
+    /// <summary>Sets properties under their plotly.js names, <c>new Marker().With(new { size = 7 })</c>; null leaves one out.</summary>
+    public static T With<T>(this T target, object properties)
+        where T : DynamicObj.DynamicObj
+    {
+        foreach (var property in properties.GetType().GetProperties())
+        {
+            if (property.GetValue(properties) is { } value)
+            {
+                target.SetProperty(property.Name, value);
+            }
+        }
+
+        return target;
+    }
+
+    public static Title Title(string text) => new Title().With(new { text });
+
+    public static LinearAxis Axis(object properties) => new LinearAxis().With(properties);
+
+    public static Trace2D Scatter(object properties) => new Trace2D("scatter").With(properties);
+
+    public static Trace2D Bar(object properties) => new Trace2D("bar").With(properties);
+
+    public static Trace2D HeatMap(object properties) => new Trace2D("heatmap").With(properties);
+
+    public static Line Line(object properties) => new Line().With(properties);
+
+    public static Marker Marker(object properties) => new Marker().With(properties);
+
+    public static Font Font(object properties) => new Font().With(properties);
+
+    /// <summary>A number as JSON has it: Plotly.NET writes NaN as a text, and null is a gap.</summary>
+    public static double? Finite(double value) => double.IsFinite(value) ? value : null;
+
+    /// <summary>A chart of fresh objects: Plotly.NET's functions change the chart that they are given, so that nothing may be shared between charts.</summary>
+    /// <param name="traces">The data.</param>
+    /// <param name="layout">Everything else.</param>
+    /// <param name="caption">What is to be seen, in a sentence, for those who cannot see it; plain text.</param>
+    /// <param name="paper">How it is laid out on paper, beyond what holds for every chart; see <see cref="PaperLayout"/>.</param>
+    public static GenericChart Chart(IEnumerable<Trace> traces, Layout layout, string caption, PaperLayout? paper = null)
+    {
+        layout.SetProperty("template", ChartStyle.Template());
+        layout.SetProperty("meta", new { caption, paper });
+        var chart = GenericChart.setLayout(layout, GenericChart.ofTraceObjects(false, Microsoft.FSharp.Collections.ListModule.OfSeq(traces)));
+        return GenericChart.setConfig(new Config().With(new { responsive = layout.TryGetPropertyValue("width") is null, displaylogo = false }), chart);
+    }
+}
+
+/// <summary>What a chart asks for on paper, as plotly.js's <c>meta.paper</c>; lengths in millimetres of a figure whose text has 7 points.</summary>
+/// <param name="Rows">How many rows of <paramref name="RowHeight"/> the plot has; null where the height follows from the width.</param>
+/// <param name="RowHeight">The height of a row.</param>
+/// <param name="Ratio">The height of the plot for its width, where it has no rows.</param>
+internal sealed record PaperLayout(double? Rows = null, double RowHeight = 3, double Ratio = 0.6);

@@ -1,0 +1,112 @@
+using System.Net;
+using System.Security.Cryptography;
+using System.Text;
+using Newtonsoft.Json;
+using Plotly.NET;
+
+namespace HeadScope;
+
+/// <summary>
+/// How a Plotly.NET chart shows itself in notebooks and on pages: safely, whatever its texts are, and without a network. plotly.js comes out of Plotly.NET's
+/// own assembly.
+/// </summary>
+public static class ChartOutput
+{
+    /// <summary>The mime type of plotly.js's figures, which VS Code and some Jupyters draw by themselves.</summary>
+    public const string MimeType = "application/vnd.plotly.v1+json";
+
+    private static readonly JsonSerializerSettings Safe = new()
+    {
+        // < > & ' become \u003c…, so that no text ends a script element.
+        StringEscapeHandling = StringEscapeHandling.EscapeHtml,
+        NullValueHandling = Globals.JSON_CONFIG.NullValueHandling,
+        ReferenceLoopHandling = Globals.JSON_CONFIG.ReferenceLoopHandling,
+    };
+
+    private static readonly Lazy<string> Plotly = new(() =>
+    {
+        var assembly = typeof(GenericChart).Assembly;
+        using var reader = new StreamReader(assembly.GetManifestResourceStream(assembly.GetManifestResourceNames().Single(n => n.EndsWith(".min.js", StringComparison.Ordinal)))!);
+        return reader.ReadToEnd();
+    });
+
+    private static readonly Lazy<string> Drawing = new(() =>
+    {
+        using var reader = new StreamReader(typeof(ChartOutput).Assembly.GetManifestResourceStream("HeadScope.chart.js")!);
+        return reader.ReadToEnd();
+    });
+
+    /// <summary>plotly.js, of the version that Plotly.NET is made for.</summary>
+    internal static string PlotlyScript => Plotly.Value;
+
+    /// <summary>The chart as plotly.js's JSON, an object with data, layout and config, which can stand inside a script element.</summary>
+    /// <param name="chart">The chart.</param>
+    /// <returns>The JSON.</returns>
+    public static string Json(GenericChart chart)
+    {
+        ArgumentNullException.ThrowIfNull(chart);
+        return JsonConvert.SerializeObject(GenericChart.toChartDTO(chart), Safe);
+    }
+
+    /// <summary>What is to be seen, in words: the caption of HeadScope's charts, the title or the number of traces of others.</summary>
+    /// <param name="chart">The chart.</param>
+    /// <returns>Plain text.</returns>
+    public static string Caption(GenericChart chart)
+    {
+        ArgumentNullException.ThrowIfNull(chart);
+        var meta = GenericChart.getLayout(chart).TryGetPropertyValue("meta") is { Value: { } found } ? found : null;
+        return meta?.GetType().GetProperty("caption")?.GetValue(meta) as string ?? $"Chart of {GenericChart.countTrace(chart)} traces";
+    }
+
+    /// <summary>The part of a page that shows one chart.</summary>
+    /// <param name="chart">The chart.</param>
+    /// <returns>The HTML: the data, and a script that draws it with the plotly.js that is in the page or was in an earlier one of the same place, else with
+    /// one from the network; it says so where there is none.</returns>
+    public static string Fragment(GenericChart chart)
+    {
+        var json = Json(chart);
+        var id = "headscope-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(json)))[..12];
+        var caption = WebUtility.HtmlEncode(Caption(chart));
+        return $"""
+            <div class="{id}" role="img" aria-label="{caption}"><div></div><script type="application/json">{json}</script></div>
+            <script>
+            (function (id, version, dark) {Drawing.Value})("{id}", "{Globals.PLOTLYJS_VERSION}", {JsonConvert.SerializeObject(ChartStyle.DarkColors)});
+            </script>
+            """;
+    }
+
+    /// <summary>A page that draws charts without a network.</summary>
+    /// <param name="title">Its title; any text.</param>
+    /// <param name="charts">The charts, from top to bottom.</param>
+    /// <returns>The text of the page.</returns>
+    public static string Page(string title, IReadOnlyList<GenericChart> charts)
+    {
+        ArgumentNullException.ThrowIfNull(title);
+        ArgumentNullException.ThrowIfNull(charts);
+        return $$"""
+            <!doctype html>
+            <html lang="en">
+            <head>
+            <meta charset="utf-8">
+            <meta name="viewport" content="width=device-width, initial-scale=1">
+            <title>{{WebUtility.HtmlEncode(title)}}</title>
+            <style>
+            :root { color-scheme: light dark; }
+            body { margin: 2rem auto; max-width: 1100px; padding: 0 1rem; font-family: {{ChartStyle.SansSerif}}; color: light-dark({{ChartStyle.Ink}}, #e6e9ee); background: light-dark({{ChartStyle.Paper}}, #161b22); }
+            h1 { font-size: 1.3rem; font-weight: 600; }
+            figure { margin: 0 0 2rem; }
+            figcaption { color: light-dark({{ChartStyle.Muted}}, #9aa4b0); font-size: .9rem; line-height: 1.45; max-width: 70ch; }
+            </style>
+            {{Carrier}}
+            </head>
+            <body>
+            <h1>{{WebUtility.HtmlEncode(title)}}</h1>
+            {{string.Concat(charts.Select(chart => $"<figure>\n{Fragment(chart)}\n<figcaption>{WebUtility.HtmlEncode(Caption(chart))}</figcaption>\n</figure>\n"))}}</body>
+            </html>
+
+            """;
+    }
+
+    /// <summary>plotly.js as a script element. The only text that could end the element is escaped; in JavaScript's strings it means the same.</summary>
+    internal static string Carrier => $"<script>{PlotlyScript.Replace("</script", "<\\/script", StringComparison.OrdinalIgnoreCase)}</script>";
+}

@@ -1,0 +1,123 @@
+using PuppeteerSharp;
+
+namespace HeadScope;
+
+/// <summary>An installed Chromium, Chrome or Edge without a window, which draws charts for paper: started for the first, kept for those that follow,
+/// ended when none was drawn for a while or the program ends.</summary>
+internal static class PaperBrowser
+{
+    /// <summary>The environment variable that names the browser to use.</summary>
+    public const string Variable = "HEADSCOPE_BROWSER";
+
+    private static readonly TimeSpan Idle = TimeSpan.FromSeconds(20);
+
+    private static readonly string[] Names =
+        ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge", "microsoft-edge-stable", "msedge"];
+
+    private static readonly SemaphoreSlim Gate = new(1, 1);
+    private static readonly Timer Closing = new(_ => CloseAsync().GetAwaiter().GetResult());
+    private static IBrowser? browser;
+
+    static PaperBrowser() => AppDomain.CurrentDomain.ProcessExit += (_, _) => Task.Run(CloseAsync).Wait(TimeSpan.FromSeconds(5));
+
+    /// <summary>Finds a browser: the one that <c>HEADSCOPE_BROWSER</c> names, else Chromium, Chrome or Edge where they are usually installed.</summary>
+    /// <returns>The path of the program; null when there is none.</returns>
+    /// <exception cref="FileNotFoundException"><c>HEADSCOPE_BROWSER</c> names a program that does not exist.</exception>
+    public static string? Find()
+    {
+        if (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } named)
+        {
+            return InPath(named) ?? throw new FileNotFoundException($"{Variable} names '{named}', which is neither a file nor a program in PATH.", named);
+        }
+
+        return Names.Select(InPath).Concat(UsualPlaces().Where(File.Exists)).FirstOrDefault(path => path is not null);
+    }
+
+    /// <summary>Says before any work that pictures cannot be drawn.</summary>
+    /// <exception cref="FileNotFoundException">No browser was found.</exception>
+    public static string Require() => Find() ?? throw new FileNotFoundException(
+        $"SVG, PDF and PNG are drawn by Chromium, Chrome or Edge, and none was found. Install one, or name it in {Variable}; .html and .json need none.");
+
+    /// <summary>Lends the browser, to one user at a time.</summary>
+    /// <param name="work">What to do with it.</param>
+    /// <param name="cancellationToken">Stops the wait for it.</param>
+    /// <exception cref="FileNotFoundException">No browser was found.</exception>
+    /// <exception cref="IOException">It does not start.</exception>
+    public static async Task<T> WithAsync<T>(Func<IBrowser, Task<T>> work, CancellationToken cancellationToken)
+    {
+        var program = Require();
+        await Gate.WaitAsync(cancellationToken);
+        try
+        {
+            Closing.Change(Timeout.Infinite, Timeout.Infinite);
+            if (browser is not { IsConnected: true })
+            {
+                browser = await StartAsync(program);
+            }
+
+            return await work(browser);
+        }
+        finally
+        {
+            Closing.Change(Idle, Timeout.InfiniteTimeSpan);
+            Gate.Release();
+        }
+    }
+
+    private static async Task<IBrowser> StartAsync(string program)
+    {
+        try
+        {
+            return await Puppeteer.LaunchAsync(new LaunchOptions
+            {
+                ExecutablePath = program,
+                Args =
+                [
+                    "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--font-render-hinting=none",
+                    .. OperatingSystem.IsLinux() && Environment.UserName == "root" ? (string[])["--no-sandbox"] : [],
+                ],
+            });
+        }
+        catch (PuppeteerException exception)
+        {
+            throw new IOException($"The browser {program} does not start: {exception.Message}", exception);
+        }
+    }
+
+    private static async Task CloseAsync()
+    {
+        await Gate.WaitAsync();
+        try
+        {
+            if (browser is { } running)
+            {
+                browser = null;
+                await running.CloseAsync();
+            }
+        }
+        finally
+        {
+            Gate.Release();
+        }
+    }
+
+    private static string? InPath(string name)
+    {
+        if (Path.IsPathRooted(name) || name.Contains('/', StringComparison.Ordinal))
+        {
+            return File.Exists(name) ? Path.GetFullPath(name) : null;
+        }
+
+        string[] endings = OperatingSystem.IsWindows() ? [".exe", ""] : [""];
+        return (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
+            .SelectMany(folder => endings.Select(ending => Path.Combine(folder, name + ending))).FirstOrDefault(File.Exists);
+    }
+
+    private static IEnumerable<string> UsualPlaces() => OperatingSystem.IsMacOS()
+        ? ["/Applications/Google Chrome.app/Contents/MacOS/Google Chrome", "/Applications/Chromium.app/Contents/MacOS/Chromium", "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge"]
+        : OperatingSystem.IsWindows()
+        ? from root in new[] { Environment.SpecialFolder.ProgramFiles, Environment.SpecialFolder.ProgramFilesX86, Environment.SpecialFolder.LocalApplicationData }.Select(Environment.GetFolderPath)
+          from file in new[] { @"Google\Chrome\Application\chrome.exe", @"Microsoft\Edge\Application\msedge.exe", @"Chromium\Application\chrome.exe" }
+          select Path.Combine(root, file)
+        : [];
+}
