@@ -53,9 +53,7 @@ public static class HeadScopeFormatters
         Writes<Model>(Card, model => model.ToString() ?? model.Name);
         Writes<ForwardPass>(Activations, pass => $"{pass.Lengths.Count} sequences, {pass.Activations.Count} activations");
         Writes<Relation>(relation => $"<b>{Text(relation.Name)}</b>{HtmlTable.Of(["source", "target"], [.. relation.Pairs.Select(pair => (IReadOnlyList<object?>)[pair.Source, pair.Target])])}", relation => relation.ToString());
-        Writes<DataFrame>(
-            table => HtmlTable.Of([.. table.Columns.Select(column => column.Name.Replace('_', ' '))], [.. table.Rows.Select(row => (IReadOnlyList<object?>)[.. row])]),
-            table => table.ToString());
+        Writes<DataFrame>(HtmlTable.Of, table => table.ToString());
         Writes<IEnumerable<LorsaHead>>(
             heads => HtmlTable.Of(
                 ["head", "qk head", "score", "active tokens"],

@@ -1,24 +1,36 @@
 using System.Globalization;
 using System.Net;
 using System.Reflection;
+using System.Security.Cryptography;
 using System.Text;
+using Microsoft.Data.Analysis;
+using Newtonsoft.Json;
 
 namespace HeadScope;
 
-/// <summary>Records as an HTML table that a click on a column's head sorts. Every text is escaped.</summary>
+/// <summary>Tables as HTML: a click on a column's head sorts, long ones turn pages, spaces at the ends of tokens can be seen. Every text is escaped.</summary>
 public static class HtmlTable
 {
-    /// <summary>How many rows a table shows at most; the rest is counted below it.</summary>
-    public const int MostRows = 500;
+    /// <summary>How many rows a page shows.</summary>
+    public const int PageRows = 25;
 
-    // Handlers stand in the markup, because a notebook may keep the table and drop its scripts; it can then still be read.
-    private const string Sort =
-        "var h=this,t=h.closest('table'),b=t.tBodies[0],i=h.cellIndex,d=h.getAttribute('aria-sort')!=='descending';"
-        + "Array.prototype.forEach.call(h.parentElement.cells,function(c){c.removeAttribute('aria-sort')});"
-        + "h.setAttribute('aria-sort',d?'descending':'ascending');"
-        + "Array.prototype.slice.call(b.rows).sort(function(x,y){var p=x.cells[i].dataset.v,q=y.cells[i].dataset.v;"
-        + "var r=p!==undefined&&q!==undefined?p-q:x.cells[i].textContent.localeCompare(y.cells[i].textContent);return d?-r:r})"
-        + ".forEach(function(r){b.appendChild(r)})";
+    /// <summary>How many rows a table takes along at most; the rest is counted below it.</summary>
+    public const int MostRows = 20_000;
+
+    private static readonly Lazy<string> Script = new(() =>
+    {
+        using var reader = new StreamReader(typeof(HtmlTable).Assembly.GetManifestResourceStream("HeadScope.table.js")!);
+        return reader.ReadToEnd();
+    });
+
+    /// <summary>Shows a table of results.</summary>
+    /// <param name="table">The table.</param>
+    /// <returns>The HTML.</returns>
+    public static string Of(DataFrame table)
+    {
+        ArgumentNullException.ThrowIfNull(table);
+        return Of([.. table.Columns.Select(column => column.Name.Replace('_', ' '))], [.. table.Rows.Take(MostRows).Select(row => (IReadOnlyList<object?>)[.. row])], table.Rows.Count);
+    }
 
     /// <summary>Shows the public properties of records that hold a number, a text, a head or another simple value.</summary>
     /// <param name="rows">The records.</param>
@@ -35,37 +47,52 @@ public static class HtmlTable
 
     /// <summary>Shows rows of values.</summary>
     /// <param name="columns">The heads of the columns.</param>
-    /// <param name="rows">The rows, one value for each column; numbers are sorted as numbers.</param>
+    /// <param name="rows">The rows, one value for each column; numbers are sorted as numbers, heads as 3.9 before 3.10.</param>
+    /// <param name="count">How many rows there are in all; null where these are all.</param>
     /// <returns>The HTML.</returns>
-    public static string Of(IReadOnlyList<string> columns, IReadOnlyList<IReadOnlyList<object?>> rows)
+    public static string Of(IReadOnlyList<string> columns, IReadOnlyList<IReadOnlyList<object?>> rows, long? count = null)
     {
         ArgumentNullException.ThrowIfNull(columns);
         ArgumentNullException.ThrowIfNull(rows);
+        var numeric = columns.Select((_, c) => rows.Any(row => IsNumber(row[c])) && rows.All(row => row[c] is null || IsNumber(row[c]))).ToArray();
+        var texts = rows.Take(MostRows).Select(row => row.Select(Cell).ToArray()).ToArray();
         var html = new StringBuilder("<table><thead><tr>");
-        foreach (var column in columns)
+        for (var c = 0; c < columns.Count; c++)
         {
-            html.Append($"<th style=\"cursor:pointer;text-align:left\" title=\"sort\" onclick=\"{Sort.Replace("\"", "&quot;", StringComparison.Ordinal)}\">{WebUtility.HtmlEncode(column)}</th>");
+            html.Append($"<th style=\"text-align:{Side(c)}\">{WebUtility.HtmlEncode(Seen(columns[c]))}</th>");
         }
 
+        // What is seen without scripts: the first page.
         html.Append("</tr></thead><tbody>");
-        foreach (var row in rows.Take(MostRows))
+        foreach (var row in texts.Take(PageRows))
         {
-            html.Append("<tr>");
-            foreach (var value in row)
-            {
-                html.Append(Cell(value));
-            }
-
-            html.Append("</tr>");
+            html.Append("<tr>").AppendJoin("", row.Select((text, c) => $"<td style=\"text-align:{Side(c)};white-space:pre-wrap\">{WebUtility.HtmlEncode(text)}</td>")).Append("</tr>");
         }
 
         html.Append("</tbody></table>");
-        if (rows.Count > MostRows)
+        var all = Math.Max(count ?? 0, rows.Count);
+        if (all > PageRows)
         {
-            html.Append(CultureInfo.InvariantCulture, $"<p>… and {rows.Count - MostRows} rows more</p>");
+            html.Append(CultureInfo.InvariantCulture, $"<p>rows 1 to {PageRows} of {all:#,0}{(all > texts.Length ? $"; {texts.Length:#,0} can be seen here" : "")}</p>");
         }
 
-        return html.ToString();
+        // Numbers are sorted by their value, which the text rounds.
+        var keys = numeric.Select((isNumber, c) => isNumber ? rows.Take(MostRows).Select(row => Value(row[c])).ToArray() : null);
+        var data = JsonConvert.SerializeObject(new { rows = texts, keys, page = PageRows }, ChartOutput.Safe);
+        var id = "headscope-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(data)))[..12];
+        return texts.Length < 2
+            ? html.ToString()
+            : $"<div class=\"{id}\">{html}<script type=\"application/json\">{data}</script></div>\n<script>\n(function (id) {Script.Value})(\"{id}\");\n</script>\n";
+
+        string Side(int column) => numeric[column] ? "right" : "left";
+    }
+
+    /// <summary>A text whose spaces at the ends, line breaks and tabs can be seen.</summary>
+    internal static string Seen(string text)
+    {
+        var (start, end) = (text.Length - text.TrimStart(' ').Length, text.TrimEnd(' ').Length);
+        return (end <= start ? new string('·', text.Length) : new string('·', start) + text[start..end] + new string('·', text.Length - end))
+            .Replace("\r", "", StringComparison.Ordinal).Replace("\n", "↵", StringComparison.Ordinal).Replace("\t", "⇥", StringComparison.Ordinal);
     }
 
     private static bool IsSimple(Type type)
@@ -74,17 +101,17 @@ public static class HtmlTable
         return type.IsPrimitive || type.IsEnum || type == typeof(string) || type == typeof(Head) || type == typeof(decimal);
     }
 
+    private static bool IsNumber(object? value) => value is double or float or Half or decimal or int or long or short or byte or uint or ulong;
+
+    private static double? Value(object? value) => value is null ? null : Convert.ToDouble(value, CultureInfo.InvariantCulture) is var number && double.IsFinite(number) ? number : null;
+
     private static string Cell(object? value) => value switch
     {
-        null => "<td></td>",
-        Head head => string.Create(CultureInfo.InvariantCulture, $"<td style=\"text-align:left\" data-v=\"{(head.Layer * 1e5) + head.Index}\">{head}</td>"),
-        double or float => Number(Convert.ToDouble(value, CultureInfo.InvariantCulture), "G4"),
-        int or long or short or byte or uint or ulong => Number(Convert.ToDouble(value, CultureInfo.InvariantCulture), "#,0"),
-        _ => $"<td style=\"text-align:left;white-space:pre-wrap\">{WebUtility.HtmlEncode(Convert.ToString(value, CultureInfo.InvariantCulture))}</td>",
+        null => "",
+        double or float or Half => PlotlyText.Number(Convert.ToDouble(value, CultureInfo.InvariantCulture)),
+        _ when IsNumber(value) => ((IFormattable)value).ToString("#,0.####", CultureInfo.InvariantCulture),
+        _ => Seen(Convert.ToString(value, CultureInfo.InvariantCulture) ?? ""),
     };
-
-    private static string Number(double value, string format) => string.Create(
-        CultureInfo.InvariantCulture, $"<td style=\"text-align:right\" data-v=\"{value:R}\">{value.ToString(format, CultureInfo.InvariantCulture)}</td>");
 
     /// <summary><c>RelationScore</c> becomes <c>relation score</c>.</summary>
     private static string Spoken(string name) => string.Concat(name.Select((letter, i) =>

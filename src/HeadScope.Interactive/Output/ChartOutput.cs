@@ -15,7 +15,8 @@ public static class ChartOutput
     /// <summary>The mime type of plotly.js's figures, which VS Code and some Jupyters draw by themselves.</summary>
     public const string MimeType = "application/vnd.plotly.v1+json";
 
-    private static readonly JsonSerializerSettings Safe = new()
+    /// <summary>JSON that can stand inside a script element, as Plotly.NET writes it.</summary>
+    internal static readonly JsonSerializerSettings Safe = new()
     {
         // < > & ' become \u003c…, so that no text ends a script element.
         StringEscapeHandling = StringEscapeHandling.EscapeHtml,
