@@ -3,6 +3,7 @@ using TorchSharp;
 using HeadScope.Notebooks.Static;
 using Microsoft.Data.Analysis;
 using Microsoft.DotNet.Interactive.Formatting;
+using Plotly.NET;
 
 namespace HeadScope;
 
@@ -33,6 +34,7 @@ public static class HeadScopeFormatters
 
         // A cell may make tensors before it uses anything of HeadScope.
         LibTorch.Prepare();
+        ShowsCharts();
         Shows<Figure>(figure => figure);
         Shows<HeadMap>(map => Figures.HeadMap(map));
         Shows<RelationScores>(Figures.RelationScores);
@@ -64,6 +66,29 @@ public static class HeadScopeFormatters
         Lists<CircuitEdge>();
         Lists<HeadScore>();
         Lists<Relation>();
+    }
+
+    /// <summary>Any chart of Plotly.NET, the user's own too. It is one of GenericChart's cases: what is registered for these is closer than what
+    /// Plotly.NET.Interactive registers for GenericChart, which needs a network, whichever of both comes first.</summary>
+    internal static void ShowsCharts()
+    {
+        foreach (var type in typeof(GenericChart).GetNestedTypes().Where(type => type.IsSubclassOf(typeof(GenericChart))).Append(typeof(GenericChart)))
+        {
+            Formatter.Register(type, (chart, writer) => writer.Write(ChartOutput.Json((GenericChart)chart)), ChartOutput.MimeType);
+            Formatter.Register(type, (chart, writer) => writer.Write(ChartOutput.Fragment((GenericChart)chart)), Html);
+            Formatter.Register(type, (chart, writer) => writer.Write(ChartOutput.Caption((GenericChart)chart)), Plain);
+            Formatter.SetPreferredMimeTypesFor(type, ChartOutput.MimeType, Html);
+        }
+    }
+
+    /// <summary>A result that shows itself as a chart.</summary>
+    private static void Charted<T>(Func<T, GenericChart> chart)
+        where T : notnull
+    {
+        Formatter.Register<T>(value => ChartOutput.Json(chart(value)), ChartOutput.MimeType);
+        Formatter.Register<T>(value => ChartOutput.Fragment(chart(value)), Html);
+        Formatter.Register<T>(value => ChartOutput.Caption(chart(value)), Plain);
+        Formatter.SetPreferredMimeTypesFor(typeof(T), ChartOutput.MimeType, Html);
     }
 
     /// <summary>A result that shows itself as a figure.</summary>
