@@ -55,6 +55,13 @@ public sealed partial record Circuit(
         new DoubleDataFrameColumn("value", Walked.Select(s => s.Value)),
         new Int64DataFrameColumn("repeats", Walked.Select(s => s.Repeats)));
 
+    /// <summary>What each root adds directly to the logit difference, in logits (<see cref="DirectEffects"/>); empty where the prompts have no answer
+    /// and distractor to compare.</summary>
+    public IReadOnlyDictionary<Head, double> RootEffects { get; init; } = new Dictionary<Head, double>();
+
+    /// <summary>The roles in the order of their tokens, in the mean over the prompts.</summary>
+    internal IReadOnlyList<string> Roles { get; init; } = [];
+
     internal IReadOnlyList<Step> Walked { get; init; } = [];
 
     /// <summary>Traces the circuit behind a task: <c>Circuit.Trace(model, Ioi.Prompts(64))</c>.
@@ -86,7 +93,9 @@ public sealed partial record Circuit(
         var set = prompts.SoundFor(model);
         options = (options ?? new()).For(model, set);
         using var folded = new FoldedModel(model);
-        var roots = options.Roots?.Distinct().ToArray() ?? Strongest(folded.Model, set, options, cancellationToken);
+        var effects = options.Roots is null || set.Prompts.All(p => p is { Answer: not null, Distractor: not null })
+            ? Effects(folded.Model, set, options, cancellationToken) : null;
+        var roots = options.Roots?.Distinct().ToArray() ?? [.. effects!.Keys.Where(h => h.Layer > 0).OrderByDescending(h => effects[h]).ThenBy(h => h).Take(options.RootCount)];
         var firings = new SortedDictionary<Head, int>();
         var walked = new List<Step>();
         foreach (var pass in PromptPass.Over(set, folded, options.BatchSize, "tracing", progress, cancellationToken))
@@ -106,7 +115,12 @@ public sealed partial record Circuit(
 
         var edges = CircuitEdge.Merge(walked, set, options.CountRepeats);
         var reason = edges.Count > 0 ? null : WhyEmpty(roots, walked.Count > 0, firings, options);
-        return new(model.Name, set.Name, set.Count, options, roots, edges, firings, reason) { Walked = walked };
+        return new(model.Name, set.Name, set.Count, options, roots, edges, firings, reason)
+        {
+            Walked = walked,
+            Roles = [.. set.Prompts.SelectMany(p => p.Roles).GroupBy(r => r.Key, StringComparer.Ordinal).OrderBy(role => role.Average(r => r.Value)).Select(role => role.Key)],
+            RootEffects = effects is null ? new Dictionary<Head, double>() : roots.ToDictionary(root => root, root => effects[root]),
+        };
 
         IEnumerable<Fired> RootsOf(SignalWalk walk, int p, CircuitPrompt prompt)
         {
@@ -199,12 +213,11 @@ public sealed partial record Circuit(
         ?? $"{PromptSet} on {Model}: {Edges.Count} edges from {Edges.Select(e => e.Sender).Distinct(StringComparer.Ordinal).Count()} senders to "
         + $"{Edges.Select(e => (e.Receiver, e.Role)).Distinct().Count()} heads at tokens, {PromptCount} prompts, roots {string.Join(", ", Roots)}";
 
-    // The heads above the first layer with the greatest mean direct effect, greatest first.
-    private static Head[] Strongest(Model model, PromptSet prompts, TraceOptions options, CancellationToken cancellationToken)
+    private static Dictionary<Head, double> Effects(Model model, PromptSet prompts, TraceOptions options, CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();
         var effects = DirectEffects(model, prompts, options.BatchSize, cancellationToken).Copied<float>();
-        return [.. model.Heads.Where(h => h.Layer > 0).OrderByDescending(h => effects[(h.Layer * model.Config.HeadCount) + h.Index]).ThenBy(h => h).Take(options.RootCount)];
+        return model.Heads.Index().ToDictionary(head => head.Item, head => (double)effects[head.Index]);
     }
 
     private static string WhyEmpty(IReadOnlyList<Head> roots, bool fire, SortedDictionary<Head, int> firings, TraceOptions options)

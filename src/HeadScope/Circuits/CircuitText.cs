@@ -61,6 +61,7 @@ public sealed partial record Circuit
         },
         ["emptyReason"] = EmptyReason,
         ["roots"] = new JsonArray([.. Roots.Select(root => new JsonArray(root.Layer, root.Index))]),
+        ["rootEffects"] = new JsonObject(RootEffects.Select(effect => KeyValuePair.Create(effect.Key.ToString(), (JsonNode?)effect.Value))),
         ["nodes"] = new JsonArray([.. Nodes()]),
         ["edges"] = new JsonArray([.. Lines()]),
         ["firings"] = new JsonObject(Firings.Select(f => KeyValuePair.Create(f.Key.ToString(), (JsonNode?)f.Value))),
