@@ -127,19 +127,15 @@ public sealed partial class HubTests : IDisposable
     [Fact]
     public async Task A_tokenizer_comes_without_the_weights_which_come_when_they_are_asked_for()
     {
-        using (var client = new HubClient(Options))
-        {
-            var tokenizer = await client.DownloadAsync(Id, tokenizerOnly: true, cancellationToken: TestContext.Current.CancellationToken);
-            Assert.Equal(["tokenizer.json"], Directory.GetFiles(tokenizer).Select(Path.GetFileName));
-            Assert.Empty(store.Requests);
-            Assert.Equal(tokenizer, await Download(Options));
-            Assert.Equal(3, Directory.GetFiles(tokenizer).Length);
-        }
+        var tokenizer = await HubClient.DownloadAsync(Id, Options, tokenizerOnly: true, cancellationToken: TestContext.Current.CancellationToken);
+        Assert.Equal(["tokenizer.json"], Directory.GetFiles(tokenizer).Select(Path.GetFileName));
+        Assert.Empty(store.Requests);
+        Assert.Equal(tokenizer, await Download(Options));
+        Assert.Equal(3, Directory.GetFiles(tokenizer).Length);
 
         files.Remove("tokenizer.json", out _);
         Directory.Delete(Model, recursive: true);
-        using var other = new HubClient(Options);
-        await Assert.ThrowsAsync<NotSupportedException>(() => other.DownloadAsync(Id, tokenizerOnly: true));
+        await Assert.ThrowsAsync<NotSupportedException>(() => HubClient.DownloadAsync(Id, Options, tokenizerOnly: true));
     }
 
     [Fact]
@@ -335,12 +331,9 @@ public sealed partial class HubTests : IDisposable
     private static string GitHash(byte[] content) =>
         Convert.ToHexStringLower(SHA1.HashData([.. Encoding.ASCII.GetBytes($"blob {content.Length}\0"), .. content]));
 
-    private async Task<string> Download(
-        HubOptions options, string revision = "main", IProgress<WorkProgress>? progress = null, CancellationToken? cancellationToken = null)
-    {
-        using var client = new HubClient(options);
-        return await client.DownloadAsync(Id, revision, progress: progress, cancellationToken: cancellationToken ?? TestContext.Current.CancellationToken);
-    }
+    private static Task<string> Download(
+        HubOptions options, string revision = "main", IProgress<WorkProgress>? progress = null, CancellationToken? cancellationToken = null) =>
+        HubClient.DownloadAsync(Id, options, revision, progress: progress, cancellationToken: cancellationToken ?? TestContext.Current.CancellationToken);
 
     private Answer AnswerAsHub(Request request)
     {

@@ -46,10 +46,9 @@ internal sealed record ModelFiles(string Name, string? Folder, string? GgufPath)
 
         async Task<ModelFiles> Download()
         {
-            using var client = new HubClient(hub);
             var file = IsGguf(id) ? string.Join('/', parts[2..]) : null;
-            var path = await client.DownloadAsync(
-                file is null ? id : $"{parts[0]}/{parts[1]}", revision, file, tokenizerOnly, progress, cancellationToken).ConfigureAwait(false);
+            var path = await HubClient.DownloadAsync(
+                file is null ? id : $"{parts[0]}/{parts[1]}", hub ?? HubOptions.FromEnvironment(), revision, file, tokenizerOnly, progress, cancellationToken).ConfigureAwait(false);
             return file is null ? new(id, path, GgufPath: null) : new(id, Folder: null, path);
         }
     }
