@@ -21,16 +21,10 @@ internal sealed class SplitPattern
     public SplitPattern(string pattern, string? source = null)
     {
         _source = source is null ? "" : $"{source}: ";
-        if (KnownPatterns.Compiled(pattern) is { } compiled)
-        {
-            (_regex, _standIns) = (compiled, new());
-            return;
-        }
-
         try
         {
             (var translated, _standIns) = SplitPatternSyntax.Translate(pattern);
-            _regex = new(translated, RegexOptions.CultureInvariant, TimeSpan.FromMilliseconds(LongestMatch));
+            _regex = KnownPatterns.Compiled(translated) ?? new(translated, RegexOptions.CultureInvariant, TimeSpan.FromMilliseconds(LongestMatch));
         }
         catch (Exception error) when (error is NotSupportedException or ArgumentException)
         {
