@@ -281,19 +281,19 @@ public sealed partial class HubTests : IDisposable
         files["deep/q8.gguf"] = weights;
         var cancel = TestContext.Current.CancellationToken;
         var model = ModelFiles.Resolve(Id, Options, cancellationToken: cancel);
-        Assert.Equal((Id, Path.Combine(Model, "snapshots", Commit), null), (model.Name, model.Folder, model.GgufPath));
+        Assert.Equal((Id, Path.Combine(Model, "snapshots", Commit), false), (model.Name, model.Location, model.IsGguf));
         Assert.Equal(model, ModelFiles.Resolve($"{Id}@{Commit}", Options, cancellationToken: cancel));
         var gguf = ModelFiles.Resolve($"{Id}/deep/q8.gguf@main", Options, cancellationToken: cancel);
-        Assert.Null(gguf.Folder);
-        Assert.Equal(weights, File.ReadAllBytes(gguf.GgufPath!));
+        Assert.True(gguf.IsGguf);
+        Assert.Equal(weights, File.ReadAllBytes(gguf.Location));
         Assert.Equal(gguf, ModelFiles.Resolve($"{Id}/deep/q8.gguf@main", Options with { Offline = true }, cancellationToken: cancel));
         Assert.Throws<FileNotFoundException>(() => ModelFiles.Resolve($"{Id}/none.gguf", Options, cancellationToken: cancel));
 
         Directory.CreateDirectory(folder["here"]);
         File.WriteAllBytes(folder["x.gguf"], []);
-        Assert.Equal(("here", folder["here"]), (ModelFiles.Resolve(folder["here"] + "/", Options).Name, ModelFiles.Resolve(folder["here"], Options).Folder));
-        Assert.Equal(("x", folder["x.gguf"]), (ModelFiles.Resolve(folder["x.gguf"], Options).Name, ModelFiles.Resolve(folder["x.gguf"], Options).GgufPath));
-        Assert.True(File.Exists(Path.Combine(ModelFiles.Resolve("demo", Options).Folder!, "config.json")));
+        Assert.Equal(("here", folder["here"]), (ModelFiles.Resolve(folder["here"] + "/", Options).Name, ModelFiles.Resolve(folder["here"], Options).Location));
+        Assert.Equal(("x", folder["x.gguf"]), (ModelFiles.Resolve(folder["x.gguf"], Options).Name, ModelFiles.Resolve(folder["x.gguf"], Options).Location));
+        Assert.True(File.Exists(Path.Combine(ModelFiles.Resolve("demo", Options).Location, "config.json")));
         Assert.All(
             ["/no/such/folder", "./none", "../none", "none.gguf", "a/b/c", @"C:\none"],
             path => Assert.Throws<FileNotFoundException>(() => ModelFiles.Resolve(path, Options, cancellationToken: cancel)));
