@@ -1,5 +1,4 @@
 using CsvHelper;
-using Microsoft.Data.Analysis;
 
 namespace HeadScope;
 

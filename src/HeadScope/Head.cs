@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace HeadScope;
 
 /// <summary>An attention head of a model, named as the papers name it: head 5 of layer 3 is <c>3.5</c>.</summary>

@@ -1,8 +1,3 @@
-using System.Globalization;
-using Microsoft.Data.Analysis;
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>A traced circuit: who sends which signals to whom, at which tokens, merged over prompts (Franco &amp; Crovella, arXiv 2410.00340, section

@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace HeadScope;
 
 /// <summary>An edge of a circuit: a component sends a signal to a head that fires between two tokens. A trace merges it over prompts by the role of

@@ -1,7 +1,3 @@
-using System.Globalization;
-using Microsoft.Data.Analysis;
-using TorchSharp;
-using static TorchSharp.torch;
 using Spread = (double Mean, double StandardDeviation);
 
 namespace HeadScope;

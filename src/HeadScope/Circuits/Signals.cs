@@ -1,9 +1,3 @@
-using System.Globalization;
-using System.Text.Json.Nodes;
-using Microsoft.Data.Analysis;
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>All firings of a model's heads over some prompts, each with the sparse set of singular directions that makes it (Franco &amp; Crovella,

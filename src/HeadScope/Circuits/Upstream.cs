@@ -1,7 +1,3 @@
-using Microsoft.Data.Analysis;
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>Who wrote a signal: for one side of a firing, what every earlier component adds to U_S · x̃, the projection of the normalised residual

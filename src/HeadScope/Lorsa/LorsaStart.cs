@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>Sets the parameters of a Lorsa before the first step. Inputs and outputs are normalised, [B, T, d]; the mask is [B, T].</summary>

@@ -1,6 +1,3 @@
-using Microsoft.Data.Analysis;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>

@@ -1,7 +1,3 @@
-using System.Globalization;
-using System.Text.Json.Nodes;
-using Microsoft.Data.Analysis;
-
 namespace HeadScope;
 
 /// <summary>

@@ -1,5 +1,3 @@
-using Microsoft.Data.Analysis;
-
 namespace HeadScope;
 
 /// <content>Maps of two models side by side, and groups of heads in one (arXiv 2412.11965, section 4.4).</content>

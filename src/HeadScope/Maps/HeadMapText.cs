@@ -1,7 +1,3 @@
-using System.Globalization;
-using System.Text.Json;
-using System.Text.Json.Nodes;
-
 namespace HeadScope;
 
 /// <content>The map as CSV and as JSON, and back.</content>

@@ -1,7 +1,3 @@
-using System.Globalization;
-using System.Text.Json.Nodes;
-using Microsoft.Data.Analysis;
-using static TorchSharp.torch;
 using Operation = (
     int Token,
     string Text,
