@@ -134,7 +134,7 @@ public sealed partial record Intervention(
     }
 
     /// <summary>The result as CSV: the columns of <see cref="Table"/>.</summary>
-    public string ToCsv() => CsvTable.Write(Table);
+    public string ToCsv() => Table.ToCsv();
 
     /// <inheritdoc/>
     public override string ToString()

@@ -22,11 +22,10 @@ public sealed record DynamicMap(HeadMap Static, IReadOnlyList<DynamicScores> Rel
                               $"{(suppression ? "suppression_" : "")}{part.Name}_{(context ? "with" : "without")}_context", all.Select(part.Of));
             return new(
             [
-                new StringDataFrameColumn("relation", Relations.Select(r => r.Relation)),
-                new StringDataFrameColumn("category", Relations.Select(r => r.Static.Category)),
-                new Int32DataFrameColumn("prompts", Relations.Select(r => r.Prompts)),
-                new Int32DataFrameColumn("k", Relations.Select(r => r.Static.K)),
-                new Int32DataFrameColumn("n", Relations.Select(r => r.Correlate(context: false).Count)),
+                .. ResultTable.Of(Relations, r => new
+                {
+                    relation = r.Relation, category = r.Static.Category, prompts = r.Prompts, k = r.Static.K, n = r.Correlate(context: false).Count,
+                }).Columns,
                 .. columns,
             ]);
         }
@@ -92,7 +91,7 @@ public sealed record DynamicMap(HeadMap Static, IReadOnlyList<DynamicScores> Rel
     }
 
     /// <summary>The correlations as CSV: <see cref="Table"/> below a header.</summary>
-    public string ToCsv() => CsvTable.Write(Table);
+    public string ToCsv() => Table.ToCsv();
 
     /// <inheritdoc/>
     public override string ToString() => string.Join('\n', Relations);

@@ -133,25 +133,19 @@ public sealed record HeadDescription(
     public static string ToJson(IReadOnlyList<HeadDescription> descriptions)
     {
         ArgumentNullException.ThrowIfNull(descriptions);
-        return ResultJson.Written(
-            new JsonObject
+        return ResultJson.Write(
+            "headscope-descriptions",
+            new
             {
-                ["format"] = "headscope-descriptions",
-                ["version"] = 1,
-                ["model"] = descriptions.Count > 0 ? descriptions[0].Operations.Model : "",
-                ["heads"] = ResultJson.List(descriptions, d => new JsonObject
+                model = descriptions.Count > 0 ? descriptions[0].Operations.Model : "",
+                heads = descriptions.Select(d => new
                 {
-                    ["head"] = d.Head.ToString(),
-                    ["summary"] = d.Summary,
-                    ["patterns"] = ResultJson.List(d.Patterns, p => new JsonObject
+                    head = d.Head, summary = d.Summary,
+                    patterns = d.Patterns.Select(p => new
                     {
-                        ["name"] = p.Name,
-                        ["strength"] = p.Matches / (double)p.Of,
-                        ["matches"] = p.Matches,
-                        ["of"] = p.Of,
-                        ["evidence"] = ResultJson.List(p.Evidence, e => new JsonArray(e.Source, e.Target)),
+                        name = p.Name, strength = p.Matches / (double)p.Of, matches = p.Matches, of = p.Of, evidence = p.Evidence,
                     }),
-                    ["operations"] = SalientOperations.Written(d.Operations[d.Head]),
+                    operations = d.Operations[d.Head].Select(SalientOperations.Told),
                 }),
             },
             indented: true);

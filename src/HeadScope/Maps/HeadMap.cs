@@ -24,34 +24,19 @@ public sealed partial record HeadMap(
 
     /// <summary>The scores, a row for each relation and head that was scored: relation, category, layer, head, k, pairs, relation_hits,
     /// suppression_hits, relation_score, suppression_score.</summary>
-    public DataFrame Table
-    {
-        get
+    public DataFrame Table => ResultTable.Of(
+        Relations.SelectMany(r => r.Heads.Select(head => (Relation: r, Score: r.Of(head), Suppression: r.Of(head, suppression: true)))).Where(row => row.Score.Hits >= 0),
+        row => new
         {
-            var rows = Relations.SelectMany(r => r.Heads.Select(head => (Relation: r, Score: r.Of(head), Suppression: r.Of(head, suppression: true))))
-                .Where(row => row.Score.Hits >= 0).ToArray();
-            return new(
-                new StringDataFrameColumn("relation", rows.Select(r => r.Relation.Name)),
-                new StringDataFrameColumn("category", rows.Select(r => r.Relation.Category)),
-                new Int32DataFrameColumn("layer", rows.Select(r => r.Score.Head.Layer)),
-                new Int32DataFrameColumn("head", rows.Select(r => r.Score.Head.Index)),
-                new Int32DataFrameColumn("k", rows.Select(r => r.Relation.K)),
-                new Int32DataFrameColumn("pairs", rows.Select(r => r.Score.Pairs)),
-                new Int32DataFrameColumn("relation_hits", rows.Select(r => r.Score.Hits)),
-                new Int32DataFrameColumn("suppression_hits", rows.Select(r => r.Suppression.Hits)),
-                new SingleDataFrameColumn("relation_score", rows.Select(r => r.Score.Score)),
-                new SingleDataFrameColumn("suppression_score", rows.Select(r => r.Suppression.Score)));
-        }
-    }
+            relation = row.Relation.Name, category = row.Relation.Category, layer = row.Score.Head.Layer, head = row.Score.Head.Index, k = row.Relation.K,
+            pairs = row.Score.Pairs, relation_hits = row.Score.Hits, suppression_hits = row.Suppression.Hits,
+            relation_score = row.Score.Score, suppression_score = row.Suppression.Score,
+        });
 
     /// <summary>The relations that were not scored, because too few of their pairs are single tokens for this tokenizer: name, category,
     /// pairs_usable, pairs_total, reason.</summary>
-    public DataFrame Skipped => new(
-        new StringDataFrameColumn("name", unscored.Select(s => s.Name)),
-        new StringDataFrameColumn("category", unscored.Select(s => s.Category)),
-        new Int32DataFrameColumn("pairs_usable", unscored.Select(s => s.Usable)),
-        new Int32DataFrameColumn("pairs_total", unscored.Select(s => s.Total)),
-        new StringDataFrameColumn("reason", unscored.Select(s => s.Reason)));
+    public DataFrame Skipped => ResultTable.Of(
+        unscored, s => new { name = s.Name, category = s.Category, pairs_usable = s.Usable, pairs_total = s.Total, reason = s.Reason });
 
     /// <summary>The scores for one relation.</summary>
     /// <param name="relation">Its name.</param>
