@@ -11,14 +11,8 @@ namespace HeadScope;
 /// <param name="Firings">How often each head fired, over all prompts; heads that never did are left out.</param>
 /// <param name="EmptyReason">Why there are no edges; null when there are some.</param>
 public sealed partial record Circuit(
-    string Model,
-    string PromptSet,
-    int PromptCount,
-    TraceOptions Options,
-    IReadOnlyList<Head> Roots,
-    IReadOnlyList<CircuitEdge> Edges,
-    IReadOnlyDictionary<Head, int> Firings,
-    string? EmptyReason)
+    string Model, string PromptSet, int PromptCount, TraceOptions Options, IReadOnlyList<Head> Roots, IReadOnlyList<CircuitEdge> Edges,
+    IReadOnlyDictionary<Head, int> Firings, string? EmptyReason)
 {
     /// <summary>The edges as a table: sender, receiver, role, side, weight, total, count, first_prompt, source_role, destination_role.</summary>
     public DataFrame Table => ResultTable.Of(Edges, e => new
@@ -56,10 +50,7 @@ public sealed partial record Circuit(
     /// <exception cref="InvalidDataException">A weight is not finite.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static Circuit Trace(
-        Model model,
-        PromptSet prompts,
-        TraceOptions? options = null,
-        IProgress<WorkProgress>? progress = null,
+        Model model, PromptSet prompts, TraceOptions? options = null, IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);

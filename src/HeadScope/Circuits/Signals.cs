@@ -10,11 +10,7 @@ namespace HeadScope;
 /// source 0, where heads rest, are left out.</param>
 /// <param name="TokenTexts">The text of each token of the prompts; empty for a model without tokenizer.</param>
 public sealed record Signals(
-    string Model,
-    PromptSet Prompts,
-    double PatternThreshold,
-    int HeadWidth,
-    IReadOnlyList<Firing> Firings,
+    string Model, PromptSet Prompts, double PatternThreshold, int HeadWidth, IReadOnlyList<Firing> Firings,
     IReadOnlyDictionary<int, string> TokenTexts)
 {
     /// <summary>The firings as a table: prompt, head, destination, source, destination_role, source_role, destination_token, source_token,
@@ -39,11 +35,7 @@ public sealed record Signals(
     /// <exception cref="InvalidDataException">A weight is not finite.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static Signals Find(
-        Model model,
-        PromptSet prompts,
-        double patternThreshold = 0.5,
-        int batchSize = 32,
-        IProgress<WorkProgress>? progress = null,
+        Model model, PromptSet prompts, double patternThreshold = 0.5, int batchSize = 32, IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -178,14 +170,8 @@ public sealed record Signals(
 
     // Decomposes all firings, layer by layer; the body gets the layer and the signals.
     private static void ForEachLayer(
-        string what,
-        Model model,
-        PromptSet prompts,
-        double threshold,
-        int batchSize,
-        IProgress<WorkProgress>? progress,
-        CancellationToken cancellationToken,
-        Action<int, LayerSignals> body)
+        string what, Model model, PromptSet prompts, double threshold, int batchSize, IProgress<WorkProgress>? progress,
+        CancellationToken cancellationToken, Action<int, LayerSignals> body)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);

@@ -109,11 +109,7 @@ public sealed record Upstream(
             var position = side == SignalSide.Source ? firing.Source : firing.Destination;
             var perToken = stack([.. read.Select((r, m) => pass.Mixed(m, 0, position).matmul(r.select(2, n).unsqueeze(2)).squeeze(2))]);
             return new Upstream(
-                firing,
-                side,
-                scale[n],
-                names,
-                parts[n].clone().DetachFromDisposeScope(),
+                firing, side, scale[n], names, parts[n].clone().DetachFromDisposeScope(),
                 perToken.narrow(2, 0, position + 1).to(float64).DetachFromDisposeScope());
         })];
     }

@@ -57,11 +57,7 @@ public sealed record DynamicMap(HeadMap Static, IReadOnlyList<DynamicScores> Rel
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         templates ??= HeadScope.Relations.DynamicPrompts;
-        if (templates.Count == 0)
-        {
-            throw new ArgumentException("There are no templates.", nameof(templates));
-        }
-
+        Fault.ArgumentIf(templates.Count == 0, $"There are no templates.");
         var map = HeadMap.Score(model, relations, Whole(options), progress, cancellationToken);
         return new DynamicMap(map, [.. map.Relations.Select(scores => Measure(
             model, scores, [.. templates.Select(template => Prompts.Of(template, scores.Relation.Pairs, model.Tokenizer))],

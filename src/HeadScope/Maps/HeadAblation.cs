@@ -17,13 +17,7 @@ namespace HeadScope;
 /// drawn. A task qualifies when fewer than 0.15 of the heads are also among its own strongest heads and the model's accuracies differ by
 /// less than 0.2. BaseAccuracy is NaN when the heads alone ruled it out, Accuracies null when it does not qualify.</param>
 public sealed record HeadAblation(
-    string Model,
-    string Relation,
-    string Template,
-    bool Mean,
-    int Prompts,
-    IReadOnlyList<Head> Heads,
-    IReadOnlyList<float> Accuracies,
+    string Model, string Relation, string Template, bool Mean, int Prompts, IReadOnlyList<Head> Heads, IReadOnlyList<float> Accuracies,
     IReadOnlyList<(IReadOnlyList<Head> Heads, IReadOnlyList<float> Accuracies)> RandomRuns,
     IReadOnlyList<(string Relation, string Template, float HeadIntersection, float BaseAccuracy, IReadOnlyList<float>? Accuracies)> Controls)
 {

@@ -62,10 +62,7 @@ public sealed record HeadDescription(
     public static HeadDescription Of(SalientOperations operations, Head head, HeadMap? map = null, double minimumShare = 0.3)
     {
         ArgumentNullException.ThrowIfNull(operations);
-        if (map is not null && !string.Equals(map.Model, operations.Model, StringComparison.Ordinal))
-        {
-            throw new ArgumentException($"The head map is of {map.Model}; the operations are of {operations.Model}.", nameof(map));
-        }
+        Fault.ArgumentIf(map is not null && map.Model != operations.Model, $"The head map is of {map?.Model}; the operations are of {operations.Model}.");
 
         // A rule holds for a source token when it holds for one of its targets.
         var sources = operations[head];
@@ -79,9 +76,7 @@ public sealed record HeadDescription(
             let score = relation.Of(head, suppression)
             where score.Hits > 0 && score.Score >= minimumShare
             select (
-                Name: $"{(suppression ? "suppression of" : "relation")} {relation.Name}",
-                Matches: score.Hits,
-                Of: score.Pairs,
+                Name: $"{(suppression ? "suppression of" : "relation")} {relation.Name}", Matches: score.Hits, Of: score.Pairs,
                 (IReadOnlyList<(string, string)>)[.. relation.Examples(head, suppression).Take(Evidence)]);
         return new(head, [.. found.Concat(relations).OrderByDescending(p => p.Matches / (double)p.Of)], operations);
     }

@@ -160,17 +160,13 @@ public sealed partial record HeadMap(
         var twice = relations.GroupBy(r => r.Name, StringComparer.OrdinalIgnoreCase).FirstOrDefault(g => g.Count() > 1)?.Key;
         var unknown = relations.SelectMany(r => r.Pairs.SelectMany(p => (int[])[p.SourceToken, p.TargetToken]), (r, token) => (r.Name, Token: token))
             .FirstOrDefault(at => at.Token < 0 || at.Token >= vocabulary);
-        var wrong = relations.Count == 0 ? "There are no relations to score."
-            : k < 1 || k > vocabulary ? $"k is {k}; expected 1 to {vocabulary}, the size of the vocabulary of {model.Name}."
-            : shard.Part < 1 || shard.Part > shard.Of ? $"There is no part {Text(shard)}: parts are counted from 1/n to n/n."
-            : options.Examples < 0 ? $"{options.Examples} examples are asked for; expected 0 or more."
-            : twice is not null ? $"The relation '{twice}' is there twice."
-            : unknown.Name is not null ? $"Token {unknown.Token} of relation '{unknown.Name}' is not in the vocabulary of {model.Name}, 0 to {vocabulary - 1}."
-            : null;
-        if (wrong is not null)
-        {
-            throw new ArgumentException(wrong);
-        }
+        Fault.ArgumentIf(relations.Count == 0, $"There are no relations to score.");
+        Fault.ArgumentIf(k < 1 || k > vocabulary, $"k is {k}; expected 1 to {vocabulary}, the size of the vocabulary of {model.Name}.");
+        Fault.ArgumentIf(shard.Part < 1 || shard.Part > shard.Of, $"There is no part {Text(shard)}: parts are counted from 1/n to n/n.");
+        Fault.ArgumentIf(options.Examples < 0, $"{options.Examples} examples are asked for; expected 0 or more.");
+        Fault.ArgumentIf(twice is not null, $"The relation '{twice}' is there twice.");
+        Fault.ArgumentIf(
+            unknown.Name is not null, $"Token {unknown.Token} of relation '{unknown.Name}' is not in the vocabulary of {model.Name}, 0 to {vocabulary - 1}.");
     }
 
     private static (IReadOnlyList<TokenRelation> Scored, IReadOnlyList<Unscored> Skipped) Usable(IReadOnlyList<TokenRelation> relations, int minimum)
@@ -178,12 +174,11 @@ public sealed partial record HeadMap(
         minimum = Math.Max(1, minimum);
         Unscored[] skipped = [.. relations.Where(r => r.Pairs.Count < minimum).Select(r => (r, all: r.Pairs.Count + r.Skipped.Count)).Select(s => new Unscored(
             s.r.Name, s.r.Category, s.r.Pairs.Count, s.all, $"{s.r.Pairs.Count} of {s.all} pairs are single tokens, at least {minimum} are needed"))];
-        return skipped.Length < relations.Count
-            ? ([.. relations.Where(r => r.Pairs.Count >= minimum)], skipped)
-            : throw new ArgumentException(
-                $"No relation can be scored with this tokenizer: {string.Join("; ", skipped.Select(s => $"{s.Name}: {s.Reason}"))}. "
-                + "Use other words, or lower the minimum number of pairs.",
-                nameof(relations));
+        Fault.ArgumentIf(
+            skipped.Length == relations.Count,
+            $"No relation can be scored with this tokenizer: {string.Join("; ", skipped.Select(s => $"{s.Name}: {s.Reason}"))}. "
+            + $"Use other words, or lower the minimum number of pairs.");
+        return ([.. relations.Where(r => r.Pairs.Count >= minimum)], skipped);
     }
 
     private static void RequireSame(HeadMap first, HeadMap other)
@@ -196,12 +191,10 @@ public sealed partial record HeadMap(
         var (a, b) = (Key(first), Key(other));
         var at = Enumerable.Range(0, Math.Max(a.Length, b.Length)).FirstOrDefault(
             i => !string.Equals(a.ElementAtOrDefault(i), b.ElementAtOrDefault(i), StringComparison.Ordinal), -1);
-        if (at >= 0)
-        {
-            throw new ArgumentException(
-                $"Part {other.ShardText} does not belong to part {first.ShardText}: "
-                + $"one has {a.ElementAtOrDefault(at) ?? "no more relations"}, the other {b.ElementAtOrDefault(at) ?? "no more relations"}.");
-        }
+        Fault.ArgumentIf(
+            at >= 0,
+            $"Part {other.ShardText} does not belong to part {first.ShardText}: one has {a.ElementAtOrDefault(at) ?? "no more relations"}, "
+            + $"the other {b.ElementAtOrDefault(at) ?? "no more relations"}.");
     }
 
     // A head that another part scored has -1.

@@ -1,8 +1,5 @@
 using Operation = (
-    int Token,
-    string Text,
-    float Amplification,
-    System.Collections.Generic.IReadOnlyList<(int Token, string Text, float Logit)> Targets,
+    int Token, string Text, float Amplification, System.Collections.Generic.IReadOnlyList<(int Token, string Text, float Logit)> Targets,
     System.Collections.Generic.IReadOnlyList<(int Token, string Text, float Logit)> Suppressed);
 
 namespace HeadScope;
@@ -83,12 +80,9 @@ public sealed record SalientOperations(string Model, IReadOnlyList<Head> Heads, 
         ArgumentNullException.ThrowIfNull(model);
         heads ??= model.Heads;
         var vocabulary = model.Config.VocabularySize;
-        if (Math.Min(tokens, mappings) < 1 || Math.Max(tokens, mappings) > vocabulary)
-        {
-            throw new ArgumentException(
-                $"{tokens} source tokens with {mappings} targets are asked for; expected 1 to {vocabulary}, the size of the vocabulary of {model.Name}.");
-        }
-
+        Fault.ArgumentIf(
+            Math.Min(tokens, mappings) < 1 || Math.Max(tokens, mappings) > vocabulary,
+            $"{tokens} source tokens with {mappings} targets are asked for; expected 1 to {vocabulary}, the size of the vocabulary of {model.Name}.");
         using var scope = NewDisposeScope();
         using var noGradients = no_grad();
         var search = new SalientSearch(model, heads, firstMlp, progress, cancellationToken);
