@@ -23,17 +23,12 @@ public readonly record struct Head(int Layer, int Index) : IComparable<Head>
     /// <returns>Whether the text is a head.</returns>
     public static bool TryParse(string? text, out Head head)
     {
-        head = default;
-        var parts = text?.Split('.');
-        if (parts is not [var layer, var index]
-            || !int.TryParse(layer, NumberStyles.None, CultureInfo.InvariantCulture, out var l)
-            || !int.TryParse(index, NumberStyles.None, CultureInfo.InvariantCulture, out var i))
-        {
-            return false;
-        }
-
-        head = new Head(l, i);
-        return true;
+        var (layer, index) = (0, 0);
+        var isHead = text?.Split('.') is [var first, var second]
+            && int.TryParse(first, NumberStyles.None, CultureInfo.InvariantCulture, out layer)
+            && int.TryParse(second, NumberStyles.None, CultureInfo.InvariantCulture, out index);
+        head = isHead ? new(layer, index) : default;
+        return isHead;
     }
 
     /// <inheritdoc/>

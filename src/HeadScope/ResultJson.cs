@@ -12,7 +12,10 @@ internal static class ResultJson
 
     /// <summary>Writes what is told of a result, <c>new { model, layers = 12, … }</c>, behind its format and version.</summary>
     public static string Write(string format, object told, bool indented = false) =>
-        new JsonObject([.. Fields(new { format, version = 1 }), .. Fields(told)]).ToJsonString(indented ? InLines : InOneLine);
+        Text(new JsonObject([.. Fields(new { format, version = 1 }), .. Fields(told)]), indented);
+
+    /// <summary>A value as the text of its JSON.</summary>
+    public static string Text(object value, bool indented) => Node(value)!.ToJsonString(indented ? InLines : InOneLine);
 
     /// <summary>A value as JSON: lists and tuples as arrays, of another object its properties. (<see cref="JsonSerializer"/> does no such thing in
     /// file-based programs, which switch reflection off for it.)</summary>
