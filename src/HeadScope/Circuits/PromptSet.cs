@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace HeadScope;
 
 /// <summary>Prompts of one task, with the same roles. <see cref="Ioi"/>, <see cref="Induction"/> and <see cref="GreaterThan"/> give sets that are

@@ -1,6 +1,3 @@
-using Microsoft.Data.Analysis;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>How active the heads of a Lorsa are on some tokens, and where most. Tensors are on the CPU.</summary>

@@ -1,5 +1,3 @@
-using TorchSharp;
-using static TorchSharp.torch;
 using TorchParameter = TorchSharp.Modules.Parameter;
 
 namespace HeadScope;

@@ -1,6 +1,3 @@
-using System.Text;
-using System.Text.Json;
-
 namespace HeadScope;
 
 /// <summary>
@@ -68,23 +65,9 @@ public sealed class LorsaCorpus
 
     private IEnumerable<int[]> Cut(Tokenizer tokenizer, int length)
     {
-        var begin = tokenizer.BeginningOfText ?? tokenizer.EndOfText;
-        var payload = begin is null ? length : length - 1;
-        var pending = new List<int>();
-        foreach (var text in texts)
-        {
-            pending.AddRange(tokenizer.Encode(text, addSpecialTokens: false));
-            var used = 0;
-            for (; pending.Count - used >= payload; used += payload)
-            {
-                var window = new int[length];
-                window[0] = begin ?? 0;
-                pending.CopyTo(used, window, length - payload, payload);
-                yield return window;
-            }
-
-            pending.RemoveRange(0, used);
-        }
+        var payload = length - Lorsa.Begin(tokenizer, []).Length;
+        return texts.SelectMany(text => tokenizer.Encode(text, addSpecialTokens: false)).Chunk(payload).Where(tokens => tokens.Length == payload)
+            .Select(tokens => Lorsa.Begin(tokenizer, tokens));
     }
 
     private static IEnumerable<string> JsonLines(string path) => Pieces(path)

@@ -1,6 +1,3 @@
-using Microsoft.Data.Analysis;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>The quality of a Lorsa on some tokens. Only tokens that count enter, unless said otherwise.</summary>

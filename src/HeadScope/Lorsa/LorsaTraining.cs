@@ -1,7 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
-using TorchSharp;
-using static TorchSharp.torch;
 
 namespace HeadScope;
 
@@ -38,23 +35,19 @@ public sealed partial class Lorsa
         return LorsaTraining.Run(source, config, options, OriginalAttention.Of(model, config), progress, cancellationToken).For(model);
     }
 
-    /// <summary>The shape of a Lorsa for a layer of a model: positions as in the model.</summary>
-    internal static LorsaConfig ConfigFor(Model model, int layer, LorsaTrainingOptions options)
+    /// <summary>The shape of a Lorsa for a layer of a model, of options that are complete: positions as in the model.</summary>
+    internal static LorsaConfig ConfigFor(Model model, int layer, LorsaTrainingOptions options) => new LorsaConfig
     {
-        options = options.For(model);
-        return new LorsaConfig
-        {
-            ModelWidth = model.Config.ModelWidth,
-            Heads = options.Heads,
-            QkHeads = options.QkHeads == 0 ? model.Config.HeadCount : options.QkHeads,
-            QkWidth = model.Config.HeadWidth,
-            ContextLength = options.ContextLength,
-            Activation = options.Activation,
-            TopK = options.TopK,
-            HookIn = $"blocks.{layer}.ln1.hook_normalized",
-            HookOut = $"blocks.{layer}.hook_attn_out",
-        }.With(model.Config.Rotary);
-    }
+        ModelWidth = model.Config.ModelWidth,
+        Heads = options.Heads,
+        QkHeads = options.QkHeads == 0 ? model.Config.HeadCount : options.QkHeads,
+        QkWidth = model.Config.HeadWidth,
+        ContextLength = options.ContextLength,
+        Activation = options.Activation,
+        TopK = options.TopK,
+        HookIn = $"blocks.{layer}.ln1.hook_normalized",
+        HookOut = $"blocks.{layer}.hook_attn_out",
+    }.With(model.Config.Rotary);
 }
 
 /// <summary>A training from its start, or from the checkpoint that it finds, to its end.</summary>

@@ -1,7 +1,3 @@
-using System.Globalization;
-using Microsoft.Data.Analysis;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>
@@ -23,21 +19,15 @@ public sealed record DynamicScores(RelationScores Static, IReadOnlyList<string> 
     {
         get
         {
-            var rows = Templates.SelectMany(template => Static.Heads.Select(head => (Template: template, Head: head))).ToArray();
-            DataFrameColumn[] Scores(string name, bool suppression) =>
-            [
-                new SingleDataFrameColumn($"static_{name}", rows.Select(row => Static.Of(row.Head, suppression).Score)),
-                new SingleDataFrameColumn($"{name}_without_context", Shares(context: false, suppression)),
-                new SingleDataFrameColumn($"{name}_with_context", Shares(context: true, suppression)),
-            ];
-            return new(
-            [
-                new StringDataFrameColumn("template", rows.Select(row => row.Template)),
-                new Int32DataFrameColumn("layer", rows.Select(row => row.Head.Layer)),
-                new Int32DataFrameColumn("head", rows.Select(row => row.Head.Index)),
-                .. Scores("score", suppression: false),
-                .. Scores("suppression", suppression: true),
-            ]);
+            float[][] shares = [.. from suppression in (bool[])[false, true] from context in (bool[])[false, true] select Shares(context, suppression).ToArray()];
+            return ResultTable.Of(Templates.SelectMany(template => Static.Heads, (template, head) => (Template: template, Head: head)).Index(), row => new
+            {
+                template = row.Item.Template, layer = row.Item.Head.Layer, head = row.Item.Head.Index,
+                static_score = Static.Of(row.Item.Head).Score,
+                score_without_context = shares[0][row.Index], score_with_context = shares[1][row.Index],
+                static_suppression = Static.Of(row.Item.Head, suppression: true).Score,
+                suppression_without_context = shares[2][row.Index], suppression_with_context = shares[3][row.Index],
+            });
         }
     }
 

@@ -80,7 +80,7 @@ public class TracerInputTests
         Assert.Empty(trace.Edges);
         Assert.StartsWith("No root fires at end → IO", trace.EmptyReason, StringComparison.Ordinal);
         Assert.Equal(trace.EmptyReason, trace.ToString());
-        Assert.Equal(trace.EmptyReason, Circuit.FromJson(trace.ToJson()).EmptyReason);
+        Assert.Contains($"\"emptyReason\":\"{trace.EmptyReason}\"", trace.ToJson(), StringComparison.Ordinal);
     }
 
     private static void Refused(PromptSet prompts, string message, TraceOptions? options = null) => Assert.Contains(

@@ -166,7 +166,7 @@ public sealed class LorsaTrainerTests : IDisposable
     public void A_corpus_that_is_too_short_is_refused()
     {
         using var model = Model.Load("demo");
-        Assert.Equal(128, Lorsa.ConfigFor(model, 1, new()).ContextLength);
+        Assert.Equal(128, Lorsa.ConfigFor(model, 1, new LorsaTrainingOptions().For(model)).ContextLength);
         var error = Assert.Throws<InvalidDataException>(() => Lorsa.Train(
             model, 1, new[] { "Too short." }, new() { Heads = 64, TopK = 4 }, cancellationToken: TestContext.Current.CancellationToken));
         Assert.Contains("too short", error.Message, StringComparison.Ordinal);

@@ -168,6 +168,10 @@ public class HeadMapTests
             Assert.Throws<InvalidDataException>(() => HeadMap.FromJson(json.Replace(pair, "[],[\"France\",\"Paris\"", StringComparison.Ordinal))).Message,
             StringComparison.Ordinal);
         Assert.Contains(
+            "'relations[0].relationHits'",
+            Assert.Throws<InvalidDataException>(() => HeadMap.FromJson(json.Replace("relationHits", "hits", StringComparison.Ordinal))).Message,
+            StringComparison.Ordinal);
+        Assert.Contains(
             "no part 3/2", Message(() => HeadMap.Score(model, Relations.CountryToCapital, new HeadMapOptions { Shard = (3, 2) })), StringComparison.Ordinal);
     }
 
