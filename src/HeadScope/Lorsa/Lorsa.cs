@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using TorchSharp;
 using static TorchSharp.torch;
 using TorchParameter = TorchSharp.Modules.Parameter;
@@ -49,16 +50,32 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
     public LorsaTrainingReport? Training { get; internal set; }
 
     /// <summary>[QK head, d, e]. This and the others are as they are stored, in normalised units unless folded; biases are in <c>state_dict</c>.</summary>
-    public Tensor W_Q => View("W_Q");
+    public Tensor W_Q
+    {
+        get => View();
+        private set => Replace(value);
+    }
 
     /// <summary>[QK head, d, e].</summary>
-    public Tensor W_K => View("W_K");
+    public Tensor W_K
+    {
+        get => View();
+        private set => Replace(value);
+    }
 
     /// <summary>What each head reads, [head, d].</summary>
-    public Tensor W_V => View("W_V");
+    public Tensor W_V
+    {
+        get => View();
+        private set => Replace(value);
+    }
 
     /// <summary>What each head writes, [head, d].</summary>
-    public Tensor W_O => View("W_O");
+    public Tensor W_O
+    {
+        get => View();
+        private set => Replace(value);
+    }
 
     /// <summary>What inputs are multiplied by before they meet the weights.</summary>
     internal double InputScale => IsFolded ? 1 : Math.Sqrt(Config.ModelWidth) / InputNorm;
@@ -291,11 +308,14 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
     }
 
     // Not the parameter itself: what is asked of a view (gradients, another shape) stays with it.
-    private Tensor View(string name)
+    private Tensor View([CallerMemberName] string name = "")
     {
         using var scope = NewDisposeScope();
         return scope.MoveToOuter(Weight(name).detach());
     }
+
+    // Of a parameter that to() has moved, torch looks for a property of its name and sets that alone.
+    private void Replace(Tensor moved, [CallerMemberName] string name = "") => ConditionallyRegisterParameter(name, moved);
 }
 
 /// <summary>What the heads of a Lorsa do on B sequences of T tokens: n OV heads over G QK heads.</summary>
