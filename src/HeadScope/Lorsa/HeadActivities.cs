@@ -61,7 +61,7 @@ public sealed record HeadActivities(
         using var scope = NewDisposeScope();
         var n = lorsa.Config.Heads;
         var (counts, sums) = (zeros(n, int64), zeros(n, float64));
-        var (largest, sequences, positions) = (zeros([top, n]), zeros([top, n], int64), zeros([top, n], int64));
+        var (largest, sequences, positions) = (zeros([top, n], float32), zeros([top, n], int64), zeros([top, n], int64));
         var texts = new Dictionary<long, int[]>();
         long tokens = 0, read = 0;
         ActivationBatch.ForEach(batches, cancellationToken, batch =>

@@ -30,7 +30,7 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
             $"The mean norms of input and output are {inputNorm} and {outputNorm}; expected positive numbers to normalise by.");
         foreach (var (name, shape) in Shapes(config))
         {
-            register_parameter(name, new TorchParameter(zeros(shape).DetachFromDisposeScope()));
+            register_parameter(name, new TorchParameter(zeros(shape, float32).DetachFromDisposeScope()));
         }
     }
 

@@ -74,6 +74,8 @@ internal sealed class LorsaTraining(ActivationSource source, Lorsa lorsa, LorsaT
         config.Validate();
         options.Validate();
         using var scope = NewDisposeScope();
+        using var ordinary = inference_mode(false);
+        using var gradients = enable_grad();
         LorsaTraining training;
         using (var found = LorsaTrainingState.Open(options, config))
         {

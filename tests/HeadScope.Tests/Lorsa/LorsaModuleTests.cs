@@ -3,6 +3,7 @@ using TorchSharp;
 namespace HeadScope.Tests;
 
 /// <summary>A Lorsa is a module as any other: it moves, and it trains whatever torch's settings are around the call.</summary>
+[Collection(nameof(LifetimeTests))]
 public sealed class LorsaModuleTests
 {
     [Theory]
@@ -33,6 +34,69 @@ public sealed class LorsaModuleTests
         Assert.All(lorsa.state_dict().Values, weight => Assert.Equal(DeviceType.META, weight.device_type));
         Assert.Equal(DeviceType.META, lorsa.W_Q.device_type);
     }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(16)]
+    public void A_training_is_the_same_whatever_is_set_for_gradients_around_it(int headsOfEach)
+    {
+        var expected = Trained();
+        using (torch.no_grad())
+        {
+            Assert.Equal(expected, Trained());
+        }
+
+        using (torch.inference_mode())
+        {
+            Assert.Equal(expected, Trained());
+        }
+
+        float[] Trained()
+        {
+            using var scope = torch.NewDisposeScope();
+            using var model = TinyModels.Load("rotary");
+            using var lorsa = Lorsa.Train(model, 1, Windows, Few with { Heads = 4 * headsOfEach });
+            return [.. lorsa.state_dict().Values.SelectMany(weight => weight.detach().Values())];
+        }
+    }
+
+    [Fact]
+    public void Another_default_type_changes_nothing()
+    {
+        var expected = Everything();
+        try
+        {
+            torch.set_default_dtype(torch.float64);
+            Assert.Equal(expected, Everything());
+        }
+        finally
+        {
+            torch.set_default_dtype(torch.float32);
+        }
+
+        static string[] Everything()
+        {
+            using var scope = torch.NewDisposeScope();
+            using var model = TinyModels.Load("rotary");
+            var planted = PlantedUnits.Recover(heads: 8, steps: 2);
+            return
+            [
+                .. new[] { Few, Few with { Activation = LorsaActivation.JumpRelu } }.SelectMany(options =>
+                {
+                    var lorsa = Lorsa.Train(model, 1, Windows, options);
+                    var (activities, activations) = (HeadActivities.Of(lorsa, Windows), lorsa.Encode(torch.zeros([5, 24], torch.float32)));
+                    return lorsa.state_dict().Values.Concat([activities.Largest, activities.Means, activations.Output, activations.Patterns]);
+                }).Concat([planted.Lorsa.W_V, planted.Evaluation.Frequencies]).Select(tensor => $"{tensor.dtype} {Convert.ToHexString(tensor.bytes)}"),
+            ];
+        }
+    }
+
+    private static readonly LorsaCorpus Windows = LorsaCorpus.FromWindows([.. Enumerable.Range(0, 20).Select(i => Enumerable.Range(0, 8).Select(t => ((i * 7) + (t * t)) % 50).ToArray())]);
+
+    private static readonly LorsaTrainingOptions Few = new()
+    {
+        Heads = 32, TopK = 4, ContextLength = 8, BatchSequences = 2, Tokens = 3 * 16, HeldOutSequences = 4,
+    };
 
     private static readonly LorsaConfig Config = new()
     {
