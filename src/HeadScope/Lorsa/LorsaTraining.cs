@@ -178,10 +178,7 @@ internal sealed class LorsaTraining(ActivationSource source, Lorsa lorsa, LorsaT
 
                 cancellationToken.ThrowIfCancellationRequested();
                 using var scope = NewDisposeScope();
-                batches.MoveNext();
-                var (x, y, mask) = Normalized(batches.Current);
-                var result = stepper.TakeStep(x, y, mask);
-                curve.Add(y, mask, result);
+                var result = TakeStep(batches);
                 var note = string.Create(
                     CultureInfo.InvariantCulture,
                     $"EV {curve.ExplainedVariance:f3}, loss {result.Loss.Total:g4}, {(stepper.Step - first) * tokensPerStep / clock.Elapsed.TotalSeconds:f0} tokens/s");
@@ -218,6 +215,17 @@ internal sealed class LorsaTraining(ActivationSource source, Lorsa lorsa, LorsaT
 
         isFinished = true;
         return lorsa;
+    }
+
+    // Whole or not at all: the loops of a step would stop where a cell or a command is interrupted, and leave a state that was in no training.
+    private LorsaStepResult TakeStep(IEnumerator<ActivationBatch> batches)
+    {
+        using var uninterrupted = AmbientWork.Enter(null, CancellationToken.None);
+        batches.MoveNext();
+        var (x, y, mask) = Normalized(batches.Current);
+        var result = stepper.TakeStep(x, y, mask);
+        curve.Add(y, mask, result);
+        return result;
     }
 
     /// <summary>Makes a point of the curve where one is due; what a training that stopped before it came to that does first.</summary>

@@ -53,6 +53,30 @@ public sealed class LorsaTrainerTests : IDisposable
         Assert.Equal(Numbers(whole), Numbers(Lorsa.Load(folder)));
     }
 
+    [Theory]
+    [InlineData("none")]
+    [InlineData("power")]
+    public void An_interrupt_in_the_middle_of_a_step_waits_for_its_end(string penalty)
+    {
+        var options = Small with { Penalty = penalty, PenaltyCoefficient = 0.1 };
+        var whole = Train(options);
+        using var stop = new CancellationTokenSource();
+        using (AmbientWork.Enter(null, stop.Token))
+        {
+            // The batch is asked for within the step.
+            var source = new Watched(LorsaUnderTest.Planted(3).Source, batch =>
+            {
+                if (batch == 5)
+                {
+                    stop.Cancel();
+                }
+            });
+            Assert.ThrowsAny<OperationCanceledException>(() => Train(options with { Folder = folder }, null, stop.Token, source));
+        }
+
+        Assert.Equal(Numbers(whole), Numbers(Train(options with { Folder = folder })));
+    }
+
     [Fact]
     public void A_training_cancelled_while_it_evaluates_loses_neither_steps_nor_points()
     {
@@ -220,6 +244,23 @@ public sealed class LorsaTrainerTests : IDisposable
                     .view(sequences, 16, 32);
                 yield return new(Numbers(), Numbers(), mask);
             }
+        }
+    }
+
+    /// <summary>Another source, of which is told when the batches of the training are asked for.</summary>
+    private sealed class Watched(ActivationSource source, Action<int> asked) : ActivationSource
+    {
+        private int rounds;
+
+        public override IEnumerable<ActivationBatch> Batches(long firstSequence, int sequences, CancellationToken cancellationToken = default)
+        {
+            // Asked for three times: for the start, for the norms and for the training.
+            var isTraining = ++rounds == 3;
+            return source.Batches(firstSequence, sequences, cancellationToken).Select((batch, number) =>
+            {
+                asked(isTraining ? number : -1);
+                return batch;
+            });
         }
     }
 
