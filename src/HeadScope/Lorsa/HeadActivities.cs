@@ -50,6 +50,7 @@ public sealed record HeadActivities(
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(lorsa);
+        ArgumentNullException.ThrowIfNull(corpus);
         var windows = (int)Math.Min(int.MaxValue, maximumTokens / lorsa.Config.ContextLength);
         return Of(lorsa, lorsa.ActivationsOn(corpus, windows).HeldOut(4, cancellationToken), top, progress, cancellationToken);
     }

@@ -39,6 +39,7 @@ public sealed record LorsaEvaluation(
     public static LorsaEvaluation Of(Lorsa lorsa, LorsaCorpus corpus, int sequences = 32, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(lorsa);
+        ArgumentNullException.ThrowIfNull(corpus);
         (_, cancellationToken) = AmbientWork.Or(null, cancellationToken);
         return Of(lorsa, lorsa.ActivationsOn(corpus, sequences).HeldOut(4, cancellationToken), cancellationToken);
     }

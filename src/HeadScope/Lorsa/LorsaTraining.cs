@@ -31,7 +31,11 @@ public sealed partial class Lorsa
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(corpus);
         options = (options ?? new()).For(model);
+        Fault.ArgumentIf(
+            corpus.WindowLength is { } length && length != options.ContextLength,
+            $"The windows have {corpus.WindowLength} tokens, ContextLength is {options.ContextLength}; expected the same.");
         using var scope = NewDisposeScope();
         var source = new ModelActivationSource(model, layer, corpus, options.ContextLength, options.HeldOutSequences, shuffleBuffer: 1024, options.Seed);
         var config = ConfigFor(model, layer, options);
