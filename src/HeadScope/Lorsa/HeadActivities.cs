@@ -27,8 +27,11 @@ public sealed record HeadActivities(
     /// <summary>The places where a head is most active.</summary>
     /// <param name="head">The OV head.</param>
     /// <returns>Each with the whole sequence, which is empty where tokens are not known.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such head.</exception>
     public IReadOnlyList<(float Activation, long Sequence, int Position, IReadOnlyList<int> Tokens)> Top(int head)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(head);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(head, Largest.shape[0]);
         using var scope = NewDisposeScope();
         var (sequences, positions) = (Sequences[head].Copied<long>(), Positions[head].Copied<long>());
         return [.. Largest[head].Copied<float>().Index().Where(place => place.Item > 0).Select(place =>

@@ -285,6 +285,11 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
     // Where a score is positive and one of the k largest of its row; of equal ones that with the lower index. torch's topk leaves ties open.
     private static Tensor Largest(Tensor score, long k)
     {
+        if (k == 0)
+        {
+            return zeros_like(score, @bool);
+        }
+
         var least = score.topk((int)Math.Min(k, score.shape[^1]), -1, sorted: false).values.amin([-1], keepdim: true);
         var (above, equal) = (score.gt(least), score.eq(least));
         var room = above.sum(-1, keepdim: true).neg().add(Scalars.Of(Math.Min(k, score.shape[^1])), Scalars.One);

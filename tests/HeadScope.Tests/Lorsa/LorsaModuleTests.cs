@@ -91,6 +91,21 @@ public sealed class LorsaModuleTests
         }
     }
 
+    [Fact]
+    public void Tensors_of_another_shape_are_refused_and_empty_ones_are_not()
+    {
+        using var scope = torch.NewDisposeScope();
+        using var model = TinyModels.Load("rotary");
+        var lorsa = Lorsa.Train(model, 1, Windows, Few with { Activation = LorsaActivation.BatchTopK });
+        Assert.Equal([0, 8, 24], lorsa.Encode(torch.zeros([0, 8, 24])).Output.shape);
+        Assert.Equal([2, 0, 24], lorsa.Encode(torch.zeros([2, 0, 24])).Output.shape);
+        Assert.Contains("[5, 24]", Assert.Throws<ArgumentException>(() => lorsa.LossRecovered([[1, 2, 3, 4]], torch.zeros([5, 24]))).Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>(() => lorsa.LossRecovered([[1, 2, 3, 4]], torch.zeros([23])));
+        var activities = HeadActivities.Of(lorsa, Windows);
+        Assert.Throws<ArgumentOutOfRangeException>(() => activities.Top(32));
+        Assert.Throws<ArgumentOutOfRangeException>(() => activities.Top(-1));
+    }
+
     private static readonly LorsaCorpus Windows = LorsaCorpus.FromWindows([.. Enumerable.Range(0, 20).Select(i => Enumerable.Range(0, 8).Select(t => ((i * 7) + (t * t)) % 50).ToArray())]);
 
     private static readonly LorsaTrainingOptions Few = new()
