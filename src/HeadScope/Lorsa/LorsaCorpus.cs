@@ -23,6 +23,9 @@ public sealed class LorsaCorpus
     /// <summary>Whether its order is kept: windows given as such are not shuffled.</summary>
     internal bool KeepsOrder => windows is not null;
 
+    /// <summary>The length of windows given as such; null where texts are cut to the length that is asked for.</summary>
+    internal int? WindowLength => windows?[0].Length;
+
     /// <summary>Texts in memory or generated; must be the same each time they are enumerated.</summary>
     /// <param name="texts">The texts.</param>
     /// <returns>The corpus.</returns>
@@ -47,13 +50,13 @@ public sealed class LorsaCorpus
     /// <summary>Token sequences that are windows already, each beginning with the token that begins a text; their order is kept.</summary>
     /// <param name="windows">The windows, all of one length.</param>
     /// <returns>The corpus.</returns>
-    /// <exception cref="ArgumentException">There is none, or their lengths differ.</exception>
+    /// <exception cref="ArgumentException">There is none, one is empty, or their lengths differ.</exception>
     public static LorsaCorpus FromWindows(IReadOnlyList<int[]> windows)
     {
         ArgumentNullException.ThrowIfNull(windows);
-        return windows.Count > 0 && windows.All(window => window.Length == windows[0].Length)
+        return windows.Count > 0 && windows.All(window => window is { Length: > 0 } && window.Length == windows[0].Length)
             ? new("the windows", [], windows)
-            : throw new ArgumentException("Expected at least one window, and all of the same length.", nameof(windows));
+            : throw new ArgumentException("Expected at least one window, none empty, and all of the same length.", nameof(windows));
     }
 
     /// <summary>Implied where a call wants a corpus and texts are at hand.</summary>

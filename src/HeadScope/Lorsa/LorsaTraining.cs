@@ -28,7 +28,11 @@ public sealed partial class Lorsa
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(corpus);
         options = (options ?? new()).For(model);
+        Fault.ArgumentIf(
+            corpus.WindowLength is { } length && length != options.ContextLength,
+            $"The windows have {corpus.WindowLength} tokens, ContextLength is {options.ContextLength}; expected the same.");
         using var scope = NewDisposeScope();
         var source = new ModelActivationSource(model, layer, corpus, options.ContextLength, options.HeldOutSequences, shuffleBuffer: 1024, options.Seed);
         var config = ConfigFor(model, layer, options);
@@ -67,6 +71,8 @@ internal sealed class LorsaTraining(ActivationSource source, Lorsa lorsa, LorsaT
         config.Validate();
         options.Validate();
         using var scope = NewDisposeScope();
+        using var ordinary = inference_mode(false);
+        using var gradients = enable_grad();
         LorsaTraining training;
         using (var found = LorsaTrainingState.Open(options, config))
         {
@@ -169,10 +175,7 @@ internal sealed class LorsaTraining(ActivationSource source, Lorsa lorsa, LorsaT
 
                 cancellationToken.ThrowIfCancellationRequested();
                 using var scope = NewDisposeScope();
-                batches.MoveNext();
-                var (x, y, mask) = Normalized(batches.Current);
-                var result = stepper.TakeStep(x, y, mask);
-                curve.Add(y, mask, result);
+                var result = TakeStep(batches);
                 var note = string.Create(
                     CultureInfo.InvariantCulture,
                     $"EV {curve.ExplainedVariance:f3}, loss {result.Loss.Total:g4}, {(stepper.Step - first) * tokensPerStep / clock.Elapsed.TotalSeconds:f0} tokens/s");
@@ -209,6 +212,17 @@ internal sealed class LorsaTraining(ActivationSource source, Lorsa lorsa, LorsaT
 
         isFinished = true;
         return lorsa;
+    }
+
+    // Whole or not at all: the loops of a step would stop where a cell or a command is interrupted, and leave a state that was in no training.
+    private LorsaStepResult TakeStep(IEnumerator<ActivationBatch> batches)
+    {
+        using var uninterrupted = AmbientWork.Enter(null, CancellationToken.None);
+        batches.MoveNext();
+        var (x, y, mask) = Normalized(batches.Current);
+        var result = stepper.TakeStep(x, y, mask);
+        curve.Add(y, mask, result);
+        return result;
     }
 
     /// <summary>Makes a point of the curve where one is due; what a training that stopped before it came to that does first.</summary>

@@ -19,12 +19,19 @@ internal sealed class LorsaTrainingState : IDisposable
     /// <returns>The checkpoint; null where there is none.</returns>
     public static LorsaTrainingState? Open(LorsaTrainingOptions options, LorsaConfig config)
     {
-        foreach (var leftover in Directory.Exists(options.Folder) ? Directory.GetFiles(options.Folder, $".{FileName}.*") : [])
+        if (options.Folder is null)
+        {
+            return null;
+        }
+
+        // Before the first step, not at the first checkpoint.
+        AtomicFile.RequireWritable(Path.Combine(options.Folder, FileName));
+        foreach (var leftover in Directory.GetFiles(options.Folder, $".{FileName}.*"))
         {
             File.Delete(leftover);
         }
 
-        if (options.Folder is null || !File.Exists(Path.Combine(options.Folder, FileName)))
+        if (!File.Exists(Path.Combine(options.Folder, FileName)))
         {
             return null;
         }

@@ -169,7 +169,7 @@ internal sealed class PlantedLayer : ActivationSource, IDisposable
         var x = tensor(parts, [count, ContextTokens, ModelWidth]).clone().matmul(basis);
         using var constant = no_grad();
         var y = Layer.forward(x);
-        return new(scope.MoveToOuter(x), scope.MoveToOuter(y), scope.MoveToOuter(ones([count, ContextTokens])));
+        return new(scope.MoveToOuter(x), scope.MoveToOuter(y), scope.MoveToOuter(ones([count, ContextTokens], float32)));
     }
 
     /// <inheritdoc/>

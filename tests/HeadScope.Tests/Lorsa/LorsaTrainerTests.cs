@@ -53,6 +53,30 @@ public sealed class LorsaTrainerTests : IDisposable
         Assert.Equal(Numbers(whole), Numbers(Lorsa.Load(folder)));
     }
 
+    [Theory]
+    [InlineData("none")]
+    [InlineData("power")]
+    public void An_interrupt_in_the_middle_of_a_step_waits_for_its_end(string penalty)
+    {
+        var options = Small with { Penalty = penalty, PenaltyCoefficient = 0.1 };
+        var whole = Train(options);
+        using var stop = new CancellationTokenSource();
+        using (AmbientWork.Enter(null, stop.Token))
+        {
+            // The batch is asked for within the step.
+            var source = new Watched(LorsaUnderTest.Planted(3).Source, batch =>
+            {
+                if (batch == 5)
+                {
+                    stop.Cancel();
+                }
+            });
+            Assert.ThrowsAny<OperationCanceledException>(() => Train(options with { Folder = folder }, null, stop.Token, source));
+        }
+
+        Assert.Equal(Numbers(whole), Numbers(Train(options with { Folder = folder })));
+    }
+
     [Fact]
     public void A_training_cancelled_while_it_evaluates_loses_neither_steps_nor_points()
     {
@@ -148,7 +172,34 @@ public sealed class LorsaTrainerTests : IDisposable
     {
         var file = Path.Combine(folder, "taken");
         File.WriteAllText(file, "");
-        Assert.ThrowsAny<IOException>(() => Train(Small with { Folder = file }));
+        var steps = 0;
+        Assert.ThrowsAny<IOException>(() => Train(Small with { Folder = file }, new Callback(progress => steps += progress.Stage == "training" ? 1 : 0)));
+        Assert.Equal(0, steps);
+    }
+
+    [Fact]
+    public void Options_that_cannot_be_meant_are_refused_by_name()
+    {
+        foreach (var (options, said) in new (LorsaTrainingOptions, string)[]
+        {
+            (Small with { LearningRateWarmUp = double.NaN }, "LearningRateWarmUp is NaN"), (Small with { LearningRateEnd = -1 }, "LearningRateEnd is -1"),
+            (Small with { TopKWarmUp = double.PositiveInfinity }, "TopKWarmUp is Infinity"), (Small with { ClipLimit = double.NaN }, "ClipLimit is NaN"),
+            (Small with { Power = 0 }, "Power is 0"), (Small with { LearningRate = 0 }, "LearningRate is 0"), (Small with { InitialTopK = -5 }, "InitialTopK is -5"),
+            (Small with { AuxiliaryCoefficient = 0.1, AuxiliaryHeads = 0, DeadAfterTokens = 0 }, "InitialTopK is 0, AuxiliaryHeads 0"), (Small with { Folder = "" }, "Folder is empty"),
+        })
+        {
+            Assert.StartsWith(said, Assert.Throws<ArgumentException>(() => Train(options)).Message, StringComparison.Ordinal);
+        }
+
+        using var model = Model.Load("demo");
+        var windows = LorsaCorpus.FromWindows([.. Enumerable.Range(0, 20).Select(i => Enumerable.Range(i, 8).ToArray())]);
+        LorsaTrainingOptions eight = new() { Heads = 64, TopK = 4, ContextLength = 8, HeldOutSequences = 0, Tokens = 64 };
+        Assert.Contains("no activation 99", Refused(eight with { Activation = (LorsaActivation)99 }), StringComparison.Ordinal);
+        Assert.Contains("8 tokens, ContextLength is 4", Refused(eight with { ContextLength = 4 }), StringComparison.Ordinal);
+        Assert.Contains("8 tokens, ContextLength is 16", Refused(eight with { ContextLength = 16 }), StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>(() => LorsaCorpus.FromWindows([[]]));
+
+        string Refused(LorsaTrainingOptions options) => Assert.Throws<ArgumentException>(() => Lorsa.Train(model, 1, windows, options)).Message;
     }
 
     [Fact]
@@ -214,6 +265,23 @@ public sealed class LorsaTrainerTests : IDisposable
                     .view(sequences, 16, 32);
                 yield return new(Numbers(), Numbers(), mask);
             }
+        }
+    }
+
+    /// <summary>Another source, of which is told when the batches of the training are asked for.</summary>
+    private sealed class Watched(ActivationSource source, Action<int> asked) : ActivationSource
+    {
+        private int rounds;
+
+        public override IEnumerable<ActivationBatch> Batches(long firstSequence, int sequences, CancellationToken cancellationToken = default)
+        {
+            // Asked for three times: for the start, for the norms and for the training.
+            var isTraining = ++rounds == 3;
+            return source.Batches(firstSequence, sequences, cancellationToken).Select((batch, number) =>
+            {
+                asked(isTraining ? number : -1);
+                return batch;
+            });
         }
     }
 
