@@ -131,17 +131,15 @@ internal sealed class LorsaTraining(ActivationSource source, Lorsa lorsa, LorsaT
         LorsaStart.Randomize(lorsa, options.Seed, options.FirstCode);
         var (x, y, mask) = Normalized(batch);
         LorsaStart.CenterOutput(lorsa, y, mask);
-        if (options.RandomStart)
+        if (!options.RandomStart)
         {
-            LorsaStart.ScaleToOutput(lorsa, x, y, mask, withQueriesAndKeys: options.FirstCode);
-            return;
+            Fault.ArgumentIf(original is null, $"A start from the attention needs the model; pass it, or choose a random start.");
+            LorsaStart.CopyQueriesAndKeys(lorsa, original, lorsa.InputScale);
         }
 
-        Fault.ArgumentIf(original is null, $"A start from the attention needs the model; pass it, or choose a random start.");
-        LorsaStart.CopyQueriesAndKeys(lorsa, original, lorsa.InputScale);
-        if (original.Value is null)
+        if (options.RandomStart || original?.Value is null)
         {
-            LorsaStart.ScaleToOutput(lorsa, x, y, mask, withQueriesAndKeys: false);
+            LorsaStart.ScaleToOutput(lorsa, x, y, mask, withQueriesAndKeys: options.RandomStart && options.FirstCode);
             return;
         }
 

@@ -28,9 +28,6 @@ public sealed record AblationOptions
     /// <summary>The relations from which control tasks are drawn; null for those that ship. Those without a prompt are left out.</summary>
     public IReadOnlyList<Relation>? Controls { get; init; }
 
-    /// <summary>At most how many pairs of a control task are used, its first ones; null for all.</summary>
-    public int? ControlPairs { get; init; }
-
     /// <summary>Draws the random heads and the order of control tasks.</summary>
     public int Seed { get; init; }
 

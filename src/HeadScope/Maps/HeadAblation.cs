@@ -156,7 +156,7 @@ public sealed record HeadAblation(
                 continue;
             }
 
-            using var meter = Meter(model, [.. scores.Relation.Pairs.Take(options.ControlPairs ?? int.MaxValue)], template, options, cancellationToken);
+            using var meter = Meter(model, scores.Relation.Pairs, template, options, cancellationToken);
             var own = meter.Accuracy([], cancellationToken);
             var qualifies = Math.Abs(own - accuracy) < LargestAccuracyDifference;
             qualified += qualifies ? 1 : 0;

@@ -25,7 +25,8 @@ public sealed partial record HeadMap(
     /// <summary>The scores, a row for each relation and head that was scored: relation, category, layer, head, k, pairs, relation_hits,
     /// suppression_hits, relation_score, suppression_score.</summary>
     public DataFrame Table => ResultTable.Of(
-        Relations.SelectMany(r => r.Heads.Select(head => (Relation: r, Score: r.Of(head), Suppression: r.Of(head, suppression: true)))).Where(row => row.Score.Hits >= 0),
+        Relations.SelectMany(r => r.Heads, (r, head) => (Relation: r, Score: r.Of(head), Suppression: r.Of(head, suppression: true)))
+            .Where(row => row.Score.Hits >= 0),
         row => new
         {
             relation = row.Relation.Name, category = row.Relation.Category, layer = row.Score.Head.Layer, head = row.Score.Head.Index, k = row.Relation.K,

@@ -30,7 +30,8 @@ public sealed partial record HeadMap
     {
         var (layers, heads) = (root.Required("layers").Count(), root.Required("heads").Count());
         return new HeadMap(
-            root.Required("model").Text(), layers, heads, root.Required("keyValueHeads").Count(), root.Flag("firstMlp"), ParseShard(root.Required("shard").Text()),
+            root.Required("model").Text(), layers, heads, root.Required("keyValueHeads").Count(), root.Required("firstMlp").Value.GetBoolean(),
+            ParseShard(root.Required("shard").Text()),
             [.. root.Required("relations").Items().Select(relation => Read(relation, layers, heads))])
         {
             unscored = [.. root.Required("skipped").Items().Select(s => new Unscored(
@@ -84,7 +85,8 @@ public sealed partial record HeadMap
             new(
                 json.Required("name").Text(), json.Required("category").Text(), pairs,
                 [.. Lists("skippedPairs").Select(p => (p[0].Text(), p[1].Text(), p[2].Text()))]),
-            json.Required("k").Count(), layers, heads, [Hits("relationHits"), Hits("suppressionHits")], [Examples("relationExamples"), Examples("suppressionExamples")]);
+            json.Required("k").Count(), layers, heads, [Hits("relationHits"), Hits("suppressionHits")],
+            [Examples("relationExamples"), Examples("suppressionExamples")]);
 
         IEnumerable<JsonField[]> Lists(string name) => json.Required(name).Items().Select(list => list.Items().ToArray());
     }

@@ -50,8 +50,9 @@ internal sealed record TokenRelation(
                 continue;
             }
 
-            var left = t.Length == 1 ? $"source is {s.Length} tokens" : s.Length == 1 ? $"target is {t.Length} tokens" : $"source is {s.Length} tokens, target {t.Length}";
-            skipped.Add((source, target, left));
+            skipped.Add((source, target, t.Length == 1 ? $"source is {s.Length} tokens"
+                : s.Length == 1 ? $"target is {t.Length} tokens"
+                : $"source is {s.Length} tokens, target {t.Length}"));
         }
 
         return new(relation.Name, relation.Category, pairs, skipped, relation.IsCopying);
