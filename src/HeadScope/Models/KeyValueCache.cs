@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>The keys (after rotation) and values of the tokens a batch has had so far, so that a later pass computes only new tokens. Grows as

@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>Rotary positions (RoFormer, arXiv 2104.09864) over half-split pairs: of the first <see cref="Dimensions"/> channels of a head,
