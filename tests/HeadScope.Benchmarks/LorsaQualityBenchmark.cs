@@ -9,13 +9,13 @@ namespace HeadScope.Benchmarks;
 /// </summary>
 internal static class LorsaQualityBenchmark
 {
-    /// <summary>Runs it; arguments are the layer (3 or 12), the folder for curve and weights, and optionally the number of steps.</summary>
+    /// <summary>Runs it; arguments are the layer (3 or 12), the folder for curve and weights, and optionally a seed.</summary>
     public static void Run(string[] arguments)
     {
         var data = Environment.GetEnvironmentVariable("HEADSCOPE_TEST_DATA")
             ?? throw new InvalidOperationException("Set HEADSCOPE_TEST_DATA to the folder of the reference data.");
         var (layer, folder) = (int.Parse(arguments[0], CultureInfo.InvariantCulture), arguments[1]);
-        var steps = arguments.Length > 2 ? int.Parse(arguments[2], CultureInfo.InvariantCulture) : 350;
+        var seed = arguments.Length > 2 ? int.Parse(arguments[2], CultureInfo.InvariantCulture) : 0;
         using var model = Model.Load(Path.Combine(data, "models", "smollm2-135m-instruct", "model.gguf"));
         using var file = SafetensorsFile.Open(Path.Combine(data, "reference", "lorsa", "train", "windows.safetensors"));
         var tokens = file.Read("tokens").to(TorchSharp.torch.int32).data<int>().ToArray();
@@ -27,8 +27,8 @@ internal static class LorsaQualityBenchmark
             model, layer, corpus,
             new LorsaTrainingOptions
             {
-                Heads = 2304, TopK = 32, ContextLength = 256, BatchSequences = 4, Tokens = steps * 1024L, LearningRate = 1e-3,
-                HeldOutSequences = 100, EvaluateEvery = 100, Folder = folder, CheckpointEvery = 50,
+                Heads = 2304, TopK = 32, ContextLength = 256, BatchSequences = 4, Tokens = 350 * 1024L, LearningRate = 1e-3,
+                HeldOutSequences = 100, EvaluateEvery = 100, Folder = folder, CheckpointEvery = 50, Seed = seed,
             },
             new Lines());
         using var baseline = JsonDocument.Parse(
@@ -37,7 +37,7 @@ internal static class LorsaQualityBenchmark
         var report = lorsa.Training!;
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"| layer {layer} | EV {report.HeldOut!.ExplainedVariance:f4} | official {official:f4} | NMSE {report.HeldOut.NormalizedError:f4} | L0 {report.HeldOut.ActiveHeads:f2} | dead {report.HeldOut.DeadHeads.Count()} | {report.TokensPerSecond:f0} tokens/s |"));
+            $"| layer {layer} | seed {seed} | EV {report.HeldOut!.ExplainedVariance:f4} | official {official:f4} | NMSE {report.HeldOut.NormalizedError:f4} | L0 {report.HeldOut.ActiveHeads:f2} | dead {report.HeldOut.DeadHeads.Count()} | {report.TokensPerSecond:f0} tokens/s |"));
     }
 
     private sealed class Lines : IProgress<WorkProgress>

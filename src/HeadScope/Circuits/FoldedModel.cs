@@ -7,13 +7,13 @@ namespace HeadScope;
 /// A model folded for one call (<see cref="Circuit.Fold"/>), with the decompositions of its heads that the call asks for, each made once; what was
 /// made is freed when the call ends, for the collector does not see it.
 /// <para>
-/// Ω = [W_Q; b_Qᵀ] R(-Δ) [W_K; b_Kᵀ]ᵀ has rank d_head, so its singular value decomposition is that of the d_head × d_head core between the thin
-/// QRs of its two factors: exact, and never d × d. With rotary positions Ω depends on the relative position Δ, but the factors do not.
+/// Ω = [W_Q; b_Qᵀ] R(-Δ) [W_K; b_Kᵀ]ᵀ has rank d_head, so its singular value decomposition is that of the d_head × d_head core between the
+/// orthogonalised factors: exact, and never d × d. With rotary positions Ω depends on the relative position Δ, but the factors do not.
 /// </para>
 /// </summary>
 internal sealed class FoldedModel(Model given) : IDisposable
 {
-    private readonly Dictionary<Head, (Tensor Basis, Tensor Triangle)[]> factors = [];
+    private readonly Dictionary<Head, Orthogonalized[]> factors = [];
     private readonly Dictionary<(Head Head, int RelativePosition), OmegaCore> cores = [];
     private readonly List<Tensor> held = [];
 
@@ -61,22 +61,22 @@ internal sealed class FoldedModel(Model given) : IDisposable
         }
 
         var attention = Model.Net.Blocks[layer].Attention;
-        var sides = new[]
-        {
-            Factor(attention.W_K, attention.b_K, head => head.Index / Model.Config.GroupSize), Factor(attention.W_Q, attention.b_Q, head => head.Index),
-        };
+        Orthogonalized[] sides =
+        [
+            Of(attention.W_K, attention.b_K, head => head.Index / Model.Config.GroupSize), Of(attention.W_Q, attention.b_Q, head => head.Index),
+        ];
         for (var n = 0; n < heads.Length; n++)
         {
-            factors.Add(heads[n], Array.ConvertAll(sides, side => (Hold(side.Q[n]), Hold(side.R[n]))));
+            factors.Add(heads[n], Array.ConvertAll(sides, side => new Orthogonalized(Hold(side.Basis[n]), Hold(side.Turn[n]), Hold(side.Triangle[n]))));
         }
 
         // The row below the weights: zeros where the other side alone has biases.
-        (Tensor Q, Tensor R) Factor(Tensor weight, Tensor? bias, Func<Head, int> row)
+        Orthogonalized Of(Tensor weight, Tensor? bias, Func<Head, int> row)
         {
             var rows = tensor([.. heads.Select(head => (long)row(head))], device: weight.device);
             var wide = weight.index_select(0, rows).to(float64);
             var below = bias is null ? zeros([heads.Length, wide.shape[2]], float64, wide.device) : bias.index_select(0, rows).to(float64);
-            return linalg.qr(HasConstant(layer) ? cat([wide, below.unsqueeze(1)], 1) : wide);
+            return Orthogonalized.Of(HasConstant(layer) ? cat([wide, below.unsqueeze(1)], 1) : wide);
         }
     }
 
@@ -94,8 +94,11 @@ internal sealed class FoldedModel(Model given) : IDisposable
         var (u, s, vh) = linalg.svd(left.bmm(right.transpose(1, 2)), fullMatrices: false);
         for (var n = 0; n < pairs.Length; n++)
         {
-            var (source, destination) = (factors[pairs[n].Head][0].Basis, factors[pairs[n].Head][1].Basis);
-            cores.Add(pairs[n], new(HasConstant(layer), Hold(s[n]), [(source, Hold(vh[n].t())), (destination, Hold(u[n]))]));
+            var (source, destination) = (factors[pairs[n].Head][0], factors[pairs[n].Head][1]);
+            cores.Add(pairs[n], new(
+                HasConstant(layer),
+                Hold(s[n]),
+                [(source.Basis, Hold(source.Turn.matmul(vh[n].t()))), (destination.Basis, Hold(destination.Turn.matmul(u[n])))]));
         }
     }
 
@@ -106,7 +109,7 @@ internal sealed class FoldedModel(Model given) : IDisposable
     }
 }
 
-/// <summary>Ω of a head at a relative position within the bases of its two factors: u_k = Q_Q û_k, v_k = Q_K v̂_k.</summary>
+/// <summary>Ω of a head at a relative position within the bases of its two factors: u_k = B_Q û_k, v_k = B_K v̂_k.</summary>
 /// <param name="HasConstant">Whether the last entry of a direction is for the constant.</param>
 /// <param name="S">Singular values, [d_head], fp64.</param>
 /// <param name="Sides">By <see cref="SignalSide"/>: the basis, [d or d + 1, d_head], and the directions in it as columns, [d_head, d_head].</param>
