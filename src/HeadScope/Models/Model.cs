@@ -1,6 +1,3 @@
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>A decoder-only language model: its parameters under the names and orientation of TransformerLens, and its forward pass. Weights are

@@ -1,6 +1,3 @@
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>One tensor of a model's parameters, read from its file when it is first used. Safe to use from several threads.</summary>

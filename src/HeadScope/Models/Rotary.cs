@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>Rotary positions (RoFormer, arXiv 2104.09864) over half-split pairs: of the first <see cref="Dimensions"/> channels of a head,
@@ -17,19 +15,13 @@ public sealed record Rotary(int Dimensions, double Base, IReadOnlyList<double>? 
     /// wavelengths above that length / <paramref name="lowFrequencyFactor"/> are divided by <paramref name="factor"/>, those below it /
     /// <paramref name="highFrequencyFactor"/> are kept, and those between the two are blended.</summary>
     internal static IReadOnlyList<double> Llama3Divisors(
-        int dimensions, double rotaryBase, double factor, double lowFrequencyFactor, double highFrequencyFactor, double originalLength)
-    {
-        var divisors = new double[dimensions / 2];
-        for (var pair = 0; pair < divisors.Length; pair++)
+        int dimensions, double rotaryBase, double factor, double lowFrequencyFactor, double highFrequencyFactor, double originalLength) =>
+        [.. Enumerable.Range(0, dimensions / 2).Select(pair =>
         {
             var wavelength = 2 * Math.PI * Math.Pow(rotaryBase, 2.0 * pair / dimensions);
-            var kept = (originalLength / wavelength - lowFrequencyFactor) / (highFrequencyFactor - lowFrequencyFactor);
-            kept = Math.Clamp(kept, 0, 1);
-            divisors[pair] = 1 / (((1 - kept) / factor) + kept);
-        }
-
-        return divisors;
-    }
+            var kept = Math.Clamp((originalLength / wavelength - lowFrequencyFactor) / (highFrequencyFactor - lowFrequencyFactor), 0, 1);
+            return 1 / (((1 - kept) / factor) + kept);
+        })];
 
     /// <summary>The cosines and sines of the rotation at positions [batch × position].</summary>
     internal Angles At(ReadOnlySpan<long> positions, int batch, Device device, ScalarType dtype)

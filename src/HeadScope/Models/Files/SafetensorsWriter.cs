@@ -3,7 +3,6 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using static TorchSharp.torch;
 
 namespace HeadScope;
 
@@ -28,7 +27,7 @@ internal static class SafetensorsWriter
         var directory = new JsonObject();
         if (metadata.OrderBy(text => text.Key, StringComparer.Ordinal).ToArray() is [_, ..] texts)
         {
-            directory["__metadata__"] = new JsonObject(texts.Select(text => KeyValuePair.Create(text.Key, (JsonNode?)text.Value)));
+            directory[SafetensorsFile.MetadataKey] = new JsonObject(texts.Select(text => KeyValuePair.Create(text.Key, (JsonNode?)text.Value)));
         }
 
         var end = 0L;
@@ -62,7 +61,7 @@ internal static class SafetensorsWriter
 
     private static NumberFormat FormatOf(string name, ScalarType type)
     {
-        Fault.ArgumentIf(name == "__metadata__" || Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(name)) != name,
+        Fault.ArgumentIf(name == SafetensorsFile.MetadataKey || Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(name)) != name,
             $"'{name}' cannot be a tensor's name: the format reserves it, or it holds half a surrogate pair.");
         return NumberFormat.Of(type) ?? throw new ArgumentException($"Tensor '{name}': safetensors has no name for numbers of type {type}.", nameof(type));
     }

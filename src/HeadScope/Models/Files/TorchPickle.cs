@@ -4,7 +4,6 @@ using System.IO.Compression;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Text;
-using static TorchSharp.torch;
 
 namespace HeadScope;
 
