@@ -39,7 +39,8 @@ public sealed partial class Lorsa
         using var scope = NewDisposeScope();
         var source = new ModelActivationSource(model, layer, corpus, options.ContextLength, options.HeldOutSequences, shuffleBuffer: 1024, options.Seed);
         var config = ConfigFor(model, layer, options);
-        return LorsaTraining.Run(source, config, options, OriginalAttention.Of(model, config), progress, cancellationToken).For(model);
+        using var trained = LorsaTraining.Run(source, config, options, OriginalAttention.Of(model, config), progress, cancellationToken);
+        return trained.For(model);
     }
 
     /// <summary>The shape of a Lorsa for a layer of a model: positions as in the model.</summary>
