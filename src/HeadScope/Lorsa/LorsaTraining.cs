@@ -98,7 +98,7 @@ internal sealed class LorsaTraining(ActivationSource source, Lorsa lorsa, LorsaT
             }
             else
             {
-                found.Restore(training.stepper, training.curve);
+                found.Restore(training.stepper, training.curve, options.Steps);
             }
         }
 
