@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -13,6 +14,19 @@ internal static class ResultJson
     public static string Written(JsonObject result, bool indented = false) => result.ToJsonString(indented ? InLines : InOneLine);
 
     public static JsonArray List<T>(IEnumerable<T> items, Func<T, JsonNode?> item) => new([.. items.Select(item)]);
+
+    /// <exception cref="FormatException">It is null.</exception>
+    public static string Text(this JsonElement json, string name) => json.GetProperty(name).GetString() ?? throw new FormatException($"'{name}' is null.");
+
+    /// <exception cref="FormatException">It is below the least.</exception>
+    public static int Number(this JsonElement json, string name, int least) =>
+        json.GetProperty(name).GetInt32() is var number && number >= least
+            ? number
+            : throw new FormatException(string.Create(CultureInfo.InvariantCulture, $"'{name}' is {number}; expected at least {least}."));
+
+    /// <exception cref="FormatException">It is beyond what a double holds.</exception>
+    public static double Finite(this JsonElement json, string name) =>
+        json.GetProperty(name).GetDouble() is var number && double.IsFinite(number) ? number : throw new FormatException($"'{name}' is no finite number.");
 
     /// <summary>Makes a result of its JSON.</summary>
     /// <param name="json">The JSON.</param>

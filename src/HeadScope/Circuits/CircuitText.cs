@@ -73,19 +73,19 @@ public sealed partial record Circuit
     public static Circuit FromJson(string json) => ResultJson.Read(json, FormatName, "circuit", root =>
     {
         var options = root.GetProperty("options");
-        Head[] roots = [.. root.GetProperty("roots").EnumerateArray().Select(r => new Head(r[0].GetInt32(), r[1].GetInt32()))];
+        Head[] roots = [.. root.GetProperty("roots").EnumerateArray().Select(r => Head.Parse($"{r[0].GetInt32()}.{r[1].GetInt32()}"))];
         return new Circuit(
-            root.GetProperty("model").GetString()!,
-            root.GetProperty("prompts").GetString()!,
-            root.GetProperty("promptCount").GetInt32(),
+            root.Text("model"),
+            root.Text("prompts"),
+            root.Number("promptCount", least: 0),
             new()
             {
-                PatternThreshold = options.GetProperty("patternThreshold").GetDouble(),
-                UpstreamShare = options.GetProperty("upstreamShare").GetDouble(),
+                PatternThreshold = options.Finite("patternThreshold"),
+                UpstreamShare = options.Finite("upstreamShare"),
                 CountRepeats = Chosen(options, "counting", OncePerPrompt, Published),
                 HeadsWithConstant = Chosen(options, "senders", AllComponents, HeadsWithConstant),
                 RootSource = options.GetProperty("rootSource").GetString(),
-                RootDestination = options.GetProperty("rootDestination").GetString()!,
+                RootDestination = options.Text("rootDestination"),
                 Roots = roots,
             },
             roots,
@@ -104,7 +104,7 @@ public sealed partial record Circuit
 
     private static CircuitEdge ReadEdge(JsonElement edge)
     {
-        var (from, to) = (edge.GetProperty("from").GetString(), edge.GetProperty("to").GetString()!);
+        var (from, to) = (edge.GetProperty("from").GetString(), edge.Text("to"));
         var parts = to.Split('.', 3);
         Fault.InvalidDataIf(
             Component.Parse(from) is null || parts.Length != 3,
@@ -115,11 +115,11 @@ public sealed partial record Circuit
             from,
             Head.Parse($"{parts[0]}.{parts[1]}"),
             type == "s" ? SignalSide.Source : SignalSide.Destination,
-            edge.GetProperty("src_token").GetString()!,
-            edge.GetProperty("dest_token").GetString()!,
-            edge.GetProperty("total").GetDouble(),
-            edge.GetProperty("count").GetInt64(),
-            edge.GetProperty("prompt").GetInt32());
+            edge.Text("src_token"),
+            edge.Text("dest_token"),
+            edge.Finite("total"),
+            edge.GetProperty("count").GetInt64() is > 0 and var count ? count : throw new FormatException($"The edge from '{from}' to '{to}' has no count."),
+            edge.Number("prompt", least: 0));
     }
 
     private static string NodeOf(CircuitEdge edge) => $"{edge.Receiver}.{edge.Role}";

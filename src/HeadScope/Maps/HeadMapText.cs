@@ -46,13 +46,18 @@ public sealed partial record HeadMap
     /// <exception cref="InvalidDataException">The text is no JSON or no head map; the message names the field.</exception>
     public static HeadMap FromJson(string json) => ResultJson.Read(json, FormatName, "head map", root =>
     {
-        var (layers, heads) = (Number(root, "layers"), Number(root, "heads"));
+        var (layers, heads, keyValueHeads) = (root.Number("layers", least: 1), root.Number("heads", least: 1), root.Number("keyValueHeads", least: 1));
+        var (shard, relations) = (ParseShard(root.Text("shard")), root.GetProperty("relations"));
+        Fault.InvalidDataIf(
+            heads % keyValueHeads != 0 || shard.Part < 1 || shard.Part > shard.Of || relations.GetArrayLength() == 0,
+            $"The head map is of part {Text(shard)}, of {heads} heads over {keyValueHeads} key-value heads and {relations.GetArrayLength()} relations; expected a part "
+            + $"from 1/n to n/n, a multiple, and at least one relation.");
         return new HeadMap(
-            Text(root, "model"), layers, heads, Number(root, "keyValueHeads"), root.GetProperty("firstMlp").GetBoolean(), ParseShard(Text(root, "shard")),
-            [.. root.GetProperty("relations").EnumerateArray().Select(r => ReadRelation(r, layers, heads))])
+            root.Text("model"), layers, heads, keyValueHeads, root.GetProperty("firstMlp").GetBoolean(), shard,
+            [.. relations.EnumerateArray().Select(r => ReadRelation(r, layers, heads))])
         {
             unscored = [.. root.GetProperty("skipped").EnumerateArray().Select(s => new Unscored(
-                Text(s, "name"), Text(s, "category"), Number(s, "pairsUsable"), Number(s, "pairsTotal"), Text(s, "reason")))],
+                s.Text("name"), s.Text("category"), s.Number("pairsUsable", least: 0), s.Number("pairsTotal", least: 0), s.Text("reason")))],
         };
     });
 
@@ -66,10 +71,6 @@ public sealed partial record HeadMap
             : throw new FormatException($"'{text}' is not a part: expected i/n, such as 3/16, the third of sixteen.");
 
     private static string Text((int Part, int Of) shard) => string.Create(CultureInfo.InvariantCulture, $"{shard.Part}/{shard.Of}");
-
-    private static string Text(JsonElement json, string name) => json.GetProperty(name).GetString() ?? throw new FormatException($"'{name}' is null.");
-
-    private static int Number(JsonElement json, string name) => json.GetProperty(name).GetInt32();
 
     private static JsonObject Written(RelationScores relation)
     {
@@ -98,13 +99,15 @@ public sealed partial record HeadMap
 
     private static RelationScores ReadRelation(JsonElement json, int layers, int heads)
     {
-        TokenPair[] pairs = [.. json.GetProperty("pairs").EnumerateArray().Select(p => new TokenPair(p[0].GetString()!, p[1].GetString()!, p[2].GetInt32(), p[3].GetInt32()))];
+        TokenPair[] pairs = [.. json.GetProperty("pairs").EnumerateArray().Select(p => new TokenPair(Word(p[0]), Word(p[1]), p[2].GetInt32(), p[3].GetInt32()))];
+        static string Word(JsonElement word) => word.GetString() ?? throw new FormatException("A word of a pair is null.");
+        Fault.InvalidDataIf(pairs.Length == 0, $"A relation of the head map has no pairs.");
         int[] Hits(string name)
         {
             int[] values = [.. json.GetProperty(name).EnumerateArray().SelectMany(row => row.EnumerateArray()).Select(v => v.GetInt32())];
-            return values.Length == (long)layers * heads
+            return values.Length == (long)layers * heads && Array.TrueForAll(values, hits => hits >= -1 && hits <= pairs.Length)
                 ? values
-                : throw new InvalidDataException($"'{name}' of the head map holds {values.Length} numbers; expected {layers} × {heads}.");
+                : throw new InvalidDataException($"'{name}' of the head map holds {values.Length} numbers; expected {layers} × {heads}, each from -1 to {pairs.Length}.");
         }
 
         Dictionary<Head, int[]> Examples(string name) => json.GetProperty(name).EnumerateObject().ToDictionary(
@@ -114,8 +117,8 @@ public sealed partial record HeadMap
                 : throw new FormatException($"'{name}' of head {e.Name} names pair {i}; there are {pairs.Length}.")).ToArray());
         return new(
             new(
-                Text(json, "name"), Text(json, "category"), pairs,
-                [.. json.GetProperty("skippedPairs").EnumerateArray().Select(p => (p[0].GetString()!, p[1].GetString()!, p[2].GetString()!))]),
-            Number(json, "k"), layers, heads, [Hits("relationHits"), Hits("suppressionHits")], [Examples("relationExamples"), Examples("suppressionExamples")]);
+                json.Text("name"), json.Text("category"), pairs,
+                [.. json.GetProperty("skippedPairs").EnumerateArray().Select(p => (Word(p[0]), Word(p[1]), Word(p[2])))]),
+            json.Number("k", least: 1), layers, heads, [Hits("relationHits"), Hits("suppressionHits")], [Examples("relationExamples"), Examples("suppressionExamples")]);
     }
 }

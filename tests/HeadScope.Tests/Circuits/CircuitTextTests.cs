@@ -54,6 +54,23 @@ public class CircuitTextTests
     public void Json_that_is_no_circuit_is_refused(string json, string message) =>
         Assert.Contains(message, Assert.Throws<InvalidDataException>(() => Circuit.FromJson(json)).Message, StringComparison.Ordinal);
 
+    [Theory]
+    [InlineData("\"model\":\"demo\"", "\"model\":null", "'model' is null")]
+    [InlineData("\"patternThreshold\":0.5", "\"patternThreshold\":1e999", "'patternThreshold' is no finite number")]
+    [InlineData("\"promptCount\":3", "\"promptCount\":-3", "'promptCount' is -3")]
+    [InlineData("\"rootDestination\":\"end\"", "\"rootDestination\":null", "'rootDestination' is null")]
+    [InlineData("\"roots\":[[", "\"roots\":[[-3,0],[", "'-3.")]
+    [InlineData("\"total\":", "\"total\":1e999,\"_\":", "'total' is no finite number")]
+    [InlineData("\"count\":", "\"count\":0,\"_\":", "has no count")]
+    [InlineData("\"prompt\":", "\"prompt\":-1,\"_\":", "'prompt' is -1")]
+    [InlineData("\"src_token\":", "\"src_token\":null,\"_\":", "'src_token' is null")]
+    public void A_circuit_with_a_field_that_no_trace_has_is_refused(string field, string other, string message)
+    {
+        var json = Circuit.Trace(Demo.Value, Ioi.Prompts(3)).ToJson();
+        Assert.Contains(field, json, StringComparison.Ordinal);
+        Json_that_is_no_circuit_is_refused(json.Replace(field, other, StringComparison.Ordinal), message);
+    }
+
     private static readonly Lazy<Model> Demo = new(() => Model.Load("demo"));
 
     private static IEnumerable<string> Nodes(JsonElement graph, bool withFirings) => graph.GetProperty("nodes").EnumerateArray()
