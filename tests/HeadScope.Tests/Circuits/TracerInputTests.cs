@@ -73,6 +73,32 @@ public class TracerInputTests
         Refused(unanswered, "name the roots");
     }
 
+    [Theory]
+    [InlineData(double.NaN)]
+    [InlineData(double.PositiveInfinity)]
+    [InlineData(double.NegativeInfinity)]
+    public void Settings_that_are_no_numbers_are_refused(double setting)
+    {
+        Refused(Prompts.Value, "pattern threshold is", new() { PatternThreshold = setting });
+        Refused(Prompts.Value, "upstream share is", new() { UpstreamShare = setting });
+        Assert.Throws<ArgumentException>(() => Signals.Find(Demo.Value, Prompts.Value, setting));
+        CircuitEdge[] edges = [new("0.1", new(3, 1), SignalSide.Source, "IO", "end")];
+        Assert.Throws<ArgumentException>(() => Intervention.Run(Demo.Value, Prompts.Value, edges, factor: setting));
+        Assert.Throws<ArgumentException>(() => Intervention.Run(Demo.Value, Prompts.Value, edges, patternThreshold: setting));
+    }
+
+    [Fact]
+    public void Missing_prompts_roles_and_another_model_are_refused()
+    {
+        Assert.Throws<ArgumentNullException>(() => new PromptSet("none", null!));
+        Assert.Throws<ArgumentException>(() => new PromptSet("none", [null!]));
+        Assert.Throws<ArgumentException>(() => new PromptSet("none", [new(null!, [])]));
+        Assert.Throws<ArgumentException>(() => new PromptSet("none", [new([1], null!)]));
+        Assert.Throws<ArgumentNullException>(() => Circuit.Trace(Demo.Value, Prompts.Value, new() { RootDestination = null! }));
+        using var other = TinyModels.Load("rotary");
+        Assert.Contains("directions", Assert.Throws<ArgumentException>(() => Signals.Find(Demo.Value, Prompts.Value).LowRank(other)).Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_trace_without_edges_is_an_answer_with_its_reason()
     {
