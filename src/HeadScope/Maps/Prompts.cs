@@ -55,6 +55,7 @@ internal sealed record Prompts(string Template, IReadOnlyList<int[]> Tokens, IRe
     /// <summary>Throws when a text has no place for the source, or several.</summary>
     public static void Require(string template)
     {
+        ArgumentNullException.ThrowIfNull(template);
         if (template.Split(Placeholder) is not [_, _])
         {
             throw new ArgumentException($"'{template}' is no template: expected one {Placeholder}, the place of the source.", nameof(template));
