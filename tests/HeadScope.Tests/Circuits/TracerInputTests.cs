@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace HeadScope.Tests;
 
 /// <summary>Prompts and options that cannot be traced, and traces that find nothing.</summary>
@@ -107,6 +109,24 @@ public class TracerInputTests
         Assert.StartsWith("No root fires at end → IO", trace.EmptyReason, StringComparison.Ordinal);
         Assert.Equal(trace.EmptyReason, trace.ToString());
         Assert.Equal(trace.EmptyReason, Circuit.FromJson(trace.ToJson()).EmptyReason);
+    }
+
+    [Fact]
+    public void A_decimal_comma_changes_no_result()
+    {
+        var expected = Circuit.Trace(Demo.Value, Prompts.Value, new() { PatternThreshold = 1.1 }).ToJson();
+        var before = CultureInfo.CurrentCulture;
+        var comma = (CultureInfo)CultureInfo.InvariantCulture.Clone();
+        comma.NumberFormat.NumberDecimalSeparator = ",";
+        try
+        {
+            CultureInfo.CurrentCulture = comma;
+            Assert.Equal(expected, Circuit.Trace(Demo.Value, Prompts.Value, new() { PatternThreshold = 1.1 }).ToJson());
+        }
+        finally
+        {
+            CultureInfo.CurrentCulture = before;
+        }
     }
 
     private static void Refused(PromptSet prompts, string message, TraceOptions? options = null) => Assert.Contains(
