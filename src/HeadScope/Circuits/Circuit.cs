@@ -185,7 +185,8 @@ public sealed partial record Circuit(
         var (names, place) = (string.Join(", ", roots), string.Join(" → ", new[] { options.RootDestination, options.RootSource }.OfType<string>()));
         return fire ? $"The roots {names} fire, but no signal arrives at a token with a role."
             : roots.Count == 0 ? "There are no roots: none are given, or the model has no layer above the first, whose heads could receive signals."
-            : $"No root fires at {place}: {names} fire {roots.Sum(root => firings.GetValueOrDefault(root))} times elsewhere, with attention of at least "
-                + $"{options.PatternThreshold}.";
+            : string.Create(
+                CultureInfo.InvariantCulture,
+                $"No root fires at {place}: {names} fire {roots.Sum(root => firings.GetValueOrDefault(root))} times elsewhere, with attention of at least {options.PatternThreshold}.");
     }
 }

@@ -79,7 +79,7 @@ public sealed partial record Intervention(
     /// <param name="cancellationToken">Stops the work.</param>
     /// <returns>Before, after and control for each prompt and edge.</returns>
     /// <exception cref="ArgumentException">There are no edges; the prompts have no such role; the model has no such head above the sender;
-    /// the sender writes nothing that could be changed.</exception>
+    /// the sender writes nothing that could be changed; the factor or the threshold is no number.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static Intervention Run(
         Model model, PromptSet prompts, IReadOnlyList<CircuitEdge> edges, double factor = 0, bool local = false, bool published = false,

@@ -13,6 +13,8 @@ public sealed partial record Intervention
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentNullException.ThrowIfNull(edges);
         ArgumentOutOfRangeException.ThrowIfLessThan(settings.BatchSize, 1);
+        TraceOptions.RequireThreshold(settings.Threshold);
+        Fault.ArgumentIf(!double.IsFinite(settings.Factor), $"The factor is {settings.Factor}; expected a number, such as 0 or 2.");
         var set = prompts.SoundFor(model);
         RequireSound(model, set, edges, settings.Local);
         using var folded = new FoldedModel(model);

@@ -31,7 +31,7 @@ public sealed record Signals(
     /// <param name="progress">Is told how many prompts are done.</param>
     /// <param name="cancellationToken">Stops the work.</param>
     /// <returns>The firings.</returns>
-    /// <exception cref="ArgumentException">The prompts are not sound, or cannot be drawn.</exception>
+    /// <exception cref="ArgumentException">The prompts are not sound, or cannot be drawn; the threshold is no number.</exception>
     /// <exception cref="InvalidDataException">A weight is not finite.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static Signals Find(
@@ -40,6 +40,7 @@ public sealed record Signals(
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(prompts);
+        TraceOptions.RequireThreshold(patternThreshold);
         var (set, firings) = (prompts.SoundFor(model), new List<Firing>());
         ForEachLayer("finding signals", model, set, patternThreshold, batchSize, progress, cancellationToken, (_, signals) =>
             firings.AddRange(signals.Firings()));
@@ -90,11 +91,15 @@ public sealed record Signals(
     /// <returns>By layer, head and n from 0 to d_head: head, firings (with a positive score), directions (n), singular, random_directions,
     /// random_basis (the shares; the first exceeds 1 before the negative contributions take it back), sparse_size and random_sparse_size (the
     /// mean size of the sparse set in the singular and in the random basis).</returns>
+    /// <exception cref="ArgumentException">It is another model than that of the firings.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public DataFrame LowRank(
         Model model, int seed = 0, int batchSize = 32, IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(model);
+        Fault.ArgumentIf(
+            model.Name != Model || model.Config.HeadWidth != HeadWidth,
+            $"The firings are of {Model}, whose heads have {HeadWidth} directions; found {model.Name} with {model.Config.HeadWidth}.");
         var checks = new SortedDictionary<Head, (Random Random, double[] Sums)>();
         ForEachLayer("checking", model, Prompts.SoundFor(model), PatternThreshold, batchSize, progress, cancellationToken, (layer, signals) =>
         {

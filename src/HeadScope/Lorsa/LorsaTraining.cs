@@ -36,7 +36,8 @@ public sealed partial class Lorsa
         using var scope = NewDisposeScope();
         var source = new ModelActivationSource(model, layer, corpus, options.ContextLength, options.HeldOutSequences, shuffleBuffer: 1024, options.Seed);
         var config = ConfigFor(model, layer, options);
-        return LorsaTraining.Run(source, config, options, OriginalAttention.Of(model, config), progress, cancellationToken).For(model);
+        using var trained = LorsaTraining.Run(source, config, options, OriginalAttention.Of(model, config), progress, cancellationToken);
+        return trained.For(model);
     }
 
     /// <summary>The shape of a Lorsa for a layer of a model, of options that are complete: positions as in the model.</summary>
@@ -90,7 +91,7 @@ internal sealed class LorsaTraining(ActivationSource source, Lorsa lorsa, LorsaT
             }
             else
             {
-                found.Restore(training.stepper, training.curve);
+                found.Restore(training.stepper, training.curve, options.Steps);
             }
         }
 

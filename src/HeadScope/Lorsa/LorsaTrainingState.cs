@@ -13,7 +13,15 @@ internal sealed class LorsaTrainingState : IDisposable
     private LorsaTrainingState(SafetensorsFile file) => this.file = file;
 
     /// <summary>The mean norms of input and output.</summary>
-    public (double Input, double Output) Norms => Read(MeanNorms, [2], float64).Copied<double>() is var norms ? (norms[0], norms[1]) : default;
+    public (double Input, double Output) Norms
+    {
+        get
+        {
+            var norms = Read(MeanNorms, [2], float64).Copied<double>();
+            Require(MeanNorms, norms.All(norm => norm > 0 && double.IsFinite(norm)), "positive numbers");
+            return (norms[0], norms[1]);
+        }
+    }
 
     /// <summary>Opens the checkpoint of a training and deletes what one that was killed while it wrote left behind.</summary>
     /// <returns>The checkpoint; null where there is none.</returns>
@@ -67,8 +75,8 @@ internal sealed class LorsaTrainingState : IDisposable
             options.Fingerprint(stepper.Lorsa.Config).Select(option => KeyValuePair.Create(Option + option.Key, option.Value)));
     }
 
-    /// <summary>Reads the checkpoint into what was made for the same options.</summary>
-    public void Restore(LorsaStepper stepper, LorsaCurve curve)
+    /// <summary>Reads the checkpoint into what was made for the same options, a training of so many steps.</summary>
+    public void Restore(LorsaStepper stepper, LorsaCurve curve, long steps)
     {
         using var scope = NewDisposeScope();
         using var constant = no_grad();
@@ -82,6 +90,8 @@ internal sealed class LorsaTrainingState : IDisposable
         rest[0].Copied<long>().CopyTo(stepper.Optimizer.Steps, 0);
         rest[1].Copied<long>().CopyTo(stepper.SilentTokens, 0);
         (stepper.Step, stepper.CountedTokens) = rest[2].Copied<long>() is var position ? (position[0], position[1]) : default;
+        Require("position", stepper.Step >= 0 && stepper.Step <= steps && stepper.CountedTokens >= 0, $"a step of at most {steps}, and the tokens before it");
+        Require("optimizer.steps", Array.TrueForAll(stepper.Optimizer.Steps, taken => taken >= 0 && taken <= stepper.Step), $"at most {stepper.Step} steps");
         curve.Kept = (rest[3], rest[4]);
     }
 
@@ -100,6 +110,9 @@ internal sealed class LorsaTrainingState : IDisposable
         ("optimizer.steps", tensor(stepper.Optimizer.Steps)), ("silent_tokens", tensor(stepper.SilentTokens)),
         ("position", tensor([stepper.Step, stepper.CountedTokens])), ("pending", curve.Kept.Pending), (Points, curve.Kept.Points),
     ];
+
+    private void Require(string name, bool isSo, string what) =>
+        Fault.InvalidDataIf(!isSo, $"'{file.Path}', tensor '{name}': expected {what}. The file is damaged: start the training anew in another folder.");
 
     private Tensor Read(string name, long[] shape, ScalarType dtype)
     {

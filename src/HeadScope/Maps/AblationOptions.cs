@@ -34,6 +34,20 @@ public sealed record AblationOptions
     /// <summary>How many prompts run at a time.</summary>
     public int BatchSize { get; init; } = 64;
 
+    /// <summary>Refuses what cannot be ablated.</summary>
+    /// <exception cref="ArgumentException">A number is too small.</exception>
+    internal void Validate()
+    {
+        foreach (var (name, number, least) in new (string, int?, int)[]
+        {
+            (nameof(Heads), Heads, 1), (nameof(RandomRuns), RandomRuns, 0), (nameof(ControlTasks), ControlTasks, 0),
+            (nameof(BatchSize), BatchSize, 1),
+        })
+        {
+            Fault.ArgumentIf(number < least, $"{name} is {number}; expected at least {least}.");
+        }
+    }
+
     internal int HeadsFor(int headsOfModel) => Heads ?? headsOfModel switch
     {
         < 300 => 30,

@@ -53,8 +53,10 @@ public sealed record DynamicScores(RelationScores Static, IReadOnlyList<string> 
     /// <param name="suppression">Whether suppression scores are correlated.</param>
     /// <param name="template">One template alone; null for all.</param>
     /// <returns>r, p, log₁₀ p, and n = templates × heads. NaN when all heads have the same score.</returns>
+    /// <exception cref="ArgumentException">There is no such template.</exception>
     public Correlation Correlate(bool context, bool suppression = false, string? template = null)
     {
+        Fault.ArgumentIf(template is not null && !Templates.Contains(template, StringComparer.Ordinal), $"'{template}' is none of the {Templates.Count} templates.");
         double[] scores = [.. Static.Heads.Select(head => (double)Static.Of(head, suppression).Score)];
         var chosen = Templates.Select(t => template is null || string.Equals(t, template, StringComparison.Ordinal)).ToArray();
         return Statistics.Pearson(

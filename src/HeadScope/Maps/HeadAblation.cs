@@ -50,8 +50,8 @@ public sealed record HeadAblation(
     /// <param name="progress">Is told how many ablations are done.</param>
     /// <param name="cancellationToken">Stops the work.</param>
     /// <returns>The accuracies.</returns>
-    /// <exception cref="ArgumentException">There is no template for the relation, it has too few single-token pairs, or no head has a
-    /// static score above 0.</exception>
+    /// <exception cref="ArgumentException">There is no template for the relation, it has too few single-token pairs, no head has a
+    /// static score above 0, or a number of the options is too small.</exception>
     /// <exception cref="InvalidOperationException">The model has no tokenizer.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static HeadAblation Run(
@@ -61,10 +61,15 @@ public sealed record HeadAblation(
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(relation);
         options ??= new AblationOptions();
+        options.Validate();
         var template = options.Template ?? relation.Prompt ?? throw new ArgumentException(
             $"No prompt ships for the relation '{relation.Name}': name one in AblationOptions.Template or Relation.Prompt, with <X> in the place of the source.",
             nameof(relation));
         HeadScope.Prompts.Require(template);
+        foreach (var control in options.Controls ?? [])
+        {
+            HeadScope.Prompts.Require(control.Prompt ?? template);
+        }
 
         var mapOptions = new HeadMapOptions { K = options.K, MinimumPairs = options.MinimumPairs };
         var scores = HeadMap.Score(model, relation, mapOptions, progress, cancellationToken).Relations[0];
@@ -142,7 +147,7 @@ public sealed record HeadAblation(
         CancellationToken cancellationToken)
     {
         TokenRelation[] usable =
-            [.. others.Where(r => r.Prompt is not null).Select(r => TokenRelation.From(r, model.Tokenizer)).Where(r => r.Pairs.Count >= options.MinimumPairs)];
+            [.. others.Where(r => r.Prompt is not null).Select(r => TokenRelation.From(r, model.Tokenizer)).Where(r => r.Pairs.Count >= Math.Max(1, options.MinimumPairs))];
         var order = usable.Length == 0 ? [] : HeadMap.Score(model, usable, mapOptions, progress: null, cancellationToken).Relations.ToArray();
         random.Shuffle(order);
         var qualified = 0;

@@ -187,7 +187,8 @@ public sealed partial record HeadMap(
         static string[] Key(HeadMap map) =>
         [
             $"number of parts {map.Shard.Of}, {map.Model} with {map.LayerCount} × {map.HeadCount} heads, first MLP {(map.FirstMlp ? "on" : "off")}",
-            .. map.Relations.Select(r => $"{r.Name} with {r.Relation.Pairs.Count} pairs, k = {r.K}"),
+            .. map.Relations.SelectMany(r => r.Relation.Pairs.Select(p => $"the pair {p.Source} → {p.Target} of {r.Name}, tokens {p.SourceToken} and {p.TargetToken}")
+                .Prepend($"{r.Name} with {r.Relation.Pairs.Count} pairs, k = {r.K}")),
         ];
         var (a, b) = (Key(first), Key(other));
         var at = Enumerable.Range(0, Math.Max(a.Length, b.Length)).FirstOrDefault(

@@ -28,11 +28,15 @@ public sealed partial record HeadMap
     /// <exception cref="InvalidDataException">The text is no JSON or no head map; the message names the field.</exception>
     public static HeadMap FromJson(string json) => ResultJson.Read(json, FormatName, "head map", root =>
     {
-        var (layers, heads) = (root.Required("layers").Count(), root.Required("heads").Count());
+        var (layers, heads, keyValueHeads) = (root.Required("layers").Count(), root.Required("heads").Count(), root.Required("keyValueHeads").Count());
+        RelationScores[] relations = [.. root.Required("relations").Items().Select(relation => Read(relation, layers, heads))];
+        var shard = ParseShard(root.Required("shard").Text());
+        Fault.InvalidDataIf(
+            heads % keyValueHeads != 0 || shard.Part < 1 || shard.Part > shard.Of || relations.Length == 0,
+            $"The head map is of part {Text(shard)}, of {heads} heads over {keyValueHeads} key-value heads and {relations.Length} relations; expected a part "
+            + $"from 1/n to n/n, a multiple, and at least one relation.");
         return new HeadMap(
-            root.Required("model").Text(), layers, heads, root.Required("keyValueHeads").Count(), root.Required("firstMlp").Value.GetBoolean(),
-            ParseShard(root.Required("shard").Text()),
-            [.. root.Required("relations").Items().Select(relation => Read(relation, layers, heads))])
+            root.Required("model").Text(), layers, heads, keyValueHeads, root.Required("firstMlp").Value.GetBoolean(), shard, relations)
         {
             unscored = [.. root.Required("skipped").Items().Select(s => new Unscored(
                 s.Required("name").Text(), s.Required("category").Text(), (int)s.Required("pairsUsable").Whole(), (int)s.Required("pairsTotal").Whole(),
@@ -70,12 +74,13 @@ public sealed partial record HeadMap
     private static RelationScores Read(JsonField json, int layers, int heads)
     {
         TokenPair[] pairs = [.. Lists("pairs").Select(p => new TokenPair(p[0].Text(), p[1].Text(), p[2].TokenId(), p[3].TokenId()))];
+        Fault.InvalidDataIf(pairs.Length == 0, $"'{json.Name}' has no pairs.");
         int[] Hits(string name)
         {
             int[] values = [.. json.Required(name).Items().SelectMany(row => row.Items()).Select(v => v.Value.GetInt32())];
-            return values.Length == (long)layers * heads
+            return values.Length == (long)layers * heads && Array.TrueForAll(values, hits => hits >= -1 && hits <= pairs.Length)
                 ? values
-                : throw new InvalidDataException($"'{name}' of the head map holds {values.Length} numbers; expected {layers} × {heads}.");
+                : throw new InvalidDataException($"'{name}' of the head map holds {values.Length} numbers; expected {layers} × {heads}, each from -1 to {pairs.Length}.");
         }
 
         Dictionary<Head, int[]> Examples(string name) => json.Required(name).Members().ToDictionary(

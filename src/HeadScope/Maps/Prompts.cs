@@ -46,6 +46,10 @@ internal sealed record Prompts(string Template, IReadOnlyList<int[]> Tokens, IRe
     }
 
     /// <summary>Throws when a text has no place for the source, or several.</summary>
-    public static void Require(string template) => Fault.ArgumentIf(
-        template.Split(Placeholder) is not [_, _], $"'{template}' is no template: expected one {Placeholder}, the place of the source.");
+    public static void Require(string template)
+    {
+        ArgumentNullException.ThrowIfNull(template);
+        Fault.ArgumentIf(
+            template.Split(Placeholder) is not [_, _], $"'{template}' is no template: expected one {Placeholder}, the place of the source.");
+    }
 }

@@ -69,7 +69,7 @@ public sealed record SalientOperations(string Model, IReadOnlyList<Head> Heads, 
     /// <param name="firstMlp">Whether the embeddings pass the first MLP; as published this holds for heads of layer 0 too.</param>
     /// <param name="progress">Is told how much of the vocabulary is done.</param>
     /// <param name="cancellationToken">Stops the work.</param>
-    /// <exception cref="ArgumentException">The model has no such head, or more tokens are asked for than there are.</exception>
+    /// <exception cref="ArgumentException">The model has no such head, none is named, or more tokens are asked for than there are.</exception>
     /// <exception cref="InvalidDataException">A weight that is needed holds a NaN; the message names it.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static SalientOperations Of(
@@ -79,6 +79,7 @@ public sealed record SalientOperations(string Model, IReadOnlyList<Head> Heads, 
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(model);
         heads ??= model.Heads;
+        Fault.ArgumentIf(heads.Count == 0, $"No heads are named; leave them out for all of {model.Name}.");
         var vocabulary = model.Config.VocabularySize;
         Fault.ArgumentIf(
             Math.Min(tokens, mappings) < 1 || Math.Max(tokens, mappings) > vocabulary,

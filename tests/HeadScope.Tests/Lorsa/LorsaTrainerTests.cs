@@ -125,7 +125,20 @@ public sealed class LorsaTrainerTests : IDisposable
     [InlineData("W_Q", true, "tensor 'W_Q': expected")]
     [InlineData("optimizer.m.W_Q", false, "no tensor 'optimizer.m.W_Q'")]
     [InlineData("norms", false, "no tensor 'norms'")]
-    public void A_damaged_checkpoint_is_refused_by_file_and_field(string field, bool isThere, string said)
+    public void A_damaged_checkpoint_is_refused_by_file_and_field(string field, bool isThere, string said) =>
+        RefusedWith(field, isThere ? _ => torch.ones(3) : null, said);
+
+    [Theory]
+    [InlineData("position", 1_000_000, "a step of at most 30")]
+    [InlineData("position", -1, "a step of at most 30")]
+    [InlineData("optimizer.steps", -1, "at most 30 steps")]
+    [InlineData("norms", 0, "positive numbers")]
+    [InlineData("norms", double.NaN, "positive numbers")]
+    public void Numbers_that_no_training_leaves_are_refused(string field, double number, string said) =>
+        RefusedWith(field, stored => torch.full_like(stored, number), $"tensor '{field}': expected {said}");
+
+    // A finished training whose checkpoint is another in one tensor, which is left out where it becomes none.
+    private void RefusedWith(string field, Func<torch.Tensor, torch.Tensor>? changed, string said)
     {
         Train(Small with { Folder = folder });
         var path = Path.Combine(folder, "training.safetensors");
@@ -134,8 +147,8 @@ public sealed class LorsaTrainerTests : IDisposable
         {
             SafetensorsWriter.Write(
                 path,
-                file.Tensors.Keys.Where(name => name != field || isThere)
-                    .ToDictionary(name => name, name => name == field ? torch.ones(3) : file.Read(name)),
+                file.Tensors.Keys.Where(name => name != field || changed is not null)
+                    .ToDictionary(name => name, name => name == field ? changed!(file.Read(name)) : file.Read(name)),
                 file.Metadata);
         }
 

@@ -22,6 +22,13 @@ public class SalientOperationsTests
     }
 
     [Fact]
+    public void No_heads_are_no_question()
+    {
+        using var model = TinyModels.Load("rotary");
+        Assert.Contains("No heads", Assert.Throws<ArgumentException>(() => SalientOperations.Of(model, [])).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void SmolLm2_has_the_reference_s_operations()
     {
         var files = Directory.GetFiles(TestData.Shared("reference", "maps", "smollm2", "salient"), "*.json").Order(StringComparer.Ordinal);
