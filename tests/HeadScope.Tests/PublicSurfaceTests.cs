@@ -51,6 +51,8 @@ public sealed class PublicSurfaceTests
         ("LorsaStepper.TakeStep", "whether a batch is finite, and its number of tokens"),
         ("LorsaTraining.Norms", "two numbers of the finished Lorsa"),
         ("Model.Generate", "the chosen token, which is looked up and returned"),
+        ("Orthogonalized.Of", "whether columns are far enough from dependent for the fast way"),
+        ("Orthogonalized.Round", "whether products are positive definite"),
         ("Parameter.ToArray", "weights are processed as stored, in fp64, once"),
         ("PlantedUnits.Match", "a result, read one by one"),
         ("SalientSearch.Largest", "the loop over a chunk of scores that runs on the CPU"),

@@ -1,5 +1,4 @@
 using System.Reflection;
-using System.Text;
 
 namespace HeadScope;
 
@@ -55,15 +54,4 @@ internal sealed class PromptTokenizer(Tokenizer tokenizer)
     }
 
     private int[] Pieces(string word) => [.. tokenizer.EncodeOrdinary($"{Before} {word}").Skip(tokenizer.EncodeOrdinary(Before).Length)];
-}
-
-/// <summary>Random choices.</summary>
-internal static class RandomChoice
-{
-    /// <summary>One of some things, drawn again until it fits.</summary>
-    public static T Of<T>(this Random random, IReadOnlyList<T> things, Func<T, bool>? fits = null)
-    {
-        var drawn = things[random.Next(things.Count)];
-        return fits?.Invoke(drawn) != false ? drawn : random.Of(things, fits);
-    }
 }

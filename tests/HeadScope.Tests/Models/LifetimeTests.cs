@@ -328,6 +328,6 @@ public sealed class LifetimeTests : IDisposable
     }
 }
 
-/// <summary>Alone: it counts the tensors of the whole process.</summary>
+/// <summary>Alone: these count the tensors of the whole process, or change torch's settings for it.</summary>
 [CollectionDefinition(nameof(LifetimeTests), DisableParallelization = true)]
 public sealed class LifetimeTestCollection;
