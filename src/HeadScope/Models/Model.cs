@@ -54,6 +54,9 @@ public sealed class Model : IDisposable
     public Tokenizer Tokenizer => tokenizer?.Value ?? throw new InvalidOperationException(
         $"'{Name}' has no tokenizer: '{file.Path}' comes with neither tokenizer.json nor vocab.json and merges.txt. Run it on token ids.");
 
+    /// <summary>The text of a token, for labels; <c>#12</c> where the model has no tokenizer.</summary>
+    internal string TextOf(int token) => HasTokenizer ? Tokenizer.TokenText(token) : string.Create(CultureInfo.InvariantCulture, $"#{token}");
+
     /// <summary>The steps its weights have been through, in order; none after loading.</summary>
     public IReadOnlyList<WeightProcessing> Processing { get; }
 

@@ -246,6 +246,8 @@ public class CircuitPropertyTests
             ["signals"] = (progress, token) => Signals.Find(model, prompts, batchSize: 4, progress: progress, cancellationToken: token),
             ["check"] = (progress, token) => signals.LowRank(model, batchSize: 1, progress: progress, cancellationToken: token),
             ["intervention"] = (progress, token) => Intervention.Run(model, prompts, [edge], batchSize: 4, progress: progress, cancellationToken: token),
+            ["patching"] = (progress, token) => ActivationPatching.Run(model, new([1, 2, 3], [], 4, 5), new([1, 9, 3], []), batchSize: 4, progress: progress, cancellationToken: token),
+            ["lens"] = (progress, token) => LogitLens.Of(model, [1, 2, 3], progress: progress, cancellationToken: token),
         };
         foreach (var (_, call) in calls)
         {
