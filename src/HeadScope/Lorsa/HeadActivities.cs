@@ -35,6 +35,24 @@ public sealed record HeadActivities(
             (place.Item, sequences[place.Index], (int)positions[place.Index], (IReadOnlyList<int>)Texts.GetValueOrDefault(sequences[place.Index], [])))];
     }
 
+    /// <summary>The z-patterns of the sequences in which a head is most active, most active first.</summary>
+    /// <param name="head">The head, of the Lorsa that these are the activities of.</param>
+    /// <param name="places">How many at most.</param>
+    /// <returns>One for each sequence, and the position in it at which the head is most active of those that count.</returns>
+    /// <exception cref="InvalidOperationException">The Lorsa has no model, or the tokens of the sequences are not known.</exception>
+    public IReadOnlyList<(ZPattern Pattern, int Position)> ZPatterns(LorsaHead head, int places = 10)
+    {
+        ArgumentNullException.ThrowIfNull(head);
+        ArgumentOutOfRangeException.ThrowIfLessThan(places, 1);
+        var top = Top(head.Index).Take(places).ToArray();
+        if (top.Any(place => place.Tokens.Count == 0))
+        {
+            throw new InvalidOperationException("These activities came from activations without their tokens; read a corpus with HeadActivities.Of(lorsa, corpus).");
+        }
+
+        return [.. top.Select(place => (head.ZPattern([.. place.Tokens]), place.Position))];
+    }
+
     /// <summary>Reads a corpus through the Lorsa's model, as a stream: memory depends on the heads alone.</summary>
     /// <param name="lorsa">The Lorsa, with its model.</param>
     /// <param name="corpus">The texts.</param>
