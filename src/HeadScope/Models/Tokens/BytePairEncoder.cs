@@ -161,17 +161,6 @@ internal static class ByteSymbols
     public static char Of(byte value) => Symbols[value];
 
     /// <summary>The bytes a vocabulary entry stands for: its own UTF-8 when it is not written in byte symbols.</summary>
-    public static byte[] BytesOf(string entry)
-    {
-        var bytes = new byte[entry.Length];
-        for (var i = 0; i < bytes.Length; i++)
-        {
-            if (!Bytes.TryGetValue(entry[i], out bytes[i]))
-            {
-                return Encoding.UTF8.GetBytes(entry);
-            }
-        }
-
-        return bytes;
-    }
+    public static byte[] BytesOf(string entry) =>
+        entry.All(Bytes.ContainsKey) ? [.. entry.Select(symbol => Bytes[symbol])] : Encoding.UTF8.GetBytes(entry);
 }
