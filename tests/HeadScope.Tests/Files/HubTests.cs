@@ -287,6 +287,7 @@ public sealed partial class HubTests : IDisposable
         var model = ModelFiles.Resolve(Id, Options, cancellationToken: cancel);
         Assert.Equal((Id, Path.Combine(Model, "snapshots", Commit), null), (model.Name, model.Folder, model.GgufPath));
         Assert.Equal(model, ModelFiles.Resolve($"{Id}@{Commit}", Options, cancellationToken: cancel));
+        Assert.Equal(model, ModelFiles.Resolve(model.Folder!, Options, cancellationToken: cancel));
         var gguf = ModelFiles.Resolve($"{Id}/deep/q8.gguf@main", Options, cancellationToken: cancel);
         Assert.Null(gguf.Folder);
         Assert.Equal(weights, File.ReadAllBytes(gguf.GgufPath!));

@@ -52,7 +52,7 @@ internal sealed class HubRepository
                     .DistinctBy(file => file.FullName, StringComparer.Ordinal)
                     .Sum(file => file.Length);
                 yield return (
-                    Path.GetFileName(model)[Models.Length..].Replace("--", "/", StringComparison.Ordinal),
+                    IdOf(snapshot)!,
                     string.Join(", ", revisions[commit].DefaultIfEmpty(commit).Order(StringComparer.Ordinal)),
                     commit,
                     size,
@@ -64,6 +64,15 @@ internal sealed class HubRepository
             Directory.Exists(folder) ? Directory.GetDirectories(folder, pattern).Order(StringComparer.Ordinal) : [];
 
         static string[] Files(string folder) => Directory.Exists(folder) ? Directory.GetFiles(folder, "*", SearchOption.AllDirectories) : [];
+    }
+
+    /// <summary>The id of the model whose snapshot a folder of the cache is; null for another folder.</summary>
+    public static string? IdOf(string folder)
+    {
+        var snapshots = Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
+        return Path.GetFileName(snapshots) == "snapshots" && Path.GetFileName(Path.GetDirectoryName(snapshots)) is { } model && model.StartsWith(Models, StringComparison.Ordinal)
+            ? model[Models.Length..].Replace("--", "/", StringComparison.Ordinal)
+            : null;
     }
 
     /// <summary>Whether a revision is a full commit, which never changes its content.</summary>

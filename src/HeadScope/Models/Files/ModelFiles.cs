@@ -23,7 +23,9 @@ internal sealed record ModelFiles(string Name, string? Folder, string? GgufPath)
 
         if (Directory.Exists(nameOrPath))
         {
-            return new(Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(nameOrPath))), nameOrPath, GgufPath: null);
+            // A snapshot's own name is a commit.
+            return new(
+                HubRepository.IdOf(nameOrPath) ?? Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(nameOrPath))), nameOrPath, GgufPath: null);
         }
 
         if (File.Exists(nameOrPath))
