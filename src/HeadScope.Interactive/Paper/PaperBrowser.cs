@@ -64,7 +64,8 @@ internal static class PaperBrowser
         }
     }
 
-    private static async Task<IBrowser> StartAsync(string program)
+    /// <summary>Starts a browser that its caller ends.</summary>
+    public static async Task<IBrowser> StartAsync(string program)
     {
         try
         {

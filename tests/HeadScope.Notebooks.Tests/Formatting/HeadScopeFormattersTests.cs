@@ -100,36 +100,4 @@ public class HeadScopeFormattersTests
             Assert.Contains(System.Net.WebUtility.HtmlEncode(Attack), html, StringComparison.Ordinal);
         }
     }
-
-    [Fact]
-    public async Task A_click_on_the_head_of_a_column_sorts_by_number()
-    {
-        var html = HtmlTable.Of(["name", "value"], [["a", 9.0], ["b", 10.0], ["c", -1.0]]);
-        var order = await plotly.Get().EvaluateAsync(
-            $$"""
-            (() => {
-              const place = document.createElement('div');
-              place.innerHTML = {{JsonSerializer.Serialize(html)}};
-              document.body.appendChild(place);
-              const names = () => [...place.querySelectorAll('tbody tr')].map(r => r.cells[0].textContent).join('');
-              const head = place.querySelectorAll('th')[1];
-              head.click();
-              const down = names();
-              head.click();
-              const up = names();
-              place.remove();
-              return down + ' ' + up;
-            })()
-            """,
-            TestContext.Current.CancellationToken);
-        Assert.Equal("bac cab", order!.GetValue<string>());
-    }
-
-    [Fact]
-    public void Long_tables_are_cut_and_counted()
-    {
-        var html = HtmlTable.Of(Enumerable.Range(0, 1200).Select(i => new Head(i, i)));
-        Assert.Equal(HtmlTable.MostRows + 1, Regex.Count(html, "<tr>"));
-        Assert.Contains("700 rows more", html, StringComparison.Ordinal);
-    }
 }
