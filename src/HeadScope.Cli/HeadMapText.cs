@@ -46,7 +46,6 @@ internal static class HeadMapText
     {
         var end = map.Relations.SelectMany(r => r.Top(1)).Select(s => s.Score).DefaultIfEmpty(0).Max();
         var width = map.HeadCount * 4 + 5 <= console.Profile.Width ? 4 : 2;
-        var scale = ColorScale.Sequential;
         console.Write(new Text("     " + string.Concat(Enumerable.Range(0, map.HeadCount).Select(head => N(head % (width == 2 ? 10 : 1000)).PadLeft(width - 1) + " ")) + "\n"));
         for (var layer = 0; layer < map.LayerCount; layer++)
         {
@@ -57,9 +56,8 @@ internal static class HeadMapText
                 var text = float.IsNaN(score) ? "." : N((int)Math.Round(score * 100));
                 var cell = width == 2 ? "  " : text.PadLeft(width - 1) + " ";
                 var place = end > 0 && !float.IsNaN(score) ? score / end : 0;
-                var (r, g, b) = scale.At(place);
-                var ink = scale.InkOn(place) == "#ffffff" ? Color.White : Color.Black;
-                line.Append(cell, new Style(ink, new Color(r, g, b)));
+                var (fill, ink) = ChartStyle.At(ChartStyle.Sequential, place);
+                line.Append(cell, Style.Parse($"{(ink == ChartStyle.Paper ? "white" : "black")} on {fill}"));
             }
 
             console.Write(line);

@@ -25,6 +25,10 @@ public static class ChartStyle
 
     internal const string Grid = "#e1e5ea";
 
+    // What is written on light colours; on dark ones the paper's colour is. How many steps there are from one end of a scale to the other.
+    private const string DarkInk = "#1a1d21";
+    private const int Steps = 24;
+
     // From light to dark pages: page, ink, muted, grid.
     private static readonly string[] LightPage = [Paper, Ink, Muted, Grid];
     private static readonly string[] DarkPage = ["#161b22", "#e6e9ee", "#9aa4b0", "#30363d"];
@@ -48,7 +52,8 @@ public static class ChartStyle
     internal static IReadOnlyDictionary<string, string> DarkColors { get; } = new[]
     {
         (LightPage, DarkPage), ([.. Palette], DarkPalette), (LightSequential, DarkSequential), (LightDiverging, DarkDiverging),
-    }.SelectMany(pair => pair.Item1.Zip(pair.Item2)).ToDictionary(StringComparer.Ordinal);
+        (Shades(LightSequential), Shades(DarkSequential)), (Shades(LightDiverging), Shades(DarkDiverging)), ([DarkInk], [DarkPage[1]]),
+    }.SelectMany(pair => pair.Item1.Zip(pair.Item2)).DistinctBy(pair => pair.First, StringComparer.Ordinal).ToDictionary(StringComparer.Ordinal);
 
     /// <summary>The colour of a kind with an opacity, <c>rgba(0,114,178,0.2)</c>.</summary>
     internal static string Tint(int kind, double opacity)
@@ -57,14 +62,12 @@ public static class ChartStyle
         return string.Create(CultureInfo.InvariantCulture, $"rgba({color[0]},{color[1]},{color[2]},{opacity})");
     }
 
-    /// <summary>The colour at a place of a scale between 0 and 1, and ink that can be read on it.</summary>
+    /// <summary>The colour at a place of a scale between 0 and 1, of 25 that a dark page has too, and ink that can be read on it.</summary>
     internal static (string Fill, string Ink) At(IReadOnlyList<IReadOnlyList<object>> scale, double place)
     {
-        var position = Math.Clamp(double.IsNaN(place) ? 0 : place, 0, 1) * (scale.Count - 1);
-        var stop = Math.Min((int)position, scale.Count - 2);
-        var (from, to) = (Rgb((string)scale[stop][1]), Rgb((string)scale[stop + 1][1]));
-        int[] mixed = [.. from.Zip(to, (a, b) => (int)Math.Round(a + ((b - a) * (position - stop))))];
-        return ($"#{mixed[0]:x2}{mixed[1]:x2}{mixed[2]:x2}", (0.299 * mixed[0]) + (0.587 * mixed[1]) + (0.114 * mixed[2]) > 140 ? "#1a1d21" : "#ffffff");
+        var fill = Shade([.. scale.Select(stop => (string)stop[1])], (int)Math.Round(Math.Clamp(double.IsNaN(place) ? 0 : place, 0, 1) * Steps));
+        var color = Rgb(fill);
+        return (fill, (0.299 * color[0]) + (0.587 * color[1]) + (0.114 * color[2]) > 140 ? DarkInk : Paper);
     }
 
     /// <summary>The defaults of everything that a chart leaves open, as a template of plotly.js; new objects at each call.</summary>
@@ -100,6 +103,16 @@ public static class ChartStyle
 
     private static IReadOnlyList<IReadOnlyList<object>> Stops(string[] colors) =>
         [.. colors.Select((color, i) => new object[] { Math.Round(i / (colors.Length - 1.0), 6), color })];
+
+    private static string[] Shades(string[] colors) => [.. Enumerable.Range(0, Steps + 1).Select(step => Shade(colors, step))];
+
+    private static string Shade(string[] colors, int step)
+    {
+        var position = step * (colors.Length - 1.0) / Steps;
+        var stop = Math.Min((int)position, colors.Length - 2);
+        int[] mixed = [.. Rgb(colors[stop]).Zip(Rgb(colors[stop + 1]), (a, b) => (int)Math.Round(a + ((b - a) * (position - stop))))];
+        return $"#{mixed[0]:x2}{mixed[1]:x2}{mixed[2]:x2}";
+    }
 
     private static byte[] Rgb(string hex) => Convert.FromHexString(hex.AsSpan(1));
 }

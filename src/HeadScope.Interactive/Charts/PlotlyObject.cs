@@ -62,4 +62,5 @@ internal static class PlotlyObject
 /// <param name="Rows">How many rows of <paramref name="RowHeight"/> the plot has; null where the height follows from the width.</param>
 /// <param name="RowHeight">The height of a row.</param>
 /// <param name="Ratio">The height of the plot for its width, where it has no rows.</param>
-internal sealed record PaperLayout(double? Rows = null, double RowHeight = 3, double Ratio = 0.6);
+/// <param name="Text">The tokens of a chart that shows text, whose lines are broken anew.</param>
+internal sealed record PaperLayout(double? Rows = null, double RowHeight = 3, double Ratio = 0.6, PaperText? Text = null);

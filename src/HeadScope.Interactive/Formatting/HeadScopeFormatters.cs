@@ -45,10 +45,11 @@ public static class HeadScopeFormatters
         Shows<Omega>(omega => Figures.SingularValues(omega));
         Shows<Firing>(Figures.SignalContributions);
         Shows<Upstream>(upstream => Figures.Upstream(upstream));
-        Shows<ZPattern>(pattern => Figures.ZPattern(pattern));
-        Shows<LorsaHead>(head => Figures.Dashboard(head));
-        Shows<LorsaTrainingReport>(report => Figures.TrainingCurves(report));
+        Charted<LorsaHead>(head => Charts.Dashboard(head));
+        Charted<LorsaTrainingReport>(report => Charts.TrainingCurves(report));
 
+        Writes<TokenView>(view => view.ToHtml(), view => view.Caption);
+        Writes<ZPattern>(pattern => TokenView.Of(pattern).ToHtml(), pattern => TokenView.Of(pattern).Caption);
         Writes<SalientOperations>(Operations, operations => operations.ToString());
         Writes<HeadDescription>(Description, description => description.Summary);
         Writes<DynamicMap>(Correlations, map => map.ToString());

@@ -31,11 +31,12 @@ public static class ChartOutput
         return reader.ReadToEnd();
     });
 
-    private static readonly Lazy<string> Drawing = new(() =>
-    {
-        using var reader = new StreamReader(typeof(ChartOutput).Assembly.GetManifestResourceStream("HeadScope.chart.js")!);
-        return reader.ReadToEnd();
-    });
+    private static readonly Lazy<string> Drawing = new(() => Script("chart.js"));
+
+    /// <summary>A function in JavaScript that says whether the page is dark.</summary>
+    internal static string IsDark => Theme.Value;
+
+    private static readonly Lazy<string> Theme = new(() => Script("theme.js"));
 
     /// <summary>plotly.js, of the version that Plotly.NET is made for.</summary>
     internal static string PlotlyScript => Plotly.Value;
@@ -71,7 +72,7 @@ public static class ChartOutput
         return $"""
             <div class="{id}" role="img" aria-label="{caption}"><div></div><script type="application/json">{json}</script></div>
             <script>
-            (function (id, version, dark) {Drawing.Value})("{id}", "{Globals.PLOTLYJS_VERSION}", {JsonConvert.SerializeObject(ChartStyle.DarkColors)});
+            (function (id, version, dark, isDark) {Drawing.Value})("{id}", "{Globals.PLOTLYJS_VERSION}", {JsonConvert.SerializeObject(ChartStyle.DarkColors)}, {IsDark});
             </script>
             """;
     }
@@ -84,7 +85,12 @@ public static class ChartOutput
     {
         ArgumentNullException.ThrowIfNull(title);
         ArgumentNullException.ThrowIfNull(charts);
-        return $$"""
+        return Page(title, Carrier, charts.Select(chart => (Fragment(chart), Caption(chart))));
+    }
+
+    /// <summary>A page of figures, each a part of a page with its caption, plain text.</summary>
+    internal static string Page(string title, string head, IEnumerable<(string Html, string Caption)> figures) =>
+        $$"""
             <!doctype html>
             <html lang="en">
             <head>
@@ -98,14 +104,20 @@ public static class ChartOutput
             figure { margin: 0 0 2rem; }
             figcaption { color: light-dark({{ChartStyle.Muted}}, #9aa4b0); font-size: .9rem; line-height: 1.45; max-width: 70ch; }
             </style>
-            {{Carrier}}
+            {{head}}
             </head>
             <body>
             <h1>{{WebUtility.HtmlEncode(title)}}</h1>
-            {{string.Concat(charts.Select(chart => $"<figure>\n{Fragment(chart)}\n<figcaption>{WebUtility.HtmlEncode(Caption(chart))}</figcaption>\n</figure>\n"))}}</body>
+            {{string.Concat(figures.Select(figure => $"<figure>\n{figure.Html}\n<figcaption>{WebUtility.HtmlEncode(figure.Caption)}</figcaption>\n</figure>\n"))}}</body>
             </html>
 
             """;
+
+    /// <summary>A script of this assembly.</summary>
+    internal static string Script(string name)
+    {
+        using var reader = new StreamReader(typeof(ChartOutput).Assembly.GetManifestResourceStream($"HeadScope.{name}")!);
+        return reader.ReadToEnd();
     }
 
     /// <summary>plotly.js as a script element. The only text that could end the element is escaped; in JavaScript's strings it means the same.</summary>

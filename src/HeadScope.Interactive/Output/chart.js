@@ -1,12 +1,5 @@
 {
   // Draws all charts of this id that are not drawn yet: a notebook shows a cell's output twice where it is shown in two views.
-  function isDark(place) {
-    var body = document.body, theme = body.getAttribute("data-vscode-theme-kind") || "";
-    if (theme) { return theme.indexOf("dark") >= 0; }
-    if (body.getAttribute("data-jp-theme-light")) { return body.getAttribute("data-jp-theme-light") === "false"; }
-    return !!(window.matchMedia && window.matchMedia("(prefers-color-scheme: dark)").matches);
-  }
-
   // Only where a colour is meant: a token may be spelled like one.
   function darken(node, isColor) {
     if (typeof node === "string") { return isColor && dark[node] ? dark[node] : node; }
@@ -20,7 +13,7 @@
     document.querySelectorAll("." + id + ":not([data-drawn])").forEach(function (place) {
       var figure = JSON.parse(place.querySelector("script").textContent);
       place.setAttribute("data-drawn", "");
-      if (isDark(place)) { darken(figure, false); }
+      if (isDark()) { darken(figure, false); }
       window.Plotly.newPlot(place.firstElementChild, figure.data, figure.layout, figure.config);
     });
   }

@@ -83,8 +83,9 @@ public static class ChartExport
             await page.AddScriptTagAsync(new AddTagOptions { Content = ChartOutput.PlotlyScript });
             await page.AddScriptTagAsync(new AddTagOptions { Content = Script.Value });
             var width = widthMm * PerMillimetre;
+            var (json, needed) = PaperText.Of(chart, widthMm);
             var drawn = await page.EvaluateFunctionAsync<JsonElement>(
-                "async (json, w, h, mm) => headscopePaper(JSON.parse(json), w, h, mm)", ChartOutput.Json(chart), width, heightMm * PerMillimetre ?? 0, PerMillimetre);
+                "async (json, w, h, mm) => headscopePaper(JSON.parse(json), w, h, mm)", json, width, (heightMm ?? needed) * PerMillimetre ?? 0, PerMillimetre);
             var (svg, height) = (drawn.GetProperty("svg").GetString()!, drawn.GetProperty("height").GetDouble());
             await page.SetContentAsync(string.Create(
                 CultureInfo.InvariantCulture,

@@ -41,14 +41,6 @@ public class FigureTests(PlotlyBrowser plotly)
 
     private static readonly Lazy<Firing> Fired = new(() => FoundSignals.Value.Firings[0]);
 
-    private static readonly Lazy<Lorsa> Learned = new(() => Lorsa.Train(
-        Demo.Value, 1, new[] { string.Join(' ', Enumerable.Repeat("When Mary and John went to the store, John gave a drink to Mary.", 60)) },
-        new LorsaTrainingOptions { Heads = 64, TopK = 4, ContextLength = 32, BatchSequences = 2, Tokens = 512, HeldOutSequences = 2, ReportEvery = 1, EvaluateEvery = 2 }));
-
-    private static readonly Lazy<LorsaHead> Head = new(() => Learned.Value.Head(3));
-
-    private static readonly Lazy<HeadActivities> Activities = new(() => HeadActivities.Of(
-        Learned.Value, LorsaCorpus.FromWindows([.. Enumerable.Range(0, 4).Select(i => Enumerable.Range(20 * i, 32).ToArray())])));
 
     public static TheoryData<string> Names => [.. Examples().Keys];
 
@@ -56,11 +48,8 @@ public class FigureTests(PlotlyBrowser plotly)
     private static Dictionary<string, Figure> Examples()
     {
         var tokens = new[] { "<|endoftext|>", " When", " Mary", Attack, "$x^2$", " %{x} &amp; \"'", "\n", " gave" };
-        var pattern = torch.full([3, 8, 8], 0.125f);
         return new Dictionary<string, Figure>(StringComparer.Ordinal)
         {
-            ["attention pattern"] = Figures.AttentionPattern(pattern, tokens, Attack),
-            ["coloured text"] = Figures.ColoredText(tokens, [0, 1, -2, 3, 0.5f, float.NaN, 0, -1], Attack, Attack, 30),
             ["every trace"] = EveryTrace(),
             ["bars"] = Figures.Bars([("a", 1, 0.2), (Attack, -0.5, 0), ("c", 0.1, 0)], Attack, Attack),
             ["one bar"] = Figures.Bars([("a", 1, 0)], "one", "value"),
@@ -69,9 +58,6 @@ public class FigureTests(PlotlyBrowser plotly)
                 [new GraphNode("a", "0.1", 0, 0), new GraphNode("b", Attack, 1, 1, 1, Attack), new GraphNode("c", "2.3", 2, 2)],
                 [new GraphEdge("a", "b", 0.5), new GraphEdge("b", "c", -2, 1, Attack)],
                 Attack, ["previous token", "other"], ["destination", "source"]),
-            ["training"] = Figures.TrainingCurves(
-                Learned.Value.Training!,
-                [(64, 0.2), (512, 0.9)]),
             ["interventions"] = Figures.Interventions(Intervened.Value),
             ["circuit"] = Figures.Circuit(Trace.Value),
             ["signal directions"] = Figures.SignalDirections(FoundSignals.Value),
@@ -83,12 +69,6 @@ public class FigureTests(PlotlyBrowser plotly)
                 Fired.Value, SignalSide.Source, 1.5, ["embedding", .. Enumerable.Range(1, 29).Select(i => i == 4 ? Attack : $"{i / 8}.{i % 8}")],
                 torch.tensor(Enumerable.Range(0, 30).Select(i => Math.Sin(i)).ToArray()), torch.zeros(4, 8, 1, torch.float64))),
             ["a number for each head"] = Figures.HeadGrid(Circuit.DirectEffects(Demo.Value, Sentences.Value, 4), Attack, "logits"),
-            ["z-pattern"] = Figures.ZPattern(Head.Value.ZPattern("When Mary and John went to the store, John gave a drink to")),
-            ["activations of a Lorsa head"] = Figures.Activations(Head.Value.ZPattern("When Mary and John went to the store")),
-            ["origin of a Lorsa head"] = Figures.HeadOrigin(Head.Value),
-            ["dashboard of a Lorsa head"] = Figures.Dashboard(Head.Value),
-            ["top activations of a Lorsa head"] = Figures.TopActivations(
-                Activities.Value, (int)Activities.Value.Counts.argmax().item<long>(), token => token % 2 == 0 ? Attack : $" {token}"),
         };
     }
 
@@ -183,15 +163,6 @@ public class FigureTests(PlotlyBrowser plotly)
         await File.WriteAllTextAsync(Path.Combine(folder!, "still.html"), string.Concat(Examples().Values.Select(figure => StaticFigure.Draw(figure))), TestContext.Current.CancellationToken);
         await File.WriteAllTextAsync(Path.Combine(folder!, "plotly.html"), HtmlPage.Of("All figures", [.. Examples().Values], PlotlyScript.Find()), TestContext.Current.CancellationToken);
         await File.WriteAllTextAsync(Path.Combine(folder!, "dark.html"), HtmlPage.Of("All figures", [.. Examples().Values.Select(figure => figure.With(FigureStyle.Dark))], PlotlyScript.Find()), TestContext.Current.CancellationToken);
-    }
-
-    [Fact]
-    public void A_pattern_of_another_shape_is_refused_with_both_shapes()
-    {
-        var pattern = torch.zeros(2, 3);
-        var error = Assert.Throws<ArgumentException>(() => Figures.AttentionPattern(pattern, ["a", "b", "c"]));
-        Assert.Contains("[3, 3]", error.Message, StringComparison.Ordinal);
-        Assert.Contains("[2, 3]", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
