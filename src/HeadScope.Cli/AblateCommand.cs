@@ -72,7 +72,7 @@ internal static class AblateCommand
             using var loaded = ModelOption.Load(parsed, parsed.GetValue(model)!, cancellation);
             var result = TerminalProgress.Show(progress => HeadAblation.Run(loaded, chosen, options, progress, cancellation));
             Print(result, parsed.InvocationConfiguration.Output);
-            ResultFiles.Write(path, result.ToJson, result.ToCsv, parsed.InvocationConfiguration.Output, () => Figures.Ablation(result), cancellation);
+            ResultFiles.Write(path, result.ToJson, result.ToCsv, parsed.InvocationConfiguration.Output, () => Charts.Ablation(result), cancellation);
         });
         return verb;
     }

@@ -53,7 +53,7 @@ internal static class CompareCommand
             }
 
             string Csv() => comparison.ToCsv();
-            ResultFiles.Write(path, Csv, Csv, parsed.InvocationConfiguration.Output, () => Figures.Comparison(maps[0], maps[1], limit), cancellation);
+            ResultFiles.Write(path, Csv, Csv, parsed.InvocationConfiguration.Output, () => Charts.Comparison(maps[0], maps[1], limit), cancellation);
         });
         return verb;
     }

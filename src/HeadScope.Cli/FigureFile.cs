@@ -1,3 +1,5 @@
+using Plotly.NET;
+
 namespace HeadScope.Cli;
 
 /// <summary>Figures in files: pages to explore and pictures for papers; the ending of the name says which.</summary>
@@ -5,6 +7,9 @@ internal static class FigureFile
 {
     /// <summary>The endings of files that hold figures.</summary>
     public static readonly string[] Endings = [".html", ".svg", ".pdf", ".png"];
+
+    // In millimetres.
+    private const double PageWidth = 175;
 
     /// <summary>Checks a file before the work begins.</summary>
     /// <param name="path">The file; null for none.</param>
@@ -24,6 +29,23 @@ internal static class FigureFile
         }
 
         AtomicFile.RequireWritable(path);
+    }
+
+    /// <summary>Writes charts: all of them on a page that needs no network, the first as a picture as wide as a page of a paper.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="title">The title of a page.</param>
+    /// <param name="charts">The charts.</param>
+    /// <param name="cancellationToken">Stops the work.</param>
+    public static void Write(string path, string title, IReadOnlyList<GenericChart> charts, CancellationToken cancellationToken)
+    {
+        if (Path.GetExtension(path).Equals(".html", StringComparison.OrdinalIgnoreCase))
+        {
+            AtomicFile.WriteText(path, ChartOutput.Page(title, charts));
+        }
+        else
+        {
+            charts[0].SavePaperAsync(path, PageWidth, cancellationToken: cancellationToken).GetAwaiter().GetResult();
+        }
     }
 
     /// <summary>Writes figures: all of them on a page, the first as a picture.</summary>

@@ -12,10 +12,9 @@ internal static class HeadMapFiles
     /// <summary>Writes a map.</summary>
     /// <param name="map">The map.</param>
     /// <param name="paths">The files.</param>
-    /// <param name="offline">Whether HTML pages contain plotly.js.</param>
     /// <param name="output">Where is said what was written.</param>
     /// <param name="cancellationToken">Stops before the next file.</param>
-    public static void Write(HeadMap map, IReadOnlyList<string> paths, bool offline, TextWriter output, CancellationToken cancellationToken)
+    public static void Write(HeadMap map, IReadOnlyList<string> paths, TextWriter output, CancellationToken cancellationToken)
     {
         foreach (var path in paths)
         {
@@ -29,8 +28,8 @@ internal static class HeadMapFiles
                     AtomicFile.WriteText(path, map.ToCsv());
                     break;
                 default:
-                    Figure[] figures = map.Relations.Count > 1 ? [Figures.HeadMap(map), Figures.RelationComparison(map)] : [Figures.HeadMap(map)];
-                    FigureFile.Write(path, $"Head map of {map.Model}", offline, figures, cancellationToken);
+                    FigureFile.Write(
+                        path, $"Head map of {map.Model}", map.Relations.Count > 1 ? [Charts.HeadMap(map), Charts.RelationComparison(map)] : [Charts.HeadMap(map)], cancellationToken);
                     break;
             }
 

@@ -38,7 +38,6 @@ internal static class MapCommand
                 + "the correlations are also written beside the first output, as .dynamic.csv.",
         };
         var output = OutputOption();
-        var offline = FigureFile.OfflineOption();
         var top = new Option<int>("--top") { Description = "How many heads are printed for each relation.", HelpName = "n", DefaultValueFactory = _ => 3 };
         var verb = new Verb(
             "map",
@@ -54,7 +53,7 @@ internal static class MapCommand
                 ("headscope map --model meta-llama/Llama-3.1-8B --shard 3/16 --output part-3.json", "The third of sixteen parts, for a cluster."),
             ],
         };
-        foreach (var option in new Option[] { model, relations, k, minimum, withoutMlp, shard, dynamic, output, offline, top })
+        foreach (var option in new Option[] { model, relations, k, minimum, withoutMlp, shard, dynamic, output, top })
         {
             verb.Add(option);
         }
@@ -88,7 +87,7 @@ internal static class MapCommand
                     loaded, chosen, options, progress: progress, cancellationToken: cancellation));
                 HeadMapText.Print(measured.Static, parsed.GetValue(top), parsed.InvocationConfiguration.Output);
                 DynamicMapText.Print(measured, parsed.InvocationConfiguration.Output);
-                HeadMapFiles.Write(measured.Static, paths, parsed.GetValue(offline), parsed.InvocationConfiguration.Output, cancellation);
+                HeadMapFiles.Write(measured.Static, paths, parsed.InvocationConfiguration.Output, cancellation);
                 var table = Path.ChangeExtension(paths[0], ".dynamic.csv");
                 AtomicFile.WriteText(table, measured.ToCsv());
                 parsed.InvocationConfiguration.Output.WriteLine($"Wrote {table}");
@@ -97,7 +96,7 @@ internal static class MapCommand
 
             var map = TerminalProgress.Show(progress => HeadMap.Score(loaded, chosen, options, progress, cancellation));
             HeadMapText.Print(map, parsed.GetValue(top), parsed.InvocationConfiguration.Output);
-            HeadMapFiles.Write(map, paths, parsed.GetValue(offline), parsed.InvocationConfiguration.Output, cancellation);
+            HeadMapFiles.Write(map, paths, parsed.InvocationConfiguration.Output, cancellation);
         });
         return verb;
     }

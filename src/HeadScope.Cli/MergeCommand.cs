@@ -16,7 +16,6 @@ internal static class MergeCommand
         };
         var output = MapCommand.OutputOption();
         output.Required = true;
-        var offline = FigureFile.OfflineOption();
         var verb = new Verb("merge", "Joins the parts that headscope map --shard wrote into the head map of the whole model, identical to one made at once.")
         {
             Examples =
@@ -27,14 +26,13 @@ internal static class MergeCommand
         };
         verb.Add(parts);
         verb.Add(output);
-        verb.Add(offline);
         verb.Does((parsed, cancellation) =>
         {
             var paths = parsed.GetValue(output)!;
             Array.ForEach(paths, HeadMapFiles.Require);
             var map = HeadMap.Merge(parsed.GetValue(parts)!.Select(Read));
             HeadMapText.Print(map, top: 3, parsed.InvocationConfiguration.Output);
-            HeadMapFiles.Write(map, paths, parsed.GetValue(offline), parsed.InvocationConfiguration.Output, cancellation);
+            HeadMapFiles.Write(map, paths, parsed.InvocationConfiguration.Output, cancellation);
         });
         return verb;
     }

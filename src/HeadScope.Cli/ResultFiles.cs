@@ -1,3 +1,5 @@
+using Plotly.NET;
+
 namespace HeadScope.Cli;
 
 /// <summary>Results that are written as JSON, CSV or a figure; the ending of the file's name says which.</summary>
@@ -11,7 +13,7 @@ internal static class ResultFiles
     /// <param name="figure">The result as a figure; null when the verb draws none.</param>
     /// <param name="cancellationToken">Stops the drawing.</param>
     public static void Write(
-        string? path, Func<string> json, Func<string>? csv, TextWriter output, Func<Figure>? figure = null, CancellationToken cancellationToken = default)
+        string? path, Func<string> json, Func<string>? csv, TextWriter output, Func<GenericChart>? figure = null, CancellationToken cancellationToken = default)
     {
         if (path is null)
         {
@@ -20,7 +22,7 @@ internal static class ResultFiles
 
         if (figure is not null && FigureFile.Endings.Contains(Path.GetExtension(path), StringComparer.OrdinalIgnoreCase))
         {
-            FigureFile.Write(path, Path.GetFileNameWithoutExtension(path), offline: false, [figure()], cancellationToken);
+            FigureFile.Write(path, Path.GetFileNameWithoutExtension(path), [figure()], cancellationToken);
             output.WriteLine($"Wrote {path}");
             return;
         }

@@ -33,14 +33,14 @@ public static partial class Charts
             }
 
             traces.Add(Accuracies(
-                runs == 1 ? "random heads (1 draw)" : $"random heads (mean ± SD of {runs})", [.. random.Select(at => at.Mean)], 1, null,
+                runs == 1 ? "random heads" : "random heads ± SD", [.. random.Select(at => at.Mean)], 1, null,
                 i => runs == 1 ? "" : $" ± {PlotlyText.Number(random[i].Deviation)}", "random"));
         }
 
         var controls = ablation.Controls.Where(control => control.Accuracies is not null).ToArray();
         traces.AddRange(controls.Select((control, i) =>
-            Accuracies($"control: {control.Relation.Replace('_', ' ')}", [.. control.Accuracies!.Select(a => (double)a)], i + 2, "dot")));
-        traces.Add(Accuracies($"heads of {ablation.Relation.Replace('_', ' ')}", [.. ablation.Accuracies.Select(a => (double)a)], 0, null, i => i == 0 ? "" : $", last {ablation.Heads[i - 1]}"));
+            Accuracies("control tasks", [.. control.Accuracies!.Select(a => (double)a)], 7, "dot", _ => $", control {control.Relation.Replace('_', ' ')}", "control", showLegend: i == 0)));
+        traces.Add(Accuracies("heads of the relation", [.. ablation.Accuracies.Select(a => (double)a)], 0, null, i => i == 0 ? "" : $", last {ablation.Heads[i - 1]}"));
         var last = ablation.Accuracies.Count - 1;
         return Chart(
             traces,
@@ -51,18 +51,22 @@ public static partial class Charts
                 xaxis = Axis(new { title = Title("heads ablated"), zeroline = false, showline = true, showgrid = false }),
                 yaxis = Axis(new { title = Title("accuracy"), range = new[] { -0.02, 1.02 }, zeroline = false, showline = true }),
             }),
-            $"Accuracy of {ablation.Model} for {ablation.Relation} in {ablation.Prompts} prompts while the outputs of {last} heads are replaced by {(ablation.Mean ? "their mean" : "zeros")}, strongest first: "
+            $"Accuracy of {ablation.Model} for {ablation.Relation} in {ablation.Prompts} prompts while the {(last == 1 ? "output of 1 head is" : $"outputs of {last} heads are")} replaced by {(ablation.Mean ? "their mean" : "zeros")}, strongest first: "
             + $"{PlotlyText.Score(ablation.BaseAccuracy)} before, {PlotlyText.Score(ablation.Accuracies[last])} without all of them"
-            + (runs > 0 ? $", {PlotlyText.Score(ablation.RandomAccuracy(Math.Min(last, ablation.RandomRuns.Min(run => run.Accuracies.Count) - 1)).Mean)} without as many random ones ({runs} {(runs == 1 ? "draw" : "draws")})" : "")
-            + (controls.Length > 0 ? $"; dotted, the same heads in {controls.Length} control {(controls.Length == 1 ? "task" : "tasks")}" : "") + ".");
+            + (runs > 0 ? $", {PlotlyText.Score(ablation.RandomAccuracy(Math.Min(last, ablation.RandomRuns.Min(run => run.Accuracies.Count) - 1)).Mean)} without as many random ones ({runs} {(runs == 1 ? "draw" : "draws, with their standard deviation")})" : "")
+            + (controls.Length > 0 ? $"; dotted, the same heads in control tasks: {string.Join(", ", controls.Select(control => control.Relation))}" : "") + ".");
     }
 
-    private static Trace2D Accuracies(string name, double[] accuracies, int kind, string? dash, Func<int, string>? note = null, string? group = null) => Scatter(new
+    private static Trace2D Accuracies(string name, double[] accuracies, int kind, string? dash, Func<int, string>? note = null, string? group = null, bool showLegend = true)
     {
-        name = PlotlyText.Escape(name), legendgroup = group, mode = accuracies.Length <= 40 && dash is null ? "lines+markers" : "lines",
-        x = Enumerable.Range(0, accuracies.Length).ToArray(), y = accuracies.Select(Finite).ToArray(), cliponaxis = false,
-        line = Line(new { color = ChartStyle.Palette[kind % ChartStyle.Palette.Count], width = 2, dash }), marker = Marker(new { color = ChartStyle.Palette[kind % ChartStyle.Palette.Count], size = 6 }),
-        hovertext = accuracies.Select((accuracy, i) => $"{PlotlyText.Escape(name)}<br>{i} heads ablated{(i == 0 ? "" : note?.Invoke(i) ?? "")}<br>accuracy {PlotlyText.Number(accuracy)}").ToArray(),
-        hovertemplate = "%{hovertext}<extra></extra>",
-    });
+        var (color, dots) = (ChartStyle.Palette[kind % ChartStyle.Palette.Count], accuracies.Length <= 40 && dash is null);
+        return Scatter(new
+        {
+            name = PlotlyText.Escape(name), legendgroup = group, showlegend = showLegend, mode = dots ? "lines+markers" : "lines",
+            x = Enumerable.Range(0, accuracies.Length).ToArray(), y = accuracies.Select(Finite).ToArray(), cliponaxis = dots ? (object)false : null,
+            line = Line(new { color, width = 2, dash }), marker = dots ? Marker(new { color, size = 6 }) : null,
+            hovertext = accuracies.Select((accuracy, i) => $"{PlotlyText.Escape(name)}<br>{i} ablated{PlotlyText.Escape(note?.Invoke(i) ?? "")}<br>accuracy {PlotlyText.Number(accuracy)}").ToArray(),
+            hovertemplate = "%{hovertext}<extra></extra>",
+        });
+    }
 }

@@ -39,7 +39,7 @@ public static partial class Charts
         double[] range = [-0.03, 1.03];
         return Chart(
             [
-                .. line is null ? [] : new[] { Scatter(new { mode = "lines", line.Value.X, line.Value.Y, line = Line(new { color = ChartStyle.Palette[1], width = 1.5 }), hoverinfo = "skip", showlegend = false }) },
+                .. line is null ? [] : new[] { Scatter(new { mode = "lines", x = line.Value.X, y = line.Value.Y, line = Line(new { color = ChartStyle.Palette[1], width = 1.5 }), hoverinfo = "skip", showlegend = false }) },
                 Scatter(new
                 {
                     mode = "markers", x = places.Select(place => place.Key.X).ToArray(), y = places.Select(place => place.Key.Y).ToArray(), cliponaxis = false, showlegend = false,
@@ -51,8 +51,8 @@ public static partial class Charts
                 }),
                 Scatter(new
                 {
-                    mode = "text", x = named.Select(point => point.X).ToArray(), y = named.Select(point => point.Y).ToArray(), text = named.Select(point => point.Head.ToString()).ToArray(),
-                    textposition = named.Select(point => point.X > 0.9 ? "middle left" : "middle right").ToArray(), cliponaxis = false, hoverinfo = "skip", showlegend = false,
+                    mode = "text", x = named.Select(point => point.X).ToArray(), y = named.Select(point => point.Y).ToArray(), text = named.Select(point => $"\u2007{point.Head}\u2007").ToArray(),
+                    textposition = "middle right", cliponaxis = false, hoverinfo = "skip", showlegend = false,
                 }),
             ],
             new Layout().With(new

@@ -42,7 +42,7 @@ public static partial class Charts
     }
 
     /// <summary>Rows of cells on paper: as high as a line of text, lower where there are many.</summary>
-    private static PaperLayout CellRows(int rows) => new(rows, Math.Clamp(110.0 / rows, 1.2, 3.5));
+    private static PaperLayout CellRows(int rows) => new(Math.Max(1, rows), Math.Clamp(110.0 / rows, 1.2, 5));
 
     /// <summary>The numbers of a table, [row, column], in fp64.</summary>
     private static double[][] Rows(Tensor values)

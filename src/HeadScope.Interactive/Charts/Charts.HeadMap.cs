@@ -13,7 +13,7 @@ public static partial class Charts
     /// number of pairs and examples of them.
     /// </summary>
     /// <param name="map">The scores.</param>
-    /// <param name="threshold">Cells of lower scores are left blank, 0 to 1.</param>
+    /// <param name="threshold">Lower scores are all shown in the palest colour, 0 to 1.</param>
     /// <returns>The chart.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The threshold is not within 0 to 1.</exception>
     public static GenericChart HeadMap(HeadMap map, double threshold = 0)
@@ -45,7 +45,7 @@ public static partial class Charts
     /// <param name="map">The scores.</param>
     /// <param name="relation">The name of the relation.</param>
     /// <param name="suppression">Whether the suppression scores are shown instead of the relation scores.</param>
-    /// <param name="threshold">Cells of lower scores are left blank, 0 to 1.</param>
+    /// <param name="threshold">Lower scores are all shown in the palest colour, 0 to 1.</param>
     /// <returns>The chart.</returns>
     /// <exception cref="ArgumentException">The map has no such relation.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The threshold is not within 0 to 1.</exception>
@@ -94,7 +94,7 @@ public static partial class Charts
     /// <param name="second">The other; its model may have other layers and heads.</param>
     /// <param name="relation">The name of the relation.</param>
     /// <param name="suppression">Whether the suppression scores are shown instead of the relation scores.</param>
-    /// <param name="threshold">Cells of lower scores are left blank, 0 to 1.</param>
+    /// <param name="threshold">Lower scores are all shown in the palest colour, 0 to 1.</param>
     /// <returns>The chart.</returns>
     /// <exception cref="ArgumentException">A map has no such relation.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The threshold is not within 0 to 1.</exception>
@@ -115,7 +115,7 @@ public static partial class Charts
 
     /// <summary>The scores of all heads for one relation: relation scores on the left, suppression scores on the right.</summary>
     /// <param name="scores">The scores.</param>
-    /// <param name="threshold">Cells of lower scores are left blank, 0 to 1.</param>
+    /// <param name="threshold">Lower scores are all shown in the palest colour, 0 to 1.</param>
     /// <returns>The chart.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The threshold is not within 0 to 1.</exception>
     public static GenericChart RelationScores(RelationScores scores, double threshold = 0)
@@ -155,6 +155,7 @@ public static partial class Charts
         ArgumentOutOfRangeException.ThrowIfGreaterThan(threshold, 1);
         var abreast = panels.Count(panel => panel.Shown);
         var layers = panels.Max(panel => panel.Layers);
+        var (same, gap) = panels.All(panel => panel.Layers == layers) ? (true, 0.06) : (false, 0.16);
         var layout = new Layout().With(new
         {
             title = Title(title),
@@ -163,25 +164,46 @@ public static partial class Charts
             margin = new Margin().With(new { t = menu is null ? 84 : 124, r = 90 }),
             annotations = abreast == 1 ? null : panels.Take(abreast).Select((panel, i) => PanelTitle(panel.Title, (Left(i) + Right(i)) / 2)).ToArray(),
             updatemenus = menu,
+            showlegend = false,
         });
         for (var i = 0; i < abreast; i++)
         {
-            layout.SetProperty(Name("xaxis", i), Indices("head", panels[i].Heads).With(new { domain = new[] { Left(i), Right(i) }, anchor = Name("y", i) }));
-            layout.SetProperty(Name("yaxis", i), Indices(i == 0 ? "layer" : null, panels[i].Layers, reversed: true).With(new { anchor = Name("x", i) }));
+            // A frame, since most cells are pale; layers are numbered once where both panels have the same.
+            layout.SetProperty(Name("xaxis", i), Indices("head", panels[i].Heads).With(new { domain = new[] { Left(i), Right(i) }, anchor = Name("y", i), showline = true, mirror = true, linecolor = ChartStyle.Grid }));
+            layout.SetProperty(Name("yaxis", i), Indices(i == 0 ? "layer" : null, panels[i].Layers, reversed: true).With(new
+            {
+                anchor = Name("x", i), showline = true, mirror = true, linecolor = ChartStyle.Grid, showticklabels = i == 0 || !same,
+            }));
         }
 
         return Chart(
             panels.Select((panel, i) => Cells(panel, end, threshold, showScale: i % abreast == abreast - 1, colorTitle).With(new
             {
-                xaxis = Name("x", i % abreast), yaxis = Name("y", i % abreast), visible = panel.Shown,
+                xaxis = Name("x", i % abreast), yaxis = Name("y", i % abreast), visible = panel.Shown ? (object)true : "legendonly",
             })),
             layout,
-            threshold > 0 ? $"{caption} Scores below {PlotlyText.Number(threshold)} are left blank." : caption,
+            threshold > 0 ? $"{caption} {Below(threshold)}" : caption,
             CellRows(layers));
 
-        double Left(int i) => i * 1.08 / (abreast + ((abreast - 1) * 0.08));
-        double Right(int i) => Math.Min(1, Left(i) + (1 / (abreast + ((abreast - 1) * 0.08))));
+        double Left(int i) => i * (1 + gap) / abreast;
+        double Right(int i) => Left(i) + ((1 - ((abreast - 1) * gap)) / abreast);
         static string Name(string axis, int i) => i == 0 ? axis : string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{axis}{i + 1}");
+    }
+
+    private static string Below(double threshold) => $"Scores below {PlotlyText.Number(threshold)} are pale.";
+
+    /// <summary>The scale with one colour up to a place between 0 and 1, and its others from there on.</summary>
+    private static object[][] From(double place)
+    {
+        var colors = ChartStyle.Sequential.Select(stop => stop[1]).ToArray();
+        if (place <= 0)
+        {
+            return [.. ChartStyle.Sequential.Select(stop => stop.ToArray())];
+        }
+
+        // What stands at the place itself is beyond it.
+        var end = Math.Min(1, place - 1e-6);
+        return [[0.0, colors[0]], [end, colors[0]], .. end < 1 ? colors.Skip(1).Select((color, i) => new[] { end + ((1 - end) * i / (colors.Length - 2)), color }) : []];
     }
 
     private static Trace2D Cells(Panel panel, double end, double threshold, bool showScale, string? colorTitle)
@@ -189,12 +211,12 @@ public static partial class Charts
         var scores = Enumerable.Range(0, panel.Layers).Select(layer => Enumerable.Range(0, panel.Heads).Select(head => panel.Of(new Head(layer, head))).ToArray()).ToArray();
         return HeatMap(new
         {
-            z = scores.Select(row => row.Select(score => score.Score >= threshold ? Finite(score.Score) : null).ToArray()).ToArray(),
+            z = scores.Select(row => row.Select(score => Finite(score.Score)).ToArray()).ToArray(),
             text = scores.Select(row => row.Select(score => Hover(panel.Relation(score.Relation), score)).ToArray()).ToArray(),
 
-            // Blank cells too say what they are.
-            hovertemplate = "%{text}<extra></extra>", hoverongaps = true, zmin = 0, zmax = end, colorscale = ChartStyle.Sequential, showscale = showScale,
-            colorbar = new ColorBar().With(new { title = Title(colorTitle ?? "score").With(new { side = "right" }) }),
+            // Cells that were not scored say so.
+            hovertemplate = "%{text}<extra></extra>", hoverongaps = true, zmin = 0, zmax = end, colorscale = From(threshold / end), showscale = showScale,
+            colorbar = showScale ? new ColorBar().With(new { title = Title(colorTitle ?? "score").With(new { side = "right" }) }) : null,
             xgap = panel.Heads > 40 ? 0 : 1, ygap = panel.Layers > 40 ? 0 : 1,
         });
     }

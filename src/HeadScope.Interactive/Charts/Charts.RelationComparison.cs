@@ -6,11 +6,11 @@ namespace HeadScope;
 
 public static partial class Charts
 {
-    /// <summary>Which relations share heads: the strongest heads of every relation, and their scores for all of them.</summary>
+    /// <summary>Which relations share heads: the strongest heads of every relation, a row each, and their scores for all relations.</summary>
     /// <param name="map">The scores.</param>
     /// <param name="headsPerRelation">How many heads each relation adds at most.</param>
     /// <param name="suppression">Whether suppression scores are shown instead of relation scores.</param>
-    /// <param name="threshold">Cells of lower scores are left blank, 0 to 1.</param>
+    /// <param name="threshold">Lower scores are all shown in the palest colour, 0 to 1.</param>
     /// <returns>The chart.</returns>
     /// <exception cref="ArgumentOutOfRangeException">No heads are asked for, or the threshold is not within 0 to 1.</exception>
     public static GenericChart RelationComparison(HeadMap map, int headsPerRelation = 2, bool suppression = false, double threshold = 0)
@@ -20,27 +20,27 @@ public static partial class Charts
         ArgumentOutOfRangeException.ThrowIfNegative(threshold);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(threshold, 1);
         Head[] heads = [.. map.Top(headsPerRelation, suppression).Select(score => score.Head).Distinct().Order()];
-        var scores = map.Relations.Select(relation => heads.Select(head => relation.Of(head, suppression)).ToArray()).ToArray();
+        var scores = heads.Select(head => map.Relations.Select(relation => relation.Of(head, suppression)).ToArray()).ToArray();
+        var end = ScaleEnd(scores.SelectMany(row => row).Select(score => score.Score));
         return Chart(
             [
                 HeatMap(new
                 {
-                    z = scores.Select(row => row.Select(score => score.Score >= threshold ? Finite(score.Score) : null).ToArray()).ToArray(),
-                    text = scores.Select((row, i) => row.Select(score => Hover(map.Relations[i], score)).ToArray()).ToArray(), hovertemplate = "%{text}<extra></extra>", hoverongaps = true,
-                    zmin = 0, zmax = ScaleEnd(scores.SelectMany(row => row).Select(score => score.Score)), colorscale = ChartStyle.Sequential,
+                    z = scores.Select(row => row.Select(score => Finite(score.Score)).ToArray()).ToArray(),
+                    text = scores.Select(row => row.Select((score, i) => Hover(map.Relations[i], score)).ToArray()).ToArray(), hovertemplate = "%{text}<extra></extra>", hoverongaps = true,
+                    zmin = 0, zmax = end, colorscale = From(threshold / end),
                     colorbar = new ColorBar().With(new { title = Title(Kind(suppression)).With(new { side = "right" }) }), xgap = 1, ygap = 1,
                 }),
             ],
             new Layout().With(new
             {
-                title = Title($"Relations and their heads, {PlotlyText.Escape(map.Model)}"), width = (int)Math.Clamp(heads.Length * 30.0, 260, 1000) + 340,
-                height = (int)Math.Clamp(scores.Length * 23.0, 90, 700) + 140,
-                xaxis = Labelled("head (layer.head)", [.. heads.Select(head => head.ToString())], angle: heads.Length > 12 ? -90 : null).With(new { type = "linear" }),
-                yaxis = Labelled(null, [.. map.Relations.Select(relation => PlotlyText.Spoken(relation.Name))], reversed: true),
+                title = Title($"Relations and their heads, {PlotlyText.Escape(map.Model)}"), width = (int)Math.Clamp(map.Relations.Count * 30.0, 300, 1000) + 190,
+                height = (int)Math.Clamp(heads.Length * 22.0, 90, 900) + 240,
+                xaxis = Labelled(null, [.. map.Relations.Select(relation => PlotlyText.Spoken(relation.Name))], angle: -90),
+                yaxis = Labelled("head", [.. heads.Select(head => head.ToString())], reversed: true).With(new { type = "linear" }),
             }),
-            $"{(suppression ? "Suppression" : "Relation")} scores of the {heads.Length} heads of {map.Model} that are strongest for one of {scores.Length} relations ({headsPerRelation} of each at most)"
-            + $"{(threshold > 0 ? $"; scores below {PlotlyText.Number(threshold)} are left blank" : "")}.",
-            new PaperLayout(scores.Length, 3.5));
+            $"{(suppression ? "Suppression" : "Relation")} scores of the {heads.Length} heads of {map.Model} that are strongest for one of {map.Relations.Count} relations ({headsPerRelation} of each at most).{(threshold > 0 ? $" {Below(threshold)}" : "")}",
+            CellRows(scores.Length));
     }
 
     /// <summary>How strongly two models implement the same relations: the score of each model's strongest head, a row for each relation.</summary>

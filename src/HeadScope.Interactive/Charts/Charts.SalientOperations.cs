@@ -44,10 +44,10 @@ public static partial class Charts
             [
                 HeatMap(new
                 {
-                    z = lines.Select(line => line.Targets.Select(target => Finite(target.Logit)).ToArray()).ToArray(), colorscale = ChartStyle.Sequential, reversescale = suppressed,
+                    z = lines.Select(line => line.Targets.Select(target => Finite(target.Logit)).ToArray()).ToArray(), colorscale = Pale(suppressed),
                     zmin = suppressed ? logits.Min() : Math.Min(0, logits.Min()), zmax = suppressed ? Math.Max(0, logits.Max()) : logits.Max(), xgap = 1, ygap = 1, hoverongaps = false,
                     text = cells.Select(row => row.Select(cell => string.Join("<br>", cell.Select(PlotlyText.Escape))).ToArray()).ToArray(), texttemplate = "%{text}",
-                    textfont = Font(new { size = ChartStyle.FontSize - 1 }),
+                    textfont = Font(new { size = ChartStyle.FontSize - 1, color = ChartStyle.Ink }),
                     hovertext = lines.Select(line => line.Targets.Select(target =>
                         $"{PlotlyText.Token(line.Source)} → {PlotlyText.Token(target.Text)}<br>logit {PlotlyText.Number(target.Logit)}<br>amplification {PlotlyText.Number(line.Amplification)}").ToArray()).ToArray(),
                     hovertemplate = "%{hovertext}<extra></extra>",
@@ -65,32 +65,46 @@ public static partial class Charts
             $"The {lines.Length} tokens that head {shown} of {operations.Model} amplifies most, and the {lines[0].Targets.Length} tokens that it {verb} most, from the parameters alone: "
             + string.Join("; ", lines.Take(3).Select(line => $"{line.Source} ({PlotlyText.Score(line.Amplification)}) → {string.Join(", ", line.Targets.Take(3).Select(target => target.Text))}")) + (lines.Length > 3 ? "; …" : ".")
             + (left.Rows + left.Targets > 0 ? $" Not shown: {left.Rows} more sources, {left.Targets} more tokens of each." : ""),
-            new PaperLayout(lines.Length, 1.2 + (2.8 * height)));
+            new PaperLayout(lines.Length, 1.4 + (2.6 * height)));
+    }
+
+    /// <summary>The light half of the scale, on which text of one colour can be read.</summary>
+    private static object[][] Pale(bool reversed)
+    {
+        var colors = ChartStyle.Sequential.Take(3).Select(stop => stop[1]);
+        return [.. (reversed ? colors.Reverse() : colors).Select((color, i) => new[] { i / 2.0, color })];
     }
 
     /// <summary>A token whose spaces can be seen; its number when it has no text.</summary>
     private static string Named(string text, int token) => text.Length == 0 ? string.Create(CultureInfo.InvariantCulture, $"#{token}") : text.Replace(' ', '·');
 
-    /// <summary>The lines of a text that has no place to break at; letters of East Asia are twice as wide. What none of three lines holds is cut, with an ellipsis.</summary>
+    /// <summary>The lines of a text that has no place to break at, alike in width; letters of East Asia are twice as wide. Of more than three lines the rest is
+    /// an ellipsis.</summary>
     private static string[] Wrapped(string text, int letters)
     {
-        var (lines, line, width) = (new List<string>(), new StringBuilder(), 0);
-        var elements = StringInfo.GetTextElementEnumerator(text);
-        while (elements.MoveNext())
+        var elements = new List<(string Text, int Width)>();
+        for (var at = StringInfo.GetTextElementEnumerator(text); at.MoveNext();)
         {
-            var element = elements.GetTextElement();
-            var wide = char.IsControl(element[0]) || char.IsSurrogate(element[0]) || element[0] is >= '\u1100' ? 2 : 1;
-            if (width + wide > letters && line.Length > 0)
-            {
-                lines.Add(line.ToString());
-                (line, width) = (new StringBuilder(), 0);
-            }
-
-            line.Append(element);
-            width += wide;
+            var element = at.GetTextElement();
+            elements.Add((element, char.IsControl(element[0]) || char.IsSurrogate(element[0]) || element[0] >= '\u1100' ? 2 : 1));
         }
 
-        lines.Add(line.ToString());
-        return lines.Count <= 3 ? [.. lines] : [lines[0], lines[1], lines[2][..^1] + "…"];
+        var all = elements.Sum(element => element.Width);
+        var most = all / Math.Max(1.0, Math.Ceiling(all / (double)letters));
+        var lines = new List<StringBuilder> { new() };
+        var width = 0;
+        foreach (var element in elements)
+        {
+            if (width >= most && lines.Count <= 3)
+            {
+                lines.Add(new StringBuilder());
+                width = 0;
+            }
+
+            lines[^1].Append(element.Text);
+            width += element.Width;
+        }
+
+        return lines.Count <= 3 ? [.. lines.Select(line => line.ToString())] : [lines[0].ToString(), lines[1].ToString(), $"{lines[2]}…"];
     }
 }

@@ -53,4 +53,18 @@ public static partial class Figures
         X = 1.14,
         Y = 1,
     };
+
+    private static Annotation PanelTitle(string text, double x) => new()
+    {
+        Text = text,
+        X = x,
+        Y = 1.02,
+        XRef = "paper",
+        YRef = "paper",
+        XAnchor = "center",
+        YAnchor = "bottom",
+        ShowArrow = false,
+    };
+
+    private static ColorBar Bar(string title) => new() { Title = new Title { Text = title, Side = "right" }, Thickness = 12, OutlineWidth = 0 };
 }

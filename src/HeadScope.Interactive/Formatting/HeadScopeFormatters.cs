@@ -36,10 +36,10 @@ public static class HeadScopeFormatters
         LibTorch.Prepare();
         ShowsCharts();
         Shows<Figure>(figure => figure);
-        Shows<HeadMap>(map => Figures.HeadMap(map));
-        Shows<RelationScores>(Figures.RelationScores);
-        Shows<DynamicScores>(scores => Figures.DynamicStatic(scores));
-        Shows<HeadAblation>(Figures.Ablation);
+        Charted<HeadMap>(map => Charts.HeadMap(map));
+        Charted<RelationScores>(scores => Charts.RelationScores(scores));
+        Charted<DynamicScores>(scores => Charts.DynamicStatic(scores));
+        Charted<HeadAblation>(Charts.Ablation);
         Shows<Intervention>(result => Figures.Interventions(result));
         Shows<Circuit>(trace => Figures.Circuit(trace));
         Shows<Omega>(omega => Figures.SingularValues(omega));

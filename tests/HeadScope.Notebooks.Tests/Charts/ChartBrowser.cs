@@ -94,9 +94,10 @@ public sealed class ChartBrowser : IAsyncLifetime
         }
     }
 
-    /// <summary>Asserts that plotly.js finds no fault with a chart, and draws it.</summary>
+    /// <summary>Asserts that plotly.js finds no fault with a chart, and draws it. It takes fault with every argument of a menu's button that is an array or
+    /// an object, since it compares it with its own copy.</summary>
     public async Task AcceptsAsync(GenericChart chart) => Assert.Empty(await Page.EvaluateFunctionAsync<string[]>(
-        $$"""async json => { {{Draw}} return (Plotly.validate(figure.data, figure.layout) || []).map(fault => fault.msg); }""", ChartOutput.Json(chart)));
+        $$"""async json => { {{Draw}} return (Plotly.validate(figure.data, figure.layout) || []).map(fault => fault.msg).filter(fault => !/^In layout, key updatemenus.*args/.test(fault)); }""", ChartOutput.Json(chart)));
 
     /// <summary>Everything that is written in a chart on a screen.</summary>
     public async Task<string[]> TextsAsync(GenericChart chart) =>

@@ -13,10 +13,6 @@ public class FigureTests(PlotlyBrowser plotly)
 
     private static readonly Lazy<Model> Demo = new(() => Model.Load("demo"));
 
-    private static readonly Lazy<HeadMap> Map = new(() => HeadMap.Score(Demo.Value, [Relations.CountryToCapital, Relations.NameCopying]));
-
-    private static readonly Lazy<DynamicMap> Dynamic = new(() => DynamicMap.Score(Demo.Value, [Relations.CountryToCapital]));
-
     private static readonly Lazy<PromptSet> Sentences = new(() => new PromptSet("ioi", [.. new[] { ("Mary", "John"), ("Tom", "Anna"), ("Peter", "Sarah"), ("Lucy", "James") }.Select(pair =>
     {
         var (io, subject) = pair;
@@ -45,7 +41,6 @@ public class FigureTests(PlotlyBrowser plotly)
 
     private static readonly Lazy<Firing> Fired = new(() => FoundSignals.Value.Firings[0]);
 
-    private static readonly Lazy<SalientOperations> Operations = new(() => SalientOperations.Of(Demo.Value, [new Head(0, 5)]));
 
     public static TheoryData<string> Names => [.. Examples().Keys];
 
@@ -56,31 +51,13 @@ public class FigureTests(PlotlyBrowser plotly)
         return new Dictionary<string, Figure>(StringComparer.Ordinal)
         {
             ["every trace"] = EveryTrace(),
-            ["lines"] = Figures.Lines(
-                [
-                    new LineSeries(Attack, [0, 1, 2], [1, 0.5, 0.25]) { Spread = [0.1, 0.05, 0] },
-                    new LineSeries("control", [0, 1, 2], [1, double.NaN, 0.9]) { IsReference = true },
-                ],
-                Attack, "ablated heads", "accuracy"),
-            ["points"] = Figures.Points([("3.5", 0.1, 0.2), (Attack, 0.8, 0.7), ("0.0", 0, 0.05), ("1.1", double.NaN, 1)], "static and dynamic", "static", "dynamic", "r = 0.98, n = 3"),
             ["bars"] = Figures.Bars([("a", 1, 0.2), (Attack, -0.5, 0), ("c", 0.1, 0)], Attack, Attack),
             ["one bar"] = Figures.Bars([("a", 1, 0)], "one", "value"),
-            ["distribution"] = Figures.Distribution([1, 2, 2, 3, float.NaN], Attack, Attack, 5),
             ["table"] = Figures.Table(["source", Attack], [["a", Attack], ["b", new string('w', 200)]], Attack, [1, 3]),
             ["graph"] = Figures.Graph(
                 [new GraphNode("a", "0.1", 0, 0), new GraphNode("b", Attack, 1, 1, 1, Attack), new GraphNode("c", "2.3", 2, 2)],
                 [new GraphEdge("a", "b", 0.5), new GraphEdge("b", "c", -2, 1, Attack)],
                 Attack, ["previous token", "other"], ["destination", "source"]),
-            ["head map"] = Figures.HeadMap(Map.Value),
-            ["head map of one relation"] = Figures.HeadMap(Map.Value, "country_to_capital", suppression: true),
-            ["relation comparison"] = Figures.RelationComparison(Map.Value),
-            ["dynamic and static"] = Figures.DynamicStatic(Dynamic.Value["country_to_capital"]),
-            ["ablation"] = Figures.Ablation(new HeadAblation(
-                "demo", "country_to_capital", "The capital of <X> is", Mean: true, 30,
-                [new Head(0, 5), new Head(0, 4)], [1, 0.6f, 0.2f],
-                [([new Head(1, 5), new Head(3, 4)], [1, 0.95f, 0.9f]), ([new Head(1, 2), new Head(2, 4)], [1, 0.99f, 0.97f])],
-                [(Attack, "x", 0, 0.9f, [0.9f, 0.85f, 0.88f]), ("other", "y", 0.5f, float.NaN, null)])),
-            ["comparison of models"] = Figures.Comparison(Map.Value, Map.Value),
             ["interventions"] = Figures.Interventions(Intervened.Value),
             ["circuit"] = Figures.Circuit(Trace.Value),
             ["signal directions"] = Figures.SignalDirections(FoundSignals.Value),
@@ -92,7 +69,6 @@ public class FigureTests(PlotlyBrowser plotly)
                 Fired.Value, SignalSide.Source, 1.5, ["embedding", .. Enumerable.Range(1, 29).Select(i => i == 4 ? Attack : $"{i / 8}.{i % 8}")],
                 torch.tensor(Enumerable.Range(0, 30).Select(i => Math.Sin(i)).ToArray()), torch.zeros(4, 8, 1, torch.float64))),
             ["a number for each head"] = Figures.HeadGrid(Circuit.DirectEffects(Demo.Value, Sentences.Value, 4), Attack, "logits"),
-            ["salient operations"] = Figures.SalientOperations(Operations.Value),
         };
     }
 

@@ -33,16 +33,18 @@ public class HeadScopeFormattersTests
     }
 
     [Fact]
-    public void A_head_map_shows_itself_as_plotly_figure_page_drawing_and_sentence()
+    public void A_head_map_shows_itself_as_plotly_figure_page_and_sentence()
     {
         using var model = Model.Load("demo");
         var map = HeadMap.Score(model, Relations.CountryToCapital);
-        Assert.Equal([HeadScopeFormatters.PlotlyMimeType, "text/html", "image/svg+xml"], Formatter.GetPreferredMimeTypesFor(typeof(HeadMap)));
-        using var json = JsonDocument.Parse(map.ToDisplayString(HeadScopeFormatters.PlotlyMimeType));
-        Assert.Equal("heatmap", json.RootElement.GetProperty("data")[0].GetProperty("type").GetString());
-        Assert.Contains("<svg", map.ToDisplayString("text/html"), StringComparison.Ordinal);
-        Assert.StartsWith("<svg", map.ToDisplayString("image/svg+xml"), StringComparison.Ordinal);
-        Assert.Contains("demo", map.ToDisplayString("text/plain"), StringComparison.Ordinal);
+        foreach (var result in new object[] { map, map.Relations[0] })
+        {
+            Assert.Equal([ChartOutput.MimeType, "text/html"], Formatter.GetPreferredMimeTypesFor(result.GetType()));
+            using var json = JsonDocument.Parse(result.ToDisplayString(ChartOutput.MimeType));
+            Assert.Equal("heatmap", json.RootElement.GetProperty("data")[0].GetProperty("type").GetString());
+            Assert.Contains("application/json", result.ToDisplayString("text/html"), StringComparison.Ordinal);
+            Assert.Contains("strongest", result.ToDisplayString("text/plain"), StringComparison.OrdinalIgnoreCase);
+        }
     }
 
     [Fact]
