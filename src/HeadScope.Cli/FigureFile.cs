@@ -47,30 +47,4 @@ internal static class FigureFile
             charts[0].SavePaperAsync(path, PageWidth, cancellationToken: cancellationToken).GetAwaiter().GetResult();
         }
     }
-
-    /// <summary>Writes figures: all of them on a page, the first as a picture.</summary>
-    /// <param name="path">The file.</param>
-    /// <param name="title">The title of a page.</param>
-    /// <param name="offline">Whether a page contains plotly.js.</param>
-    /// <param name="figures">The figures.</param>
-    /// <param name="cancellationToken">Stops the work.</param>
-    public static void Write(string path, string title, bool offline, IReadOnlyList<Figure> figures, CancellationToken cancellationToken)
-    {
-        if (Path.GetExtension(path).Equals(".html", StringComparison.OrdinalIgnoreCase))
-        {
-            var plotly = offline ? TerminalProgress.Show(progress => PlotlyScript.FetchAsync(progress, cancellationToken).GetAwaiter().GetResult()) : null;
-            AtomicFile.WriteText(path, HtmlPage.Of(title, figures, plotly));
-        }
-        else
-        {
-            figures[0].SaveAsync(path, cancellationToken: cancellationToken).GetAwaiter().GetResult();
-        }
-    }
-
-    /// <summary>The option that puts plotly.js into pages.</summary>
-    /// <returns>The option.</returns>
-    public static System.CommandLine.Option<bool> OfflineOption() => new("--offline")
-    {
-        Description = "Put plotly.js into HTML pages (5 MB), so that they are interactive without a network.",
-    };
 }

@@ -19,7 +19,6 @@ internal static class SignalsCommand
                 + ".svg, .pdf or .png a picture of how many directions they take. The option may be given several times.",
             HelpName = "file",
         };
-        var offline = FigureFile.OfflineOption();
         var top = new Option<int>("--top") { Description = "How many heads are printed.", HelpName = "n", DefaultValueFactory = _ => 20 };
         var verb = new Verb(
             "signals",
@@ -33,7 +32,7 @@ internal static class SignalsCommand
                 ("headscope signals --model gpt2 --prompts induction:64 --output firings.csv", "All firings of GPT-2 small, as a table."),
             ],
         };
-        foreach (var option in new Option[] { model, prompts.Prompts, prompts.Seed, prompts.Threshold, output, offline, top })
+        foreach (var option in new Option[] { model, prompts.Prompts, prompts.Seed, prompts.Threshold, output, top })
         {
             verb.Add(option);
         }
@@ -58,12 +57,7 @@ internal static class SignalsCommand
                         AtomicFile.WriteText(path, signals.ToCsv());
                         break;
                     default:
-                        FigureFile.Write(
-                            path,
-                            $"Signals of {signals.Model}",
-                            parsed.GetValue(offline),
-                            [Figures.SignalDirections(signals), Figures.SignalTable(signals)],
-                            cancellation);
+                        FigureFile.Write(path, $"Signals of {signals.Model}", [Charts.SignalDirections(signals), Charts.SignalTable(signals)], cancellation);
                         break;
                 }
 

@@ -15,7 +15,7 @@ public static partial class Charts
     /// </summary>
     /// <param name="circuit">The circuit.</param>
     /// <param name="edges">How many edges are drawn at most: those on the strongest paths to the roots (<see cref="HeadScope.Circuit.Paths"/>), and of each
-    /// root its strongest; fewer where their tokens would not fit into a column of a paper. Chart and caption say how many there are.</param>
+    /// root its strongest; passed over are edges at tokens for whose columns a column of a paper has no room. Chart and caption say how many there are.</param>
     /// <returns>The chart; of a circuit without edges the reason why it has none.</returns>
     /// <exception cref="ArgumentOutOfRangeException">No edge is to be drawn.</exception>
     public static GenericChart Circuit(Circuit circuit, int edges = 40)
@@ -84,7 +84,7 @@ public static partial class Charts
         };
         yield return Scatter(new
         {
-            mode = "lines", fill = "toself", fillcolor = fill, line = Line(new { color = border, width = 1.2 }), hoverinfo = "skip", showlegend = false, cliponaxis = false,
+            mode = "lines", fill = "toself", fillcolor = fill, line = Line(new { color = border, width = 1.2 }), hoverinfo = "skip", showlegend = false,
             x = kind.SelectMany(box => new double?[] { box.Left, box.Right, box.Right, box.Left, box.Left, null }).ToArray(),
             y = kind.SelectMany(box => new[] { -1, -1, 1, 1, -1 }.Select(side => (double?)(box.Y + (side * CircuitLayout.HalfBox))).Append(null)).ToArray(),
         });

@@ -23,19 +23,25 @@ internal sealed class CircuitLayout
     private readonly Dictionary<string, (double Left, double Right)> columns = new(StringComparer.Ordinal);
     private readonly Dictionary<(Component, string), Box> boxes = [];
 
-    /// <summary>Lays out the edges on the strongest paths, and the strongest of each root: so many at most, fewer where their columns would not fit.</summary>
+    /// <summary>Lays out the edges on the strongest paths, so many at most, and the strongest of each root; passed over are those for whose columns there is no room.</summary>
     public CircuitLayout(Circuit circuit, int edges)
     {
         this.circuit = circuit;
         var paths = circuit.Paths();
         var firsts = circuit.Roots.Select(root => paths.FirstOrDefault(path => IsInto(root, path.Edge)).Edge).ToHashSet();
-        Drawn = [.. paths.Where((path, i) => i < edges || firsts.Contains(path.Edge))];
-        while (!Fits(Places(Drawn.Select(path => path.Edge))) && Drawn.Count > 1)
+        var places = Places([]);
+        foreach (var path in paths.Where(path => Drawn.Count < edges || firsts.Contains(path.Edge)))
         {
-            Drawn.RemoveAt(Drawn.Count - 1);
+            // What sends to a box that found no room is passed over with it.
+            if (places.Contains(To(path.Edge)) && (places.Contains(From(path.Edge)) || Place([.. places, From(path.Edge)])))
+            {
+                places.Add(From(path.Edge));
+                Drawn.Add(path);
+            }
         }
 
-        Stack(Places(Drawn.Select(path => path.Edge)));
+        Place(places);
+        Stack(places);
         var output = columns[circuit.Options.RootDestination];
         Output = new(BoxKind.Output, "logit difference", "the logit of the answer minus that of the distractor", (output.Left + Width) / 2, Top + 0.5, Width - output.Left);
         Arrows = [.. Between(), .. ToOutput()];
@@ -64,7 +70,7 @@ internal sealed class CircuitLayout
     internal sealed record Arrow(SignalSide? Side, double Share, string Hover, IReadOnlyList<(double X, double Y)> Points);
 
     /// <summary>The edges that are drawn, those of the strongest paths first.</summary>
-    public List<(CircuitEdge Edge, double Share, double Strength)> Drawn { get; }
+    public List<(CircuitEdge Edge, double Share, double Strength)> Drawn { get; } = [];
 
     /// <summary>The middle of each role's column, in the order of tokens.</summary>
     public IEnumerable<(string Role, double X)> Columns => columns.Select(column => (column.Key, (column.Value.Left + column.Value.Right) / 2));
@@ -108,7 +114,7 @@ internal sealed class CircuitLayout
         ComponentKind.TokenEmbedding => "token",
         ComponentKind.PositionEmbedding => "position",
         ComponentKind.Constant => "bias",
-        _ => Root(place) is { } root && circuit.RootEffects.TryGetValue(root, out var effect) ? string.Create(CultureInfo.InvariantCulture, $"{root} ({effect:+0.0#;−0.0#})") : $"{place.Component}",
+        _ => Root(place) is { } root && circuit.RootEffects.TryGetValue(root, out var effect) ? string.Create(CultureInfo.InvariantCulture, $"{root} ({effect:+0.00;−0.00})") : $"{place.Component}",
     };
 
     private Head? Root((Component, string) place) => circuit.Roots.Where(root => At(root) == place).Select(root => (Head?)root).FirstOrDefault();
@@ -117,8 +123,8 @@ internal sealed class CircuitLayout
     private static double WidthOf(string label) =>
         1.2 + (2.117 * label.Sum(letter => letter switch { '.' or ' ' or 'i' or 'l' => 0.28, 'M' => 0.83, '(' or ')' or 't' or 'f' => 0.33, _ => 0.56 }));
 
-    /// <summary>Places the columns; what is left of the width goes between them.</summary>
-    private bool Fits(IEnumerable<(Component Component, string Role)> places)
+    /// <summary>Places the columns, what is left of the width between them; whether they fit.</summary>
+    private bool Place(IEnumerable<(Component Component, string Role)> places)
     {
         var order = circuit.Roles.Index().ToDictionary(role => role.Item, role => role.Index, StringComparer.Ordinal);
         var widths = places.GroupBy(place => place.Role, StringComparer.Ordinal).OrderBy(column => order.GetValueOrDefault(column.Key, int.MaxValue))

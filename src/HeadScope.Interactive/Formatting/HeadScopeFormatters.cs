@@ -40,11 +40,11 @@ public static class HeadScopeFormatters
         Charted<RelationScores>(scores => Charts.RelationScores(scores));
         Charted<DynamicScores>(scores => Charts.DynamicStatic(scores));
         Charted<HeadAblation>(Charts.Ablation);
-        Shows<Intervention>(result => Figures.Interventions(result));
-        Shows<Circuit>(trace => Figures.Circuit(trace));
-        Shows<Omega>(omega => Figures.SingularValues(omega));
-        Shows<Firing>(Figures.SignalContributions);
-        Shows<Upstream>(upstream => Figures.Upstream(upstream));
+        Charted<Intervention>(result => Charts.Interventions(result));
+        Charted<Circuit>(circuit => Charts.Circuit(circuit));
+        Charted<Omega>(omega => Charts.SingularValues(omega));
+        Charted<Firing>(Charts.SignalContributions);
+        Charted<Upstream>(upstream => Charts.Upstream(upstream));
         Charted<LorsaHead>(head => Charts.Dashboard(head));
         Charted<LorsaTrainingReport>(report => Charts.TrainingCurves(report));
 

@@ -18,6 +18,11 @@ public sealed class PaperLayoutTests(ChartBrowser browser)
         ["relation scores"] = (layers, heads) => Charts.RelationScores(RandomMaps.Of(layers, heads).Relations[0]),
         ["relation comparison"] = (layers, heads) => Charts.RelationComparison(RandomMaps.Of(layers, heads)),
         ["comparison of models"] = (layers, heads) => Charts.Comparison(RandomMaps.Of(12, 12, "gpt2"), RandomMaps.Of(layers, heads)),
+        ["circuit"] = (layers, heads) => Charts.Circuit(RandomCircuits.Of(layers, heads), 60),
+        ["signal directions"] = (layers, heads) => Charts.SignalDirections(RandomCircuits.SignalsOf(layers, heads)),
+        ["signal table"] = (layers, heads) => Charts.SignalTable(RandomCircuits.SignalsOf(layers, heads)),
+        ["upstream"] = (layers, heads) => Charts.Upstream(RandomCircuits.UpstreamOf(layers, heads)),
+        ["interventions"] = (layers, heads) => Charts.Interventions(RandomCircuits.InterventionOf(layers, heads)),
     };
 
     public static TheoryData<string, double, int, int> Cases()

@@ -11,65 +11,12 @@ public class FigureTests(PlotlyBrowser plotly)
 {
     private const string Attack = "<script>alert(1)</script>";
 
-    private static readonly Lazy<Model> Demo = new(() => Model.Load("demo"));
-
-    private static readonly Lazy<PromptSet> Sentences = new(() => new PromptSet("ioi", [.. new[] { ("Mary", "John"), ("Tom", "Anna"), ("Peter", "Sarah"), ("Lucy", "James") }.Select(pair =>
-    {
-        var (io, subject) = pair;
-        var tokens = Demo.Value.Tokenizer.Encode($"When {io} and {subject} went to the store, {subject} gave a drink to");
-        int Token(string name) => Demo.Value.Tokenizer.Encode($" {name}")[0];
-        return new CircuitPrompt(
-            tokens,
-            new Dictionary<string, int>(StringComparer.Ordinal)
-            {
-                ["IO"] = Array.IndexOf(tokens, Token(io)),
-                ["S1"] = Array.IndexOf(tokens, Token(subject)),
-                ["S1+1"] = Array.IndexOf(tokens, Token(subject)) + 1,
-                ["S2"] = Array.LastIndexOf(tokens, Token(subject)),
-                ["end"] = tokens.Length - 1,
-            }.ToArray(),
-            Token(io),
-            Token(subject));
-    })]));
-
-    private static readonly Lazy<Circuit> Trace = new(() => Circuit.Trace(Demo.Value, Sentences.Value));
-
-    private static readonly Lazy<Signals> FoundSignals = new(() => Signals.Find(Demo.Value, Sentences.Value));
-
-    private static readonly Lazy<Intervention> Intervened = new(() =>
-        Intervention.Run(Demo.Value, Sentences.Value, Trace.Value.Top(2)));
-
-    private static readonly Lazy<Firing> Fired = new(() => FoundSignals.Value.Firings[0]);
-
-
     public static TheoryData<string> Names => [.. Examples().Keys];
 
     /// <summary>A figure of every kind, from small data, with texts that try to be code.</summary>
     private static Dictionary<string, Figure> Examples()
     {
-        var tokens = new[] { "<|endoftext|>", " When", " Mary", Attack, "$x^2$", " %{x} &amp; \"'", "\n", " gave" };
-        return new Dictionary<string, Figure>(StringComparer.Ordinal)
-        {
-            ["every trace"] = EveryTrace(),
-            ["bars"] = Figures.Bars([("a", 1, 0.2), (Attack, -0.5, 0), ("c", 0.1, 0)], Attack, Attack),
-            ["one bar"] = Figures.Bars([("a", 1, 0)], "one", "value"),
-            ["table"] = Figures.Table(["source", Attack], [["a", Attack], ["b", new string('w', 200)]], Attack, [1, 3]),
-            ["graph"] = Figures.Graph(
-                [new GraphNode("a", "0.1", 0, 0), new GraphNode("b", Attack, 1, 1, 1, Attack), new GraphNode("c", "2.3", 2, 2)],
-                [new GraphEdge("a", "b", 0.5), new GraphEdge("b", "c", -2, 1, Attack)],
-                Attack, ["previous token", "other"], ["destination", "source"]),
-            ["interventions"] = Figures.Interventions(Intervened.Value),
-            ["circuit"] = Figures.Circuit(Trace.Value),
-            ["signal directions"] = Figures.SignalDirections(FoundSignals.Value),
-            ["signal table"] = Figures.SignalTable(FoundSignals.Value, heads: 5),
-            ["empty circuit"] = Figures.Circuit(Trace.Value with { Edges = [], EmptyReason = Attack }),
-            ["singular values"] = Figures.SingularValues(Omega.Of(Circuit.Fold(Demo.Value), Fired.Value.Head), Fired.Value),
-            ["signal contributions"] = Figures.SignalContributions(Fired.Value),
-            ["upstream"] = Figures.Upstream(new Upstream(
-                Fired.Value, SignalSide.Source, 1.5, ["embedding", .. Enumerable.Range(1, 29).Select(i => i == 4 ? Attack : $"{i / 8}.{i % 8}")],
-                torch.tensor(Enumerable.Range(0, 30).Select(i => Math.Sin(i)).ToArray()), torch.zeros(4, 8, 1, torch.float64))),
-            ["a number for each head"] = Figures.HeadGrid(Circuit.DirectEffects(Demo.Value, Sentences.Value, 4), Attack, "logits"),
-        };
+        return new Dictionary<string, Figure>(StringComparer.Ordinal) { ["every trace"] = EveryTrace() };
     }
 
     private static Figure EveryTrace() => new(
@@ -142,15 +89,6 @@ public class FigureTests(PlotlyBrowser plotly)
         Assert.DoesNotContain("<", figure.ToJson(), StringComparison.Ordinal);
         Assert.DoesNotContain(Attack, HtmlPage.Of(Attack, [figure]), StringComparison.OrdinalIgnoreCase);
         Assert.Equal(JsonValueKind.Array, json.RootElement.GetProperty("data").ValueKind);
-    }
-
-    [Fact]
-    public async Task Tokens_show_as_the_text_that_they_are()
-    {
-        var shown = string.Join('\n', await plotly.TextsAsync(Examples()["coloured text"]));
-        Assert.Contains("<script>alert(1)</script>", shown, StringComparison.Ordinal);
-        Assert.Contains("$x^2$", shown, StringComparison.Ordinal);
-        Assert.Contains("·%{x}·&amp;·\"'", shown, StringComparison.Ordinal);
     }
 
     [Fact]
