@@ -34,7 +34,7 @@ public static partial class Charts
             [.. Arrows(circuit, drawing), .. new[] { drawing.Output }.Concat(drawing.Boxes).GroupBy(box => box.Kind).SelectMany(Boxes)],
             new Layout().With(new
             {
-                title = Title(PlotlyText.Escape(what)), width = 820, height = (int)(26 * (drawing.Top + 1.8)) + 150, hovermode = "closest",
+                title = Title(PlotlyText.Escape(what)), width = 820, height = (int)(26 * (drawing.Top + 1.8)) + 150, hovermode = "closest", margin = new Margin().With(new { t = 84 }),
                 legend = new { orientation = "h", x = 0, y = 1.01, yanchor = "bottom" },
                 xaxis = Axis(new
                 {

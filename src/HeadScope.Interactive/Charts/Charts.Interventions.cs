@@ -39,7 +39,7 @@ public static partial class Charts
             }),
             new Layout().With(new
             {
-                title = Title(PlotlyText.Escape(title)), width = 640, height = ((shown + 2) * 64) + 150, barmode = "group", bargap = 0.2, legend = new { orientation = "h", x = 0, y = 1.02, yanchor = "bottom" },
+                title = Title(PlotlyText.Escape(title)), width = 640, height = ((shown + 2) * 64) + 150, barmode = "group", margin = new Plotly.NET.LayoutObjects.Margin().With(new { t = 84 }), bargap = 0.2, legend = new { orientation = "h", x = 0, y = 1.02, yanchor = "bottom" },
                 xaxis = Axis(new { title = Title("logits"), anchor = "y", zeroline = true }),
                 yaxis = Labelled(null, ["logit difference"], reversed: true).With(new { domain = new[] { 1 - part, 1 } }),
                 xaxis2 = Axis(new { title = Title("attention score"), anchor = "y2", zeroline = true }),

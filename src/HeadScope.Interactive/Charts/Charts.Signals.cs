@@ -92,7 +92,7 @@ public static partial class Charts
             chosen.Count == 0 ? [Some("all", _ => true, 0, "circle")] : [Some("not in the set", k => !chosen.Contains(k), 0, "circle"), Some("in the sparse set", chosen.Contains, 1, "diamond")],
             new Layout().With(new
             {
-                title = Title($"Singular values of head {omega.Head}"), width = 560, height = 360, showlegend = chosen.Count > 0, legend = new { orientation = "h", x = 0, y = 1.02, yanchor = "bottom" },
+                title = Title($"Singular values of head {omega.Head}"), width = 560, height = 360, showlegend = chosen.Count > 0, margin = new Plotly.NET.LayoutObjects.Margin().With(new { t = 84 }), legend = new { orientation = "h", x = 0, y = 1.02, yanchor = "bottom" },
                 xaxis = Axis(new { title = Title("direction"), zeroline = false }), yaxis = Axis(new { title = Title("singular value"), type = "log", dtick = "D2", zeroline = false }),
             }),
             $"The {values.Length} singular values of Omega of head {omega.Head}, from {PlotlyText.Number(values.FirstOrDefault())} to {PlotlyText.Number(values.LastOrDefault())}"

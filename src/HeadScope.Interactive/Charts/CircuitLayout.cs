@@ -16,8 +16,8 @@ internal sealed class CircuitLayout
     /// <summary>Half the height of a box, in rows.</summary>
     public const double HalfBox = 0.36;
 
-    // What lies between two columns at least, and beside the last one.
-    private const double Gap = 2.4, LastGap = 8;
+    // What lies before the first column, between two at least, and behind the last one.
+    private const double Margin = 1, Gap = 2.4, LastGap = 8;
 
     private readonly Circuit circuit;
     private readonly Dictionary<string, (double Left, double Right)> columns = new(StringComparer.Ordinal);
@@ -123,22 +123,23 @@ internal sealed class CircuitLayout
     private static double WidthOf(string label) =>
         1.2 + (2.117 * label.Sum(letter => letter switch { '.' or ' ' or 'i' or 'l' => 0.28, 'M' => 0.83, '(' or ')' or 't' or 'f' => 0.33, _ => 0.56 }));
 
-    /// <summary>Places the columns, what is left of the width between them; whether they fit.</summary>
+    /// <summary>Places the columns, with the more room behind one the more arrows rise there; whether they fit.</summary>
     private bool Place(IEnumerable<(Component Component, string Role)> places)
     {
         var order = circuit.Roles.Index().ToDictionary(role => role.Item, role => role.Index, StringComparer.Ordinal);
         var widths = places.GroupBy(place => place.Role, StringComparer.Ordinal).OrderBy(column => order.GetValueOrDefault(column.Key, int.MaxValue))
             .Select(column => (Role: column.Key, Width: column.Max(place => WidthOf(Label(place))))).ToArray();
-        var free = Width - LastGap - widths.Sum(column => column.Width);
-        var (gap, at) = (Math.Max(Gap, free / widths.Length), 0.0);
+        var arrows = widths.Select(column => 1 + Math.Sqrt(Drawn.Count(path => path.Edge.Role == column.Role))).ToArray();
+        var free = Width - Margin - LastGap - (Gap * (widths.Length - 1)) - widths.Sum(column => column.Width);
+        var at = Margin;
         columns.Clear();
-        foreach (var (role, width) in widths)
+        foreach (var (i, (role, width)) in widths.Index())
         {
-            columns.Add(role, (at + (gap / 2), at + (gap / 2) + width));
-            at += width + gap;
+            columns.Add(role, (at, at + width));
+            at += width + Gap + (Math.Max(0, free) * arrows[i] / arrows.Sum());
         }
 
-        return free >= Gap * widths.Length;
+        return free >= 0;
     }
 
     private void Stack(IEnumerable<(Component Component, string Role)> places)
@@ -178,7 +179,7 @@ internal sealed class CircuitLayout
     private IEnumerable<Arrow> Between()
     {
         // From one column the arrows to different heads rise at different places, those to the highest first, so that they cross seldom.
-        var goals = Drawn.Select(path => (path.Edge.Role, To: boxes[To(path.Edge)])).Distinct().OrderByDescending(goal => goal.To.Y).ToLookup(goal => goal.Role, goal => goal.To, StringComparer.Ordinal);
+        var goals = Drawn.Where(path => path.Edge.Role != path.Edge.DestinationRole).Select(path => (path.Edge.Role, To: boxes[To(path.Edge)])).Distinct().OrderByDescending(goal => goal.To.Y).ToLookup(goal => goal.Role, goal => goal.To, StringComparer.Ordinal);
         foreach (var (edge, share, _) in Drawn)
         {
             var (goal, ofRole) = (boxes[To(edge)], goals[edge.Role].ToArray());
