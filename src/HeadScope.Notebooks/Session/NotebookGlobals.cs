@@ -29,7 +29,8 @@ public static class NotebookGlobals
     /// <summary>Shows a value now; the same as <see cref="display"/>.</summary>
     /// <param name="value">What to show.</param>
     /// <param name="mimeTypes">The forms wanted; by default those preferred for the type.</param>
-    public static DisplayedValue Display(this object? value, params string[] mimeTypes) => display(value, mimeTypes);
+    /// <typeparam name="T">Its type: so this is a closer match than .NET Interactive's extension of <c>object</c>, which Plotly.NET.Interactive brings along.</typeparam>
+    public static DisplayedValue Display<T>(this T value, params string[] mimeTypes) => display(value, mimeTypes);
 
     /// <summary>HTML to show as it is: trust its content, or escape it with <see cref="System.Net.WebUtility.HtmlEncode(string)"/>.</summary>
     /// <param name="content">The HTML.</param>

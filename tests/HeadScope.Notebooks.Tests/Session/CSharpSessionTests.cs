@@ -98,6 +98,8 @@ public sealed class CSharpSessionTests : IDisposable
         Assert.Equal(output.Displays[0].Id, Assert.Single(output.Updates).Id);
         Assert.Equal("2", output.Updates[0].Data.Data["text/plain"]);
         Assert.Equal(["text/plain"], output.Displays[1].Data.Data.Keys);
+        await Run("Charts.Bars([(\"a\", 1, 0)], \"title\", \"value\").Display();");
+        Assert.Contains(ChartOutput.MimeType, output.Displays[2].Data.Data.Keys);
     }
 
     [Fact]
