@@ -52,7 +52,7 @@ internal static class CompareCommand
                 }
             }
 
-            string Csv() => CsvTable.Write(comparison);
+            string Csv() => comparison.ToCsv();
             ResultFiles.Write(path, Csv, Csv, parsed.InvocationConfiguration.Output, () => Figures.Comparison(maps[0], maps[1], limit), cancellation);
         });
         return verb;

@@ -60,7 +60,7 @@ internal static class ModelsCommand
         verb.Does((parsed, cancellation) =>
         {
             var files = TerminalProgress.Show(progress => ModelFiles.Resolve(parsed.GetValue(id)!, progress: progress, cancellationToken: cancellation));
-            parsed.InvocationConfiguration.Output.WriteLine(files.GgufPath ?? files.Folder);
+            parsed.InvocationConfiguration.Output.WriteLine(files.Location);
         });
         return verb;
     }

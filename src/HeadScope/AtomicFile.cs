@@ -1,5 +1,3 @@
-using System.Text;
-
 namespace HeadScope;
 
 /// <summary>Writes files so that a reader sees the old file or the whole new one, never a part.</summary>

@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace HeadScope;
 
 /// <summary>An attention head of a model, named as the papers name it: head 5 of layer 3 is <c>3.5</c>.</summary>
@@ -25,17 +23,12 @@ public readonly record struct Head(int Layer, int Index) : IComparable<Head>
     /// <returns>Whether the text is a head.</returns>
     public static bool TryParse(string? text, out Head head)
     {
-        head = default;
-        var parts = text?.Split('.');
-        if (parts is not [var layer, var index]
-            || !int.TryParse(layer, NumberStyles.None, CultureInfo.InvariantCulture, out var l)
-            || !int.TryParse(index, NumberStyles.None, CultureInfo.InvariantCulture, out var i))
-        {
-            return false;
-        }
-
-        head = new Head(l, i);
-        return true;
+        var (layer, index) = (0, 0);
+        var isHead = text?.Split('.') is [var first, var second]
+            && int.TryParse(first, NumberStyles.None, CultureInfo.InvariantCulture, out layer)
+            && int.TryParse(second, NumberStyles.None, CultureInfo.InvariantCulture, out index);
+        head = isHead ? new(layer, index) : default;
+        return isHead;
     }
 
     /// <inheritdoc/>

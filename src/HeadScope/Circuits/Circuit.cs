@@ -1,8 +1,3 @@
-using System.Globalization;
-using Microsoft.Data.Analysis;
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>A traced circuit: who sends which signals to whom, at which tokens, merged over prompts (Franco &amp; Crovella, arXiv 2410.00340, section
@@ -16,44 +11,25 @@ namespace HeadScope;
 /// <param name="Firings">How often each head fired, over all prompts; heads that never did are left out.</param>
 /// <param name="EmptyReason">Why there are no edges; null when there are some.</param>
 public sealed partial record Circuit(
-    string Model,
-    string PromptSet,
-    int PromptCount,
-    TraceOptions Options,
-    IReadOnlyList<Head> Roots,
-    IReadOnlyList<CircuitEdge> Edges,
-    IReadOnlyDictionary<Head, int> Firings,
-    string? EmptyReason)
+    string Model, string PromptSet, int PromptCount, TraceOptions Options, IReadOnlyList<Head> Roots, IReadOnlyList<CircuitEdge> Edges,
+    IReadOnlyDictionary<Head, int> Firings, string? EmptyReason)
 {
     /// <summary>The edges as a table: sender, receiver, role, side, weight, total, count, first_prompt, source_role, destination_role.</summary>
-    public DataFrame Table => new(
-        new StringDataFrameColumn("sender", Edges.Select(e => e.Sender)),
-        new StringDataFrameColumn("receiver", Edges.Select(e => e.Receiver.ToString())),
-        new StringDataFrameColumn("role", Edges.Select(e => e.Role)),
-        new StringDataFrameColumn("side", Edges.Select(e => e.Side.ToString())),
-        new DoubleDataFrameColumn("weight", Edges.Select(e => e.Weight)),
-        new DoubleDataFrameColumn("total", Edges.Select(e => e.Total)),
-        new Int64DataFrameColumn("count", Edges.Select(e => e.Count)),
-        new Int32DataFrameColumn("first_prompt", Edges.Select(e => e.FirstPrompt)),
-        new StringDataFrameColumn("source_role", Edges.Select(e => e.SourceRole)),
-        new StringDataFrameColumn("destination_role", Edges.Select(e => e.DestinationRole)));
+    public DataFrame Table => ResultTable.Of(Edges, e => new
+    {
+        sender = e.Sender, receiver = e.Receiver, role = e.Role, side = e.Side, weight = e.Weight, total = e.Total, count = e.Count,
+        first_prompt = e.FirstPrompt, source_role = e.SourceRole, destination_role = e.DestinationRole,
+    });
 
     /// <summary>The steps of the trace of each root in each prompt, in the order in which they were met, before they are merged: root,
     /// root_destination and root_source say where it began; receiver, destination and source which head fired where; sender, side and value who sent
-    /// what of its signal; repeats how often following every way through the trace meets the step. Empty for a circuit that was read from
-    /// JSON.</summary>
-    public DataFrame Steps => new(
-        new Int32DataFrameColumn("prompt", Walked.Select(s => s.Root.Prompt)),
-        new StringDataFrameColumn("root", Walked.Select(s => s.Root.Head.ToString())),
-        new Int32DataFrameColumn("root_destination", Walked.Select(s => s.Root.Place.Destination)),
-        new Int32DataFrameColumn("root_source", Walked.Select(s => s.Root.Place.Source)),
-        new StringDataFrameColumn("receiver", Walked.Select(s => s.Receiver.Head.ToString())),
-        new Int32DataFrameColumn("destination", Walked.Select(s => s.Receiver.Place.Destination)),
-        new Int32DataFrameColumn("source", Walked.Select(s => s.Receiver.Place.Source)),
-        new StringDataFrameColumn("sender", Walked.Select(s => s.Sender)),
-        new StringDataFrameColumn("side", Walked.Select(s => s.Side.ToString())),
-        new DoubleDataFrameColumn("value", Walked.Select(s => s.Value)),
-        new Int64DataFrameColumn("repeats", Walked.Select(s => s.Repeats)));
+    /// what of its signal; repeats how often following every way through the trace meets the step.</summary>
+    public DataFrame Steps => ResultTable.Of(Walked, s => new
+    {
+        prompt = s.Root.Prompt, root = s.Root.Head, root_destination = s.Root.Place.Destination, root_source = s.Root.Place.Source,
+        receiver = s.Receiver.Head, destination = s.Receiver.Place.Destination, source = s.Receiver.Place.Source,
+        sender = s.Sender, side = s.Side, value = s.Value, repeats = s.Repeats,
+    });
 
     internal IReadOnlyList<Step> Walked { get; init; } = [];
 
@@ -74,10 +50,7 @@ public sealed partial record Circuit(
     /// <exception cref="InvalidDataException">A weight is not finite.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static Circuit Trace(
-        Model model,
-        PromptSet prompts,
-        TraceOptions? options = null,
-        IProgress<WorkProgress>? progress = null,
+        Model model, PromptSet prompts, TraceOptions? options = null, IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
@@ -212,7 +185,8 @@ public sealed partial record Circuit(
         var (names, place) = (string.Join(", ", roots), string.Join(" → ", new[] { options.RootDestination, options.RootSource }.OfType<string>()));
         return fire ? $"The roots {names} fire, but no signal arrives at a token with a role."
             : roots.Count == 0 ? "There are no roots: none are given, or the model has no layer above the first, whose heads could receive signals."
-            : $"No root fires at {place}: {names} fire {roots.Sum(root => firings.GetValueOrDefault(root))} times elsewhere, with attention of at least "
-                + $"{options.PatternThreshold}.";
+            : string.Create(
+                CultureInfo.InvariantCulture,
+                $"No root fires at {place}: {names} fire {roots.Sum(root => firings.GetValueOrDefault(root))} times elsewhere, with attention of at least {options.PatternThreshold}.");
     }
 }

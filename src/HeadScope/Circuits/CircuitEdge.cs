@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace HeadScope;
 
 /// <summary>An edge of a circuit: a component sends a signal to a head that fires between two tokens. A trace merges it over prompts by the role of
@@ -15,13 +13,7 @@ namespace HeadScope;
 /// <param name="Count">How many were counted.</param>
 /// <param name="FirstPrompt">The prompt that showed it first.</param>
 public sealed record CircuitEdge(
-    string? Sender,
-    Head Receiver,
-    SignalSide Side,
-    string SourceRole,
-    string DestinationRole,
-    double Total = 0,
-    long Count = 0,
+    string? Sender, Head Receiver, SignalSide Side, string SourceRole, string DestinationRole, double Total = 0, long Count = 0,
     int FirstPrompt = 0)
 {
     /// <summary>The role of the token at which the signal is read.</summary>

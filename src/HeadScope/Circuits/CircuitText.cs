@@ -1,14 +1,10 @@
-using System.Text.Json;
-using System.Text.Json.Nodes;
 using System.Xml.Linq;
 
 namespace HeadScope;
 
-/// <content>The circuit as GraphML, JSON and CSV, and back from JSON.</content>
+/// <content>The circuit as GraphML, JSON and CSV.</content>
 public sealed partial record Circuit
 {
-    private const string FormatName = "headscope-circuit";
-
     /// <summary>The weight with which the authors' code draws a head's tokens close to the head.</summary>
     private const double DrawingWeight = 2000;
 
@@ -40,87 +36,24 @@ public sealed partial record Circuit
             json.Skip(from).Select(field => new XElement(ns + "data", new XAttribute("key", field.Key), $"{field.Value}"));
     }
 
-    /// <summary>The merged circuit as JSON, from which <see cref="FromJson"/> makes it again, without the steps of single prompts.</summary>
+    /// <summary>The merged circuit as JSON, without the steps of single prompts.</summary>
     /// <returns>An object with model, prompts, options, roots, <c>nodes</c> and <c>edges</c> (as in <see cref="ToGraphMl"/>) and
     /// <c>firings</c> by head.</returns>
-    public string ToJson() => ResultJson.Written(new JsonObject
+    public string ToJson() => ResultJson.Write("headscope-circuit", new
     {
-        ["format"] = FormatName,
-        ["version"] = 1,
-        ["model"] = Model,
-        ["prompts"] = PromptSet,
-        ["promptCount"] = PromptCount,
-        ["options"] = new JsonObject
+        model = Model, prompts = PromptSet, promptCount = PromptCount,
+        options = new
         {
-            ["patternThreshold"] = Options.PatternThreshold,
-            ["upstreamShare"] = Options.UpstreamShare,
-            ["counting"] = Options.CountRepeats ? Published : OncePerPrompt,
-            ["senders"] = Options.HeadsWithConstant ? HeadsWithConstant : AllComponents,
-            ["rootSource"] = Options.RootSource,
-            ["rootDestination"] = Options.RootDestination,
+            patternThreshold = Options.PatternThreshold, upstreamShare = Options.UpstreamShare,
+            counting = Options.CountRepeats ? "Published" : "OncePerPrompt", senders = Options.HeadsWithConstant ? "HeadsWithConstant" : "AllComponents",
+            rootSource = Options.RootSource, rootDestination = Options.RootDestination,
         },
-        ["emptyReason"] = EmptyReason,
-        ["roots"] = new JsonArray([.. Roots.Select(root => new JsonArray(root.Layer, root.Index))]),
-        ["nodes"] = new JsonArray([.. Nodes()]),
-        ["edges"] = new JsonArray([.. Lines()]),
-        ["firings"] = new JsonObject(Firings.Select(f => KeyValuePair.Create(f.Key.ToString(), (JsonNode?)f.Value))),
-    });
-
-    /// <summary>Reads a circuit that <see cref="ToJson()"/> wrote.</summary>
-    /// <param name="json">The JSON.</param>
-    /// <returns>The circuit; its <see cref="Steps"/> are empty.</returns>
-    /// <exception cref="InvalidDataException">The text is no JSON or no circuit; the message names the field.</exception>
-    public static Circuit FromJson(string json) => ResultJson.Read(json, FormatName, "circuit", root =>
-    {
-        var options = root.GetProperty("options");
-        Head[] roots = [.. root.GetProperty("roots").EnumerateArray().Select(r => new Head(r[0].GetInt32(), r[1].GetInt32()))];
-        return new Circuit(
-            root.GetProperty("model").GetString()!,
-            root.GetProperty("prompts").GetString()!,
-            root.GetProperty("promptCount").GetInt32(),
-            new()
-            {
-                PatternThreshold = options.GetProperty("patternThreshold").GetDouble(),
-                UpstreamShare = options.GetProperty("upstreamShare").GetDouble(),
-                CountRepeats = Chosen(options, "counting", OncePerPrompt, Published),
-                HeadsWithConstant = Chosen(options, "senders", AllComponents, HeadsWithConstant),
-                RootSource = options.GetProperty("rootSource").GetString(),
-                RootDestination = options.GetProperty("rootDestination").GetString()!,
-                Roots = roots,
-            },
-            roots,
-            [.. root.GetProperty("edges").EnumerateArray().Where(e => e.TryGetProperty("prompt", out _)).Select(ReadEdge)],
-            root.GetProperty("firings").EnumerateObject().ToDictionary(f => Head.Parse(f.Name), f => f.Value.GetInt32()),
-            root.GetProperty("emptyReason").GetString());
+        emptyReason = EmptyReason,
+        roots = Roots.Select(root => (root.Layer, root.Index)), nodes = Nodes(), edges = Lines(), firings = ResultJson.ByHead(Firings),
     });
 
     /// <summary>The edges as CSV: the columns of <see cref="Table"/>, in the order in which the edges were first seen.</summary>
-    public string ToCsv() => CsvTable.Write(Table);
-
-    private const string OncePerPrompt = "OncePerPrompt", Published = "Published", AllComponents = "AllComponents", HeadsWithConstant = "HeadsWithConstant";
-
-    private static bool Chosen(JsonElement options, string name, string no, string yes) => options.GetProperty(name).GetString() is var word && word == yes
-        || (word == no ? false : throw new InvalidDataException($"The circuit's option {name} is '{word}': expected {no} or {yes}."));
-
-    private static CircuitEdge ReadEdge(JsonElement edge)
-    {
-        var (from, to) = (edge.GetProperty("from").GetString(), edge.GetProperty("to").GetString()!);
-        var parts = to.Split('.', 3);
-        Fault.InvalidDataIf(
-            Component.Parse(from) is null || parts.Length != 3,
-            $"An edge goes from '{from}' to '{to}': expected a component such as 3.5 and a head at a role such as 9.6.IO.");
-        var type = edge.GetProperty("type").GetString();
-        Fault.InvalidDataIf(type is not ("s" or "d"), $"The edge from '{from}' to '{to}' has type '{type}': expected s or d.");
-        return new(
-            from,
-            Head.Parse($"{parts[0]}.{parts[1]}"),
-            type == "s" ? SignalSide.Source : SignalSide.Destination,
-            edge.GetProperty("src_token").GetString()!,
-            edge.GetProperty("dest_token").GetString()!,
-            edge.GetProperty("total").GetDouble(),
-            edge.GetProperty("count").GetInt64(),
-            edge.GetProperty("prompt").GetInt32());
-    }
+    public string ToCsv() => Table.ToCsv();
 
     private static string NodeOf(CircuitEdge edge) => $"{edge.Receiver}.{edge.Role}";
 

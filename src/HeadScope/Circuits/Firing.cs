@@ -16,18 +16,8 @@ namespace HeadScope;
 /// <param name="Margin">How far the deciding running shares of the score are from 1; near 0 the set is a matter of rounding.</param>
 /// <param name="HasSolution">Whether a leading part exceeds the score; without one the set holds all directions.</param>
 public sealed record Firing(
-    int Prompt,
-    Head Head,
-    int Destination,
-    int Source,
-    float Pattern,
-    double Score,
-    IReadOnlyList<int> Directions,
-    IReadOnlyList<double> Contributions,
-    IReadOnlyList<int> Signs,
-    IReadOnlyList<double> Magnitudes,
-    double Margin,
-    bool HasSolution)
+    int Prompt, Head Head, int Destination, int Source, float Pattern, double Score, IReadOnlyList<int> Directions,
+    IReadOnlyList<double> Contributions, IReadOnlyList<int> Signs, IReadOnlyList<double> Magnitudes, double Margin, bool HasSolution)
 {
     /// <summary>The score minus the contributions of the set; not positive for a positive score.</summary>
     public double Remainder => Score - Contributions.Sum();

@@ -1,7 +1,3 @@
-using System.Globalization;
-using Microsoft.Data.Analysis;
-using TorchSharp;
-using static TorchSharp.torch;
 using Spread = (double Mean, double StandardDeviation);
 
 namespace HeadScope;
@@ -21,16 +17,8 @@ namespace HeadScope;
 /// <param name="ChangeNorms">The norm of the change, [state, prompt, edge]; 0 where the head does not fire.</param>
 /// <param name="Fired">Whether the receiver fires between the two roles, bool, [prompt, edge]; elsewhere a prompt is left as it is.</param>
 public sealed partial record Intervention(
-    string Model,
-    IReadOnlyList<CircuitEdge> Edges,
-    double Factor,
-    bool Local,
-    Tensor LogitDifferences,
-    Tensor Scores,
-    Tensor NormRatios,
-    Tensor Cosines,
-    Tensor ChangeNorms,
-    Tensor Fired)
+    string Model, IReadOnlyList<CircuitEdge> Edges, double Factor, bool Local, Tensor LogitDifferences, Tensor Scores, Tensor NormRatios,
+    Tensor Cosines, Tensor ChangeNorms, Tensor Fired)
 {
     private const int Before = 0, After = 1, Control = 2;
     private static readonly string[] States = ["before", "after", "control"];
@@ -91,19 +79,11 @@ public sealed partial record Intervention(
     /// <param name="cancellationToken">Stops the work.</param>
     /// <returns>Before, after and control for each prompt and edge.</returns>
     /// <exception cref="ArgumentException">There are no edges; the prompts have no such role; the model has no such head above the sender;
-    /// the sender writes nothing that could be changed.</exception>
+    /// the sender writes nothing that could be changed; the factor or the threshold is no number.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static Intervention Run(
-        Model model,
-        PromptSet prompts,
-        IReadOnlyList<CircuitEdge> edges,
-        double factor = 0,
-        bool local = false,
-        bool published = false,
-        int seed = 0,
-        double patternThreshold = 0.5,
-        int batchSize = 32,
-        IProgress<WorkProgress>? progress = null,
+        Model model, PromptSet prompts, IReadOnlyList<CircuitEdge> edges, double factor = 0, bool local = false, bool published = false,
+        int seed = 0, double patternThreshold = 0.5, int batchSize = 32, IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
         var random = new Random(seed);
@@ -138,7 +118,7 @@ public sealed partial record Intervention(
     }
 
     /// <summary>The result as CSV: the columns of <see cref="Table"/>.</summary>
-    public string ToCsv() => CsvTable.Write(Table);
+    public string ToCsv() => Table.ToCsv();
 
     /// <inheritdoc/>
     public override string ToString()

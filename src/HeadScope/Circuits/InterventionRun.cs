@@ -1,6 +1,3 @@
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <content>How the changes are made and measured.</content>
@@ -8,19 +5,16 @@ public sealed partial record Intervention
 {
     /// <summary>The same with the directions of the control given, by firing and rank; asked for prompt by prompt, edge by edge.</summary>
     internal static Intervention RunWith(
-        Model model,
-        PromptSet prompts,
-        IReadOnlyList<CircuitEdge> edges,
-        Settings settings,
-        Func<Firing, int, IEnumerable<int>> controlDirections,
-        IProgress<WorkProgress>? progress,
-        CancellationToken cancellationToken)
+        Model model, PromptSet prompts, IReadOnlyList<CircuitEdge> edges, Settings settings, Func<Firing, int, IEnumerable<int>> controlDirections,
+        IProgress<WorkProgress>? progress, CancellationToken cancellationToken)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentNullException.ThrowIfNull(edges);
         ArgumentOutOfRangeException.ThrowIfLessThan(settings.BatchSize, 1);
+        TraceOptions.RequireThreshold(settings.Threshold);
+        Fault.ArgumentIf(!double.IsFinite(settings.Factor), $"The factor is {settings.Factor}; expected a number, such as 0 or 2.");
         var set = prompts.SoundFor(model);
         RequireSound(model, set, edges, settings.Local);
         using var folded = new FoldedModel(model);
@@ -88,12 +82,8 @@ public sealed partial record Intervention
 
     // A pass with the changes, and what it shows: logit differences [prompt]; scores, norm ratios, cosines and norms of the change [prompt, edge].
     private static (ForwardPass Run, Tensor[] Numbers) Measure(
-        PromptPass pass,
-        IReadOnlyList<CircuitEdge> edges,
-        IReadOnlyList<(int Edge, EdgeChange Change)> changes,
-        Settings settings,
-        ForwardPass? before,
-        CancellationToken cancellationToken)
+        PromptPass pass, IReadOnlyList<CircuitEdge> edges, IReadOnlyList<(int Edge, EdgeChange Change)> changes, Settings settings,
+        ForwardPass? before, CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();
         var (model, hooks) = (pass.Folded.Model, new Hooks().Keep(edges.Select(e => ScoresOf(e.Receiver))));

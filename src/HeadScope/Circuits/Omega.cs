@@ -1,6 +1,3 @@
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>The singular value decomposition of a head's bilinear form Ω = Σ_k s_k u_k v_kᵀ, with which the attention score before scaling is r(i, j)
@@ -38,13 +35,18 @@ public sealed record Omega(Head Head, int RelativePosition, bool HasConstant, Te
     /// constant: 0 for what one component wrote, so that contributions of components add up to those of the whole.</param>
     /// <param name="source">x̂_j, normalised residuals at sources, [..., d] or [..., d + 1].</param>
     /// <returns>c_k = s_k (u_k · x̃_i)(v_k · x̃_j), [..., d_head], fp64; they add up to the attention score before the division by √d_head.</returns>
-    /// <exception cref="ArgumentException">A vector has another length.</exception>
+    /// <exception cref="ArgumentException">A vector has another length, or there is another number of destinations than of sources.</exception>
     public Tensor Contributions(Tensor destination, Tensor source)
     {
         ArgumentNullException.ThrowIfNull(destination);
         ArgumentNullException.ThrowIfNull(source);
         using var scope = NewDisposeScope();
-        var contributions = Along(U, destination).mul(Along(V, source)).mul(S).MoveToOuterDisposeScope();
+        var (along, other) = (Along(U, destination), Along(V, source));
+        Fault.ArgumentIf(
+            along.shape[..^1].Reverse().Zip(other.shape[..^1].Reverse()).Any(n => n.First != n.Second && n.First != 1 && n.Second != 1),
+            $"Destinations of shape [{string.Join(", ", destination.shape)}] and sources of shape [{string.Join(", ", source.shape)}] are no pairs: "
+            + $"expected the same lengths before the last.");
+        var contributions = along.mul(other).mul(S).MoveToOuterDisposeScope();
         GC.KeepAlive(this);
         return contributions;
     }

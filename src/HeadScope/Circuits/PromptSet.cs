@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace HeadScope;
 
 /// <summary>Prompts of one task, with the same roles. <see cref="Ioi"/>, <see cref="Induction"/> and <see cref="GreaterThan"/> give sets that are
@@ -12,7 +10,13 @@ public sealed record PromptSet
     /// <summary>Prompts that are there.</summary>
     /// <param name="name">What they are: <c>ioi</c>.</param>
     /// <param name="prompts">The prompts.</param>
-    public PromptSet(string name, IReadOnlyList<CircuitPrompt> prompts) => (Name, Prompts, Count) = (name, prompts, prompts.Count);
+    /// <exception cref="ArgumentException">There is no list, or one of its prompts is null.</exception>
+    public PromptSet(string name, IReadOnlyList<CircuitPrompt> prompts)
+    {
+        ArgumentNullException.ThrowIfNull(prompts);
+        Fault.ArgumentIf(prompts.Any(p => p?.Tokens is null || p.Roles is null), $"A prompt of '{name}' is null, or has no tokens or no roles.");
+        (Name, Prompts, Count) = (name, prompts, prompts.Count);
+    }
 
     internal PromptSet(string name, int count, string rootSource, int seed, Func<PromptTokenizer, Random, IEnumerable<CircuitPrompt>> draw)
     {

@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace HeadScope;
 
 /// <summary>Indirect object identification: <c>When Mary and John went to the store, John gave a ring to</c> asks for Mary. Names, places, objects

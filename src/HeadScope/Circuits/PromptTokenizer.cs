@@ -1,5 +1,4 @@
 using System.Reflection;
-using System.Text;
 
 namespace HeadScope;
 
@@ -33,6 +32,20 @@ internal sealed class PromptTokenizer(Tokenizer tokenizer)
     /// <summary>The token of a word inside a text, behind a space; null when it splits into several.</summary>
     public int? SingleToken(string word) => Pieces(word) is [var only] ? only : null;
 
+    /// <summary>The one token that a text adds behind a prompt, each as the user writes it.</summary>
+    /// <exception cref="ArgumentException">It adds another number of tokens, or changes how the prompt is cut.</exception>
+    public int Following(string prompt, string text)
+    {
+        ArgumentNullException.ThrowIfNull(prompt);
+        ArgumentNullException.ThrowIfNull(text);
+        var (before, both) = (tokenizer.Encode(prompt), tokenizer.Encode(prompt + text));
+        Fault.ArgumentIf(
+            both.Length != before.Length + 1 || !both.AsSpan().StartsWith(before),
+            $"'{text}' is not a single token behind the prompt: {string.Join('|', before.Select(TextOf))} becomes {string.Join('|', both.Select(TextOf))}. "
+            + $"Choose a word that is, and write the space before it.");
+        return both[^1];
+    }
+
     /// <summary>The words that are single tokens. Words that the caller gave must all be; of the shipped ones the others are left out.</summary>
     /// <exception cref="ArgumentException">A given word splits, or fewer words than needed are left.</exception>
     public IReadOnlyList<string> Words(string what, IReadOnlyList<string>? given, int atLeast)
@@ -55,15 +68,4 @@ internal sealed class PromptTokenizer(Tokenizer tokenizer)
     }
 
     private int[] Pieces(string word) => [.. tokenizer.EncodeOrdinary($"{Before} {word}").Skip(tokenizer.EncodeOrdinary(Before).Length)];
-}
-
-/// <summary>Random choices.</summary>
-internal static class RandomChoice
-{
-    /// <summary>One of some things, drawn again until it fits.</summary>
-    public static T Of<T>(this Random random, IReadOnlyList<T> things, Func<T, bool>? fits = null)
-    {
-        var drawn = things[random.Next(things.Count)];
-        return fits?.Invoke(drawn) != false ? drawn : random.Of(things, fits);
-    }
 }

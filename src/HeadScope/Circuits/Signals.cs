@@ -1,9 +1,3 @@
-using System.Globalization;
-using System.Text.Json.Nodes;
-using Microsoft.Data.Analysis;
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>All firings of a model's heads over some prompts, each with the sparse set of singular directions that makes it (Franco &amp; Crovella,
@@ -16,29 +10,18 @@ namespace HeadScope;
 /// source 0, where heads rest, are left out.</param>
 /// <param name="TokenTexts">The text of each token of the prompts; empty for a model without tokenizer.</param>
 public sealed record Signals(
-    string Model,
-    PromptSet Prompts,
-    double PatternThreshold,
-    int HeadWidth,
-    IReadOnlyList<Firing> Firings,
+    string Model, PromptSet Prompts, double PatternThreshold, int HeadWidth, IReadOnlyList<Firing> Firings,
     IReadOnlyDictionary<int, string> TokenTexts)
 {
     /// <summary>The firings as a table: prompt, head, destination, source, destination_role, source_role, destination_token, source_token,
     /// pattern, score, remainder, directions and contributions (several in one field, with spaces between).</summary>
-    public DataFrame Table => new(
-        new Int32DataFrameColumn("prompt", Firings.Select(f => f.Prompt)),
-        new StringDataFrameColumn("head", Firings.Select(f => f.Head.ToString())),
-        new Int32DataFrameColumn("destination", Firings.Select(f => f.Destination)),
-        new Int32DataFrameColumn("source", Firings.Select(f => f.Source)),
-        new StringDataFrameColumn("destination_role", Firings.Select(f => RoleAt(f, f.Destination))),
-        new StringDataFrameColumn("source_role", Firings.Select(f => RoleAt(f, f.Source))),
-        new StringDataFrameColumn("destination_token", Firings.Select(f => TextAt(f, f.Destination))),
-        new StringDataFrameColumn("source_token", Firings.Select(f => TextAt(f, f.Source))),
-        new SingleDataFrameColumn("pattern", Firings.Select(f => f.Pattern)),
-        new DoubleDataFrameColumn("score", Firings.Select(f => f.Score)),
-        new DoubleDataFrameColumn("remainder", Firings.Select(f => f.Remainder)),
-        new StringDataFrameColumn("directions", Firings.Select(f => string.Join(' ', f.Directions))),
-        new StringDataFrameColumn("contributions", Firings.Select(f => string.Join(' ', f.Contributions.Select(c => c.ToString(CultureInfo.InvariantCulture))))));
+    public DataFrame Table => ResultTable.Of(Firings, f => new
+    {
+        prompt = f.Prompt, head = f.Head, destination = f.Destination, source = f.Source,
+        destination_role = RoleAt(f, f.Destination), source_role = RoleAt(f, f.Source),
+        destination_token = TextAt(f, f.Destination), source_token = TextAt(f, f.Source), pattern = f.Pattern, score = f.Score, remainder = f.Remainder,
+        directions = string.Join(' ', f.Directions), contributions = string.Join(' ', f.Contributions.Select(c => c.ToString(CultureInfo.InvariantCulture))),
+    });
 
     /// <summary>Finds the firings: <c>Signals.Find(model, Ioi.Prompts(64))</c>.</summary>
     /// <param name="model">The model, processed or not.</param>
@@ -48,19 +31,16 @@ public sealed record Signals(
     /// <param name="progress">Is told how many prompts are done.</param>
     /// <param name="cancellationToken">Stops the work.</param>
     /// <returns>The firings.</returns>
-    /// <exception cref="ArgumentException">The prompts are not sound, or cannot be drawn.</exception>
+    /// <exception cref="ArgumentException">The prompts are not sound, or cannot be drawn; the threshold is no number.</exception>
     /// <exception cref="InvalidDataException">A weight is not finite.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static Signals Find(
-        Model model,
-        PromptSet prompts,
-        double patternThreshold = 0.5,
-        int batchSize = 32,
-        IProgress<WorkProgress>? progress = null,
+        Model model, PromptSet prompts, double patternThreshold = 0.5, int batchSize = 32, IProgress<WorkProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(prompts);
+        TraceOptions.RequireThreshold(patternThreshold);
         var (set, firings) = (prompts.SoundFor(model), new List<Firing>());
         ForEachLayer("finding signals", model, set, patternThreshold, batchSize, progress, cancellationToken, (_, signals) =>
             firings.AddRange(signals.Firings()));
@@ -78,22 +58,20 @@ public sealed record Signals(
     /// their number).</returns>
     public DataFrame ByHead(int tokens = 5)
     {
-        var heads = Firings.GroupBy(f => f.Head).OrderBy(g => g.Key).Select(g => (
-            Head: g.Key,
-            Sizes: g.Select(f => f.Directions.Count).Order().ToArray(),
-            Use: g.SelectMany(f => f.Directions.Zip(f.Contributions, (k, c) => (Direction: k, Share: c / f.Score, Firing: f)))
-                .GroupBy(use => use.Direction).OrderByDescending(use => use.Count()).ThenBy(use => use.Key).First().ToArray())).ToList();
-        return new(
-            new StringDataFrameColumn("head", heads.Select(h => h.Head.ToString())),
-            new Int32DataFrameColumn("firings", heads.Select(h => h.Sizes.Length)),
-            new DoubleDataFrameColumn("mean_directions", heads.Select(h => h.Sizes.Average())),
-            new DoubleDataFrameColumn("deviation_directions", heads.Select(h => Math.Sqrt(h.Sizes.Average(n => Math.Pow(n - h.Sizes.Average(), 2))))),
-            new Int32DataFrameColumn("median_directions", heads.Select(h => h.Sizes[(h.Sizes.Length - 1) / 2])),
-            new Int32DataFrameColumn("direction", heads.Select(h => h.Use[0].Direction)),
-            new DoubleDataFrameColumn("share", heads.Select(h => (double)h.Use.Length / h.Sizes.Length)),
-            new DoubleDataFrameColumn("mean_contribution", heads.Select(h => h.Use.Average(u => u.Share))),
-            new StringDataFrameColumn("destination_tokens", heads.Select(h => Tokens(h.Use.Select(u => TextAt(u.Firing, u.Firing.Destination))))),
-            new StringDataFrameColumn("source_tokens", heads.Select(h => Tokens(h.Use.Select(u => TextAt(u.Firing, u.Firing.Source))))));
+        return ResultTable.Of(Firings.GroupBy(f => f.Head).OrderBy(g => g.Key), head =>
+        {
+            var sizes = head.Select(f => f.Directions.Count).Order().ToArray();
+            var use = head.SelectMany(f => f.Directions.Zip(f.Contributions, (k, c) => (Direction: k, Share: c / f.Score, Firing: f)))
+                .GroupBy(use => use.Direction).OrderByDescending(use => use.Count()).ThenBy(use => use.Key).First().ToArray();
+            return new
+            {
+                head = head.Key, firings = sizes.Length, mean_directions = sizes.Average(),
+                deviation_directions = Math.Sqrt(sizes.Average(n => Math.Pow(n - sizes.Average(), 2))), median_directions = sizes[(sizes.Length - 1) / 2],
+                direction = use[0].Direction, share = (double)use.Length / sizes.Length, mean_contribution = use.Average(u => u.Share),
+                destination_tokens = Tokens(use.Select(u => TextAt(u.Firing, u.Firing.Destination))),
+                source_tokens = Tokens(use.Select(u => TextAt(u.Firing, u.Firing.Source))),
+            };
+        });
 
         string Tokens(IEnumerable<string> texts) => string.Join(
             ", ",
@@ -113,75 +91,56 @@ public sealed record Signals(
     /// <returns>By layer, head and n from 0 to d_head: head, firings (with a positive score), directions (n), singular, random_directions,
     /// random_basis (the shares; the first exceeds 1 before the negative contributions take it back), sparse_size and random_sparse_size (the
     /// mean size of the sparse set in the singular and in the random basis).</returns>
+    /// <exception cref="ArgumentException">It is another model than that of the firings.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public DataFrame LowRank(
         Model model, int seed = 0, int batchSize = 32, IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(model);
-        using var scope = NewDisposeScope();
-        var checks = new SortedDictionary<Head, (Random Bases, Random Orders, List<Tensor> Sums)>();
+        Fault.ArgumentIf(
+            model.Name != Model || model.Config.HeadWidth != HeadWidth,
+            $"The firings are of {Model}, whose heads have {HeadWidth} directions; found {model.Name} with {model.Config.HeadWidth}.");
+        var checks = new SortedDictionary<Head, (Random Random, double[] Sums)>();
         ForEachLayer("checking", model, Prompts.SoundFor(model), PatternThreshold, batchSize, progress, cancellationToken, (layer, signals) =>
         {
             foreach (var (index, places) in signals.PositiveByHead())
             {
-                // Seeds of its own for each head, so that no head's draws depend on another's firings, nor on how the prompts are batched.
-                var (head, own) = (new Head(layer, index), unchecked((seed * 1_000_003) + (layer * 1009) + index));
-                if (!checks.TryGetValue(head, out var check))
+                // A seed of its own for each head, so that no head's draws depend on another's firings, nor on how the prompts are batched.
+                var head = new Head(layer, index);
+                checks.TryAdd(head, (new(unchecked((seed * 1_000_003) + (layer * 1009) + index)), new double[6 * (HeadWidth + 1)]));
+                foreach (var (i, sum) in LowRankSums(signals, places, checks[head].Random).Index())
                 {
-                    checks.Add(head, check = (new(own), new(unchecked(own + 1_000_000)), []));
+                    checks[head].Sums[i] += sum;
                 }
-
-                check.Sums.Add(LowRankSums(signals, places, check.Bases, check.Orders));
-                scope.Attach(check.Sums[^1].DetachFromDisposeScope());
             }
         });
-        var table = cat([zeros([6, 0], float64, model.Device), .. checks.Values.Select(check => stack(check.Sums).sum([0]))], 1);
-        return new(
-            new StringDataFrameColumn("head", checks.Keys.SelectMany(head => Enumerable.Repeat($"{head}", HeadWidth + 1))),
-            new Int32DataFrameColumn("firings", table[0].Copied<int>()),
-            new Int32DataFrameColumn("directions", checks.SelectMany(_ => Enumerable.Range(0, HeadWidth + 1))),
-            Means("singular", 1),
-            Means("random_directions", 2),
-            Means("random_basis", 3),
-            Means("sparse_size", 4),
-            Means("random_sparse_size", 5));
-
-        DoubleDataFrameColumn Means(string name, int row) => new(name, table[row].div(table[0]).Copied<double>());
+        return ResultTable.Of(
+            checks.SelectMany(check => Enumerable.Range(0, HeadWidth + 1), (check, n) => (
+                Head: check.Key, N: n, Sums: check.Value.Sums.Chunk(HeadWidth + 1).Select(sum => sum[n]).ToArray())),
+            row => new
+            {
+                head = row.Head, firings = (int)row.Sums[0], directions = row.N, singular = row.Sums[1] / row.Sums[0],
+                random_directions = row.Sums[2] / row.Sums[0], random_basis = row.Sums[3] / row.Sums[0],
+                sparse_size = row.Sums[4] / row.Sums[0], random_sparse_size = row.Sums[5] / row.Sums[0],
+            });
     }
 
     /// <summary>The firings as CSV: the columns of <see cref="Table"/>.</summary>
-    public string ToCsv() => CsvTable.Write(Table);
+    public string ToCsv() => Table.ToCsv();
 
     /// <summary>The firings as JSON.</summary>
     /// <returns>An object with model, prompts and <c>firings</c>; each with prompt, head, positions, roles, tokens, pattern, score,
     /// directions, contributions, signs, magnitudes and remainder.</returns>
-    public string ToJson() => ResultJson.Written(new JsonObject
+    public string ToJson() => ResultJson.Write("headscope-signals", new
     {
-        ["format"] = "headscope-signals",
-        ["version"] = 1,
-        ["model"] = Model,
-        ["prompts"] = Prompts.Name,
-        ["promptCount"] = Prompts.Count,
-        ["patternThreshold"] = PatternThreshold,
-        ["firings"] = new JsonArray([.. Firings.Select(f => new JsonObject
+        model = Model, prompts = Prompts.Name, promptCount = Prompts.Count, patternThreshold = PatternThreshold,
+        firings = Firings.Select(f => new
         {
-            ["prompt"] = f.Prompt,
-            ["layer"] = f.Head.Layer,
-            ["head"] = f.Head.Index,
-            ["dest"] = f.Destination,
-            ["src"] = f.Source,
-            ["dest_role"] = RoleAt(f, f.Destination),
-            ["src_role"] = RoleAt(f, f.Source),
-            ["dest_token"] = TextAt(f, f.Destination),
-            ["src_token"] = TextAt(f, f.Source),
-            ["pattern"] = f.Pattern,
-            ["score"] = f.Score,
-            ["remainder"] = f.Remainder,
-            ["directions"] = new JsonArray([.. f.Directions.Select(k => JsonValue.Create(k))]),
-            ["contributions"] = new JsonArray([.. f.Contributions.Select(c => JsonValue.Create(c))]),
-            ["signs"] = new JsonArray([.. f.Signs.Select(s => JsonValue.Create(s))]),
-            ["magnitudes"] = new JsonArray([.. f.Magnitudes.Select(m => JsonValue.Create(m))]),
-        })]),
+            prompt = f.Prompt, layer = f.Head.Layer, head = f.Head.Index, dest = f.Destination, src = f.Source,
+            dest_role = RoleAt(f, f.Destination), src_role = RoleAt(f, f.Source), dest_token = TextAt(f, f.Destination), src_token = TextAt(f, f.Source),
+            pattern = f.Pattern, score = f.Score, remainder = f.Remainder,
+            directions = f.Directions, contributions = f.Contributions, signs = f.Signs, magnitudes = f.Magnitudes,
+        }),
     });
 
     /// <inheritdoc/>
@@ -189,24 +148,23 @@ public sealed record Signals(
         $"{Prompts.Name} on {Model}: {Firings.Count} firings of {Firings.Select(f => f.Head).Distinct().Count()} heads in {Prompts.Count} prompts";
 
     // Sums over firings of one head, of all that LowRank's table holds: [sum, number of directions]; the first counts the firings.
-    private static Tensor LowRankSums(LayerSignals signals, Tensor places, Random bases, Random orders)
+    private static double[] LowRankSums(LayerSignals signals, Tensor places, Random random)
     {
         using var scope = NewDisposeScope();
         var (contributions, root) = (signals.Contributions.index_select(0, places), signals.SingularValues.index_select(0, places).sqrt());
         var (alpha, beta) = (signals.Destinations.index_select(0, places).mul(root), signals.Sources.index_select(0, places).mul(root));
-        var (n, rank) = (root.shape[0], root.shape[1]);
+        var (n, rank) = ((int)root.shape[0], (int)root.shape[1]);
+        var drawn = tensor([.. Enumerable.Range(0, n * rank * (rank + 1)).Select(_ => random.Normal())], [n, rank, rank + 1], device: places.device);
 
         // The orthogonal factor of a matrix of normal numbers is uniformly random, up to signs, which change no product.
-        var (turn, _) = linalg.qr(Draw(() => Math.Sqrt(-2 * Math.Log(1 - bases.NextDouble())) * Math.Cos(2 * Math.PI * bases.NextDouble()), n, rank, rank));
+        var (turn, _) = linalg.qr(drawn.narrow(2, 0, rank));
         var turned = alpha.unsqueeze(1).bmm(turn).mul(beta.unsqueeze(1).bmm(turn)).squeeze(1);
-        var shuffled = contributions.gather(1, Draw(orders.NextDouble, n, rank).argsort(1));
+        var shuffled = contributions.gather(1, drawn.select(2, rank).argsort(1));
         return stack(
         [
             full([rank + 1], Scalars.Of(n), float64, turned.device), Shares(Falling(contributions)), Shares(shuffled), Shares(Falling(turned)),
             Size(contributions), Size(turned),
-        ]).MoveToOuterDisposeScope();
-
-        Tensor Draw(Func<double> next, params long[] shape) => tensor([.. Enumerable.Range(0, (int)shape.Aggregate((a, b) => a * b)).Select(_ => next())], shape, device: places.device);
+        ]).Copied<double>();
 
         Tensor Shares(Tensor x) => nn.functional.pad(x.cumsum(1).div(contributions.sum([1], keepdim: true)).sum([0]), [1, 0]);
 
@@ -217,14 +175,8 @@ public sealed record Signals(
 
     // Decomposes all firings, layer by layer; the body gets the layer and the signals.
     private static void ForEachLayer(
-        string what,
-        Model model,
-        PromptSet prompts,
-        double threshold,
-        int batchSize,
-        IProgress<WorkProgress>? progress,
-        CancellationToken cancellationToken,
-        Action<int, LayerSignals> body)
+        string what, Model model, PromptSet prompts, double threshold, int batchSize, IProgress<WorkProgress>? progress,
+        CancellationToken cancellationToken, Action<int, LayerSignals> body)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);

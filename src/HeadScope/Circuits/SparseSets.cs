@@ -1,6 +1,3 @@
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>The few singular directions that make each of some scores: the fewest leading contributions whose sum exceeds the whole score, the

@@ -43,6 +43,9 @@ public sealed record TraceOptions
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(BatchSize, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(RootCount, 1);
+        ArgumentNullException.ThrowIfNull(RootDestination);
+        RequireThreshold(PatternThreshold);
+        Fault.ArgumentIf(!double.IsFinite(UpstreamShare), $"The upstream share is {UpstreamShare}; expected a number, such as 0.7.");
         var complete = this with { RootSource = RootSource ?? prompts.RootSource };
         foreach (var role in new[] { complete.RootSource, RootDestination }.OfType<string>())
         {
@@ -60,4 +63,9 @@ public sealed record TraceOptions
 
         return complete;
     }
+
+    /// <summary>Checks the least attention of a firing: no number is below, and none above, one that is not finite.</summary>
+    /// <exception cref="ArgumentException">It is not finite.</exception>
+    internal static void RequireThreshold(double threshold) => Fault.ArgumentIf(
+        !double.IsFinite(threshold), $"The pattern threshold is {threshold}; expected a number, such as 0.5.");
 }

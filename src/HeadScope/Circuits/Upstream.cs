@@ -1,7 +1,3 @@
-using Microsoft.Data.Analysis;
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>Who wrote a signal: for one side of a firing, what every earlier component adds to U_S · x̃, the projection of the normalised residual
@@ -113,11 +109,7 @@ public sealed record Upstream(
             var position = side == SignalSide.Source ? firing.Source : firing.Destination;
             var perToken = stack([.. read.Select((r, m) => pass.Mixed(m, 0, position).matmul(r.select(2, n).unsqueeze(2)).squeeze(2))]);
             return new Upstream(
-                firing,
-                side,
-                scale[n],
-                names,
-                parts[n].clone().DetachFromDisposeScope(),
+                firing, side, scale[n], names, parts[n].clone().DetachFromDisposeScope(),
                 perToken.narrow(2, 0, position + 1).to(float64).DetachFromDisposeScope());
         })];
     }

@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>B sequences of attention inputs and outputs of one length T; shorter ones are padded on the right.</summary>

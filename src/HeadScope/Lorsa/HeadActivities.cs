@@ -1,6 +1,3 @@
-using Microsoft.Data.Analysis;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>How active the heads of a Lorsa are on some tokens, and where most. Tensors are on the CPU.</summary>
@@ -27,8 +24,11 @@ public sealed record HeadActivities(
     /// <summary>The places where a head is most active.</summary>
     /// <param name="head">The OV head.</param>
     /// <returns>Each with the whole sequence, which is empty where tokens are not known.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such head.</exception>
     public IReadOnlyList<(float Activation, long Sequence, int Position, IReadOnlyList<int> Tokens)> Top(int head)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(head);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(head, Largest.shape[0]);
         using var scope = NewDisposeScope();
         var (sequences, positions) = (Sequences[head].Copied<long>(), Positions[head].Copied<long>());
         return [.. Largest[head].Copied<float>().Index().Where(place => place.Item > 0).Select(place =>
@@ -68,6 +68,7 @@ public sealed record HeadActivities(
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(lorsa);
+        ArgumentNullException.ThrowIfNull(corpus);
         var windows = (int)Math.Min(int.MaxValue, maximumTokens / lorsa.Config.ContextLength);
         return Of(lorsa, lorsa.ActivationsOn(corpus, windows).HeldOut(4, cancellationToken), top, progress, cancellationToken);
     }
@@ -79,7 +80,7 @@ public sealed record HeadActivities(
         using var scope = NewDisposeScope();
         var n = lorsa.Config.Heads;
         var (counts, sums) = (zeros(n, int64), zeros(n, float64));
-        var (largest, sequences, positions) = (zeros([top, n]), zeros([top, n], int64), zeros([top, n], int64));
+        var (largest, sequences, positions) = (zeros([top, n], float32), zeros([top, n], int64), zeros([top, n], int64));
         var texts = new Dictionary<long, int[]>();
         long tokens = 0, read = 0;
         ActivationBatch.ForEach(batches, cancellationToken, batch =>

@@ -1,6 +1,3 @@
-using System.Globalization;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 public sealed partial class Lorsa

@@ -1,5 +1,4 @@
-using TorchSharp;
-using static TorchSharp.torch;
+using System.Runtime.CompilerServices;
 using TorchParameter = TorchSharp.Modules.Parameter;
 
 namespace HeadScope;
@@ -29,7 +28,7 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
             $"The mean norms of input and output are {inputNorm} and {outputNorm}; expected positive numbers to normalise by.");
         foreach (var (name, shape) in Shapes(config))
         {
-            register_parameter(name, new TorchParameter(zeros(shape).DetachFromDisposeScope()));
+            register_parameter(name, new TorchParameter(zeros(shape, float32).DetachFromDisposeScope()));
         }
     }
 
@@ -49,16 +48,32 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
     public LorsaTrainingReport? Training { get; internal set; }
 
     /// <summary>[QK head, d, e]. This and the others are as they are stored, in normalised units unless folded; biases are in <c>state_dict</c>.</summary>
-    public Tensor W_Q => View("W_Q");
+    public Tensor W_Q
+    {
+        get => View();
+        private set => Replace(value);
+    }
 
     /// <summary>[QK head, d, e].</summary>
-    public Tensor W_K => View("W_K");
+    public Tensor W_K
+    {
+        get => View();
+        private set => Replace(value);
+    }
 
     /// <summary>What each head reads, [head, d].</summary>
-    public Tensor W_V => View("W_V");
+    public Tensor W_V
+    {
+        get => View();
+        private set => Replace(value);
+    }
 
     /// <summary>What each head writes, [head, d].</summary>
-    public Tensor W_O => View("W_O");
+    public Tensor W_O
+    {
+        get => View();
+        private set => Replace(value);
+    }
 
     /// <summary>What inputs are multiplied by before they meet the weights.</summary>
     internal double InputScale => IsFolded ? 1 : Math.Sqrt(Config.ModelWidth) / InputNorm;
@@ -268,6 +283,11 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
     // Where a score is positive and one of the k largest of its row; of equal ones that with the lower index. torch's topk leaves ties open.
     private static Tensor Largest(Tensor score, long k)
     {
+        if (k == 0)
+        {
+            return zeros_like(score, @bool);
+        }
+
         var least = score.topk((int)Math.Min(k, score.shape[^1]), -1, sorted: false).values.amin([-1], keepdim: true);
         var (above, equal) = (score.gt(least), score.eq(least));
         var room = above.sum(-1, keepdim: true).neg().add(Scalars.Of(Math.Min(k, score.shape[^1])), Scalars.One);
@@ -291,11 +311,14 @@ public sealed partial class Lorsa : nn.Module<Tensor, Tensor>
     }
 
     // Not the parameter itself: what is asked of a view (gradients, another shape) stays with it.
-    private Tensor View(string name)
+    private Tensor View([CallerMemberName] string name = "")
     {
         using var scope = NewDisposeScope();
         return scope.MoveToOuter(Weight(name).detach());
     }
+
+    // Of a parameter that to() has moved, torch looks for a property of its name and sets that alone.
+    private void Replace(Tensor moved, [CallerMemberName] string name = "") => ConditionallyRegisterParameter(name, moved);
 }
 
 /// <summary>What the heads of a Lorsa do on B sequences of T tokens: n OV heads over G QK heads.</summary>

@@ -1,6 +1,3 @@
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 public sealed partial class Lorsa
@@ -102,26 +99,21 @@ public sealed partial class Lorsa
         ArgumentException.ThrowIfNullOrEmpty(folder);
         var json = LorsaConfigJson.Write(Config, IsFolded);
         using var scope = NewDisposeScope();
-        var writer = new SafetensorsWriter { Metadata = { ["version"] = VersionWritten } };
-        foreach (var (key, _) in Shapes(Config))
-        {
-            writer.Add(key, Weight(key), float32);
-        }
+        var tensors = Shapes(Config).ToDictionary(shape => shape.Name, shape => Weight(shape.Name).to(float32), StringComparer.Ordinal);
 
         // Its loader is strict: it wants these although they follow from the configuration.
         var length = Config.ContextLength;
         if (Config.RotaryDimensions > 0)
         {
             var (sine, cosine) = Config.RotaryTables(length);
-            writer.Add("rotary_sin", sine, float32);
-            writer.Add("rotary_cos", cosine, float32);
+            (tensors["rotary_sin"], tensors["rotary_cos"]) = (sine.to(float32), cosine.to(float32));
         }
 
-        writer.Add("mask", ones([length, length], @bool).tril());
-        writer.Add("IGNORE", tensor(float.NegativeInfinity));
-        writer.Add($"dataset_average_activation_norm.{Config.HookIn}", tensor((float)InputNorm));
-        writer.Add($"dataset_average_activation_norm.{Config.HookOut}", tensor((float)OutputNorm));
-        writer.Save(Path.Combine(folder, "sae_weights.safetensors"));
+        tensors["mask"] = ones([length, length], @bool).tril();
+        tensors["IGNORE"] = tensor(float.NegativeInfinity);
+        tensors[$"dataset_average_activation_norm.{Config.HookIn}"] = tensor((float)InputNorm);
+        tensors[$"dataset_average_activation_norm.{Config.HookOut}"] = tensor((float)OutputNorm);
+        SafetensorsWriter.Write(Path.Combine(folder, "sae_weights.safetensors"), tensors, KeyValuePair.Create("version", VersionWritten));
         AtomicFile.WriteText(Path.Combine(folder, "config.json"), json);
         GC.KeepAlive(this);
     }

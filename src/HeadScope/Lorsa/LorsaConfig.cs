@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace HeadScope;
 
 /// <summary>
@@ -99,6 +97,7 @@ public sealed record LorsaConfig
             Fault.ArgumentIf(value < 1, $"{name} is {value}; expected at least 1.");
         }
 
+        Fault.ArgumentIf(!Enum.IsDefined(Activation), $"There is no activation {Activation}.");
         Fault.ArgumentIf(Heads % QkHeads != 0, $"{Heads} OV heads cannot be shared out over {QkHeads} QK heads: expected a multiple.");
         Fault.ArgumentIf(
             TopK > Heads && Activation is not (LorsaActivation.Relu or LorsaActivation.JumpRelu or LorsaActivation.Dense),

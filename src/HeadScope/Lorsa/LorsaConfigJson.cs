@@ -1,7 +1,3 @@
-using System.Text.Json;
-using System.Text.Json.Nodes;
-using System.Text.Json.Serialization;
-
 namespace HeadScope;
 
 /// <summary>The <c>config.json</c> of OpenMOSS's Language-Model-SAEs (layout A) and of the first published Lorsa code (layout B).</summary>
@@ -63,44 +59,26 @@ internal static class LorsaConfigJson
         // They take n = int(d f) in fp64, and n / d alone may fall below it by rounding.
         var factor = (double)config.Heads / config.ModelWidth;
         factor = (int)(config.ModelWidth * factor) == config.Heads ? factor : Math.BitIncrement(factor);
-        return JsonSerializer.Serialize(
-            new JsonObject
+        return ResultJson.Text(
+            new
             {
-                ["sae_type"] = "lorsa",
-                ["d_model"] = config.ModelWidth,
-                ["expansion_factor"] = factor,
-                ["use_decoder_bias"] = config.HasOutputBias,
-                ["act_fn"] = config.Activation is LorsaActivation.TopK or LorsaActivation.BatchTopK or LorsaActivation.Relu or LorsaActivation.JumpRelu
+                sae_type = "lorsa", d_model = config.ModelWidth, expansion_factor = factor, use_decoder_bias = config.HasOutputBias,
+                act_fn = config.Activation is LorsaActivation.TopK or LorsaActivation.BatchTopK or LorsaActivation.Relu or LorsaActivation.JumpRelu
                     ? config.Activation.ToString().ToLowerInvariant()
                     : throw new NotSupportedException(
                         $"The activation {config.Activation} has no name in the layout of Language-Model-SAEs; it knows TopK, BatchTopK, Relu and JumpRelu."),
-                ["norm_activation"] = folded ? "inference" : "dataset-wise",
-                ["sparsity_include_decoder_norm"] = config.ScoreByOutputNorm,
-                ["top_k"] = config.TopK,
-                ["use_triton_kernel"] = false,
-                ["sparsity_threshold_for_triton_spmm_kernel"] = 0.996,
-                ["jumprelu_threshold_window"] = config.JumpReluWindow,
-                ["hook_point_in"] = config.HookIn,
-                ["hook_point_out"] = config.HookOut,
-                ["n_qk_heads"] = config.QkHeads,
-                ["d_qk_head"] = config.QkWidth,
-                ["positional_embedding_type"] = rotates ? "rotary" : "none",
-                ["rotary_dim"] = rotates ? config.RotaryDimensions : config.QkWidth,
-                ["rotary_base"] = config.RotaryBase, // without a fraction it is written as the whole number that they want
-                ["rotary_adjacent_pairs"] = config.RotaryAdjacentPairs,
-                ["rotary_scale"] = config.RotaryRepeat,
-                ["use_NTK_by_parts_rope"] = config.RotaryScaling is not null,
-                ["NTK_by_parts_factor"] = scaling.Factor,
-                ["NTK_by_parts_low_freq_factor"] = scaling.Low,
-                ["NTK_by_parts_high_freq_factor"] = scaling.High,
-                ["old_context_len"] = scaling.OldLength,
-                ["n_ctx"] = config.ContextLength,
-                ["attn_scale"] = config.Scale,
-                ["use_post_qk_ln"] = config.QkNorm,
-                ["normalization_type"] = config.QkNorm ? "RMS" : null,
-                ["eps"] = config.QkNormEpsilon,
+                norm_activation = folded ? "inference" : "dataset-wise", sparsity_include_decoder_norm = config.ScoreByOutputNorm, top_k = config.TopK,
+                use_triton_kernel = false, sparsity_threshold_for_triton_spmm_kernel = 0.996, jumprelu_threshold_window = config.JumpReluWindow,
+                hook_point_in = config.HookIn, hook_point_out = config.HookOut, n_qk_heads = config.QkHeads, d_qk_head = config.QkWidth,
+                positional_embedding_type = rotates ? "rotary" : "none", rotary_dim = rotates ? config.RotaryDimensions : config.QkWidth,
+                rotary_base = config.RotaryBase, // without a fraction it is written as the whole number that they want
+                rotary_adjacent_pairs = config.RotaryAdjacentPairs, rotary_scale = config.RotaryRepeat,
+                use_NTK_by_parts_rope = config.RotaryScaling is not null, NTK_by_parts_factor = scaling.Factor,
+                NTK_by_parts_low_freq_factor = scaling.Low, NTK_by_parts_high_freq_factor = scaling.High, old_context_len = scaling.OldLength,
+                n_ctx = config.ContextLength, attn_scale = config.Scale,
+                use_post_qk_ln = config.QkNorm, normalization_type = config.QkNorm ? "RMS" : null, eps = config.QkNormEpsilon,
             },
-            LorsaJson.Default.JsonObject);
+            indented: true);
     }
 
     private static LorsaConfig Current(JsonField file, LorsaConfig config) => config with
@@ -143,8 +121,3 @@ internal static class LorsaConfigJson
         };
     }
 }
-
-/// <summary>Generated code that writes JSON: file-based programs switch reflection off.</summary>
-[JsonSourceGenerationOptions(WriteIndented = true)]
-[JsonSerializable(typeof(JsonObject))]
-internal sealed partial class LorsaJson : JsonSerializerContext;

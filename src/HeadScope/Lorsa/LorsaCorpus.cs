@@ -1,6 +1,3 @@
-using System.Text;
-using System.Text.Json;
-
 namespace HeadScope;
 
 /// <summary>
@@ -26,6 +23,9 @@ public sealed class LorsaCorpus
     /// <summary>Whether its order is kept: windows given as such are not shuffled.</summary>
     internal bool KeepsOrder => windows is not null;
 
+    /// <summary>The length of windows given as such; null where texts are cut to the length that is asked for.</summary>
+    internal int? WindowLength => windows?[0].Length;
+
     /// <summary>Texts in memory or generated; must be the same each time they are enumerated.</summary>
     /// <param name="texts">The texts.</param>
     /// <returns>The corpus.</returns>
@@ -50,13 +50,13 @@ public sealed class LorsaCorpus
     /// <summary>Token sequences that are windows already, each beginning with the token that begins a text; their order is kept.</summary>
     /// <param name="windows">The windows, all of one length.</param>
     /// <returns>The corpus.</returns>
-    /// <exception cref="ArgumentException">There is none, or their lengths differ.</exception>
+    /// <exception cref="ArgumentException">There is none, one is empty, or their lengths differ.</exception>
     public static LorsaCorpus FromWindows(IReadOnlyList<int[]> windows)
     {
         ArgumentNullException.ThrowIfNull(windows);
-        return windows.Count > 0 && windows.All(window => window.Length == windows[0].Length)
+        return windows.Count > 0 && windows.All(window => window is { Length: > 0 } && window.Length == windows[0].Length)
             ? new("the windows", [], windows)
-            : throw new ArgumentException("Expected at least one window, and all of the same length.", nameof(windows));
+            : throw new ArgumentException("Expected at least one window, none empty, and all of the same length.", nameof(windows));
     }
 
     /// <summary>Implied where a call wants a corpus and texts are at hand.</summary>
@@ -68,23 +68,9 @@ public sealed class LorsaCorpus
 
     private IEnumerable<int[]> Cut(Tokenizer tokenizer, int length)
     {
-        var begin = tokenizer.BeginningOfText ?? tokenizer.EndOfText;
-        var payload = begin is null ? length : length - 1;
-        var pending = new List<int>();
-        foreach (var text in texts)
-        {
-            pending.AddRange(tokenizer.Encode(text, addSpecialTokens: false));
-            var used = 0;
-            for (; pending.Count - used >= payload; used += payload)
-            {
-                var window = new int[length];
-                window[0] = begin ?? 0;
-                pending.CopyTo(used, window, length - payload, payload);
-                yield return window;
-            }
-
-            pending.RemoveRange(0, used);
-        }
+        var payload = length - Lorsa.Begin(tokenizer, []).Length;
+        return texts.SelectMany(text => tokenizer.Encode(text, addSpecialTokens: false)).Chunk(payload).Where(tokens => tokens.Length == payload)
+            .Select(tokens => Lorsa.Begin(tokenizer, tokens));
     }
 
     private static IEnumerable<string> JsonLines(string path) => Pieces(path)

@@ -1,6 +1,3 @@
-using Microsoft.Data.Analysis;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>The quality of a Lorsa on some tokens. Only tokens that count enter, unless said otherwise.</summary>
@@ -39,6 +36,7 @@ public sealed record LorsaEvaluation(
     public static LorsaEvaluation Of(Lorsa lorsa, LorsaCorpus corpus, int sequences = 32, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(lorsa);
+        ArgumentNullException.ThrowIfNull(corpus);
         (_, cancellationToken) = AmbientWork.Or(null, cancellationToken);
         return Of(lorsa, lorsa.ActivationsOn(corpus, sequences).HeldOut(4, cancellationToken), cancellationToken);
     }
@@ -110,15 +108,19 @@ public sealed partial class Lorsa
     /// <param name="progress">Where progress goes; null for nowhere.</param>
     /// <param name="cancellationToken">Stops between sequences.</param>
     /// <returns>The cross entropies and the two shares.</returns>
-    /// <exception cref="ArgumentException">A sequence is too short to predict anything.</exception>
+    /// <exception cref="ArgumentException">A sequence is too short to predict anything, or the mean has another shape.</exception>
     /// <exception cref="InvalidOperationException">There is no model.</exception>
     public (double Original, double WithLorsa, double WithZero, double WithMean, double VersusZero, double VersusMean) LossRecovered(
         IReadOnlyList<int[]> sequences, Tensor? mean = null, IProgress<WorkProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(sequences);
-        Fault.ArgumentIf(sequences.Count == 0 || sequences.Any(sequence => sequence.Length < 3), $"Loss is measured on sequences of at least 3 tokens.");
+        Fault.ArgumentIf(
+            sequences.Count == 0 || sequences.Any(sequence => sequence is not { Length: >= 3 }), $"Loss is measured on sequences of at least 3 tokens.");
         var model = RequireModel();
+        Fault.ArgumentIf(
+            mean is not null && !mean.shape.SequenceEqual([model.Config.ModelWidth]),
+            $"The mean has the shape [{string.Join(", ", mean?.shape ?? [])}]; expected [{model.Config.ModelWidth}], a mean attention output.");
         using var scope = NewDisposeScope();
         var sum = zeros(model.Config.ModelWidth, float64, model.Device);
         double original = 0, withLorsa = 0, withZero = 0, withMean = 0;

@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>Rotary positions of the QK heads of a Lorsa.</summary>

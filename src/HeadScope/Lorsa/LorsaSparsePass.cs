@@ -1,7 +1,5 @@
 using System.Numerics;
 using System.Runtime.InteropServices;
-using TorchSharp;
-using static TorchSharp.torch;
 
 namespace HeadScope;
 
@@ -104,7 +102,7 @@ internal static class LorsaSparsePass
         // The patterns [G, rows, end] of each sequence times something, [B, T, G, width].
         Tensor Causal(int width, Func<Tensor, int, int, Tensor> product)
         {
-            var result = empty(x.shape[0], length, groups, width);
+            var result = empty(x.shape[0], length, groups, width, float32);
             for (var (b, first) = (0, 0); b < x.shape[0]; (b, first) = first + Block < length ? (b, first + Block) : (b + 1, 0))
             {
                 using var inner = NewDisposeScope();

@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>Sets the parameters of a Lorsa before the first step. Inputs and outputs are normalised, [B, T, d]; the mask is [B, T].</summary>
@@ -17,23 +15,16 @@ internal static class LorsaStart
             var weight = lorsa.Weight(name);
             Func<double>? draw = name switch
             {
-                "W_Q" or "W_K" when firstCode => () => Normal(random) * Math.Sqrt(2 / (d * e)),
+                "W_Q" or "W_K" when firstCode => () => random.Normal() * Math.Sqrt(2 / (d * e)),
                 "W_Q" or "W_K" => () => ((random.NextDouble() * 2) - 1) * Math.Sqrt(6 / ((d + g) * e)),
-                "W_V" => () => Normal(random) * (firstCode ? Math.Sqrt(2 / d) : 1 / Math.Sqrt(n)),
-                "W_O" => () => Normal(random) * (firstCode ? Math.Sqrt(2 / d) : 1 / Math.Sqrt(d)),
+                "W_V" => () => random.Normal() * (firstCode ? Math.Sqrt(2 / d) : 1 / Math.Sqrt(n)),
+                "W_O" => () => random.Normal() * (firstCode ? Math.Sqrt(2 / d) : 1 / Math.Sqrt(d)),
                 _ => null,
             };
             weight.copy_(draw is null
                 ? tensor(name is "ln_q.w" or "ln_k.w" ? 1 : 0)
                 : tensor([.. Enumerable.Range(0, (int)weight.numel()).Select(_ => (float)draw())], weight.shape));
         }
-    }
-
-    /// <summary>A number from the standard normal distribution.</summary>
-    public static double Normal(Random random)
-    {
-        var (u, v) = (1 - random.NextDouble(), random.NextDouble());
-        return Math.Sqrt(-2 * Math.Log(u)) * Math.Cos(2 * Math.PI * v);
     }
 
     /// <summary>

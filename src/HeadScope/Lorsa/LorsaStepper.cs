@@ -1,6 +1,3 @@
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>The parts of a loss, each with its weight, in normalised units: the error, the penalties on activity and thresholds, the dead heads' part.</summary>

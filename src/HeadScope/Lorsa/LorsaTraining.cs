@@ -1,7 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
-using TorchSharp;
-using static TorchSharp.torch;
 
 namespace HeadScope;
 
@@ -31,30 +28,31 @@ public sealed partial class Lorsa
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(corpus);
         options = (options ?? new()).For(model);
+        Fault.ArgumentIf(
+            corpus.WindowLength is { } length && length != options.ContextLength,
+            $"The windows have {corpus.WindowLength} tokens, ContextLength is {options.ContextLength}; expected the same.");
         using var scope = NewDisposeScope();
         var source = new ModelActivationSource(model, layer, corpus, options.ContextLength, options.HeldOutSequences, shuffleBuffer: 1024, options.Seed);
         var config = ConfigFor(model, layer, options);
-        return LorsaTraining.Run(source, config, options, OriginalAttention.Of(model, config), progress, cancellationToken).For(model);
+        using var trained = LorsaTraining.Run(source, config, options, OriginalAttention.Of(model, config), progress, cancellationToken);
+        return trained.For(model);
     }
 
-    /// <summary>The shape of a Lorsa for a layer of a model: positions as in the model.</summary>
-    internal static LorsaConfig ConfigFor(Model model, int layer, LorsaTrainingOptions options)
+    /// <summary>The shape of a Lorsa for a layer of a model, of options that are complete: positions as in the model.</summary>
+    internal static LorsaConfig ConfigFor(Model model, int layer, LorsaTrainingOptions options) => new LorsaConfig
     {
-        options = options.For(model);
-        return new LorsaConfig
-        {
-            ModelWidth = model.Config.ModelWidth,
-            Heads = options.Heads,
-            QkHeads = options.QkHeads == 0 ? model.Config.HeadCount : options.QkHeads,
-            QkWidth = model.Config.HeadWidth,
-            ContextLength = options.ContextLength,
-            Activation = options.Activation,
-            TopK = options.TopK,
-            HookIn = $"blocks.{layer}.ln1.hook_normalized",
-            HookOut = $"blocks.{layer}.hook_attn_out",
-        }.With(model.Config.Rotary);
-    }
+        ModelWidth = model.Config.ModelWidth,
+        Heads = options.Heads,
+        QkHeads = options.QkHeads == 0 ? model.Config.HeadCount : options.QkHeads,
+        QkWidth = model.Config.HeadWidth,
+        ContextLength = options.ContextLength,
+        Activation = options.Activation,
+        TopK = options.TopK,
+        HookIn = $"blocks.{layer}.ln1.hook_normalized",
+        HookOut = $"blocks.{layer}.hook_attn_out",
+    }.With(model.Config.Rotary);
 }
 
 /// <summary>A training from its start, or from the checkpoint that it finds, to its end.</summary>
@@ -74,6 +72,8 @@ internal sealed class LorsaTraining(ActivationSource source, Lorsa lorsa, LorsaT
         config.Validate();
         options.Validate();
         using var scope = NewDisposeScope();
+        using var ordinary = inference_mode(false);
+        using var gradients = enable_grad();
         LorsaTraining training;
         using (var found = LorsaTrainingState.Open(options, config))
         {
@@ -91,7 +91,7 @@ internal sealed class LorsaTraining(ActivationSource source, Lorsa lorsa, LorsaT
             }
             else
             {
-                found.Restore(training.stepper, training.curve);
+                found.Restore(training.stepper, training.curve, options.Steps);
             }
         }
 
@@ -132,17 +132,15 @@ internal sealed class LorsaTraining(ActivationSource source, Lorsa lorsa, LorsaT
         LorsaStart.Randomize(lorsa, options.Seed, options.FirstCode);
         var (x, y, mask) = Normalized(batch);
         LorsaStart.CenterOutput(lorsa, y, mask);
-        if (options.RandomStart)
+        if (!options.RandomStart)
         {
-            LorsaStart.ScaleToOutput(lorsa, x, y, mask, withQueriesAndKeys: options.FirstCode);
-            return;
+            Fault.ArgumentIf(original is null, $"A start from the attention needs the model; pass it, or choose a random start.");
+            LorsaStart.CopyQueriesAndKeys(lorsa, original, lorsa.InputScale);
         }
 
-        Fault.ArgumentIf(original is null, $"A start from the attention needs the model; pass it, or choose a random start.");
-        LorsaStart.CopyQueriesAndKeys(lorsa, original, lorsa.InputScale);
-        if (original.Value is null)
+        if (options.RandomStart || original?.Value is null)
         {
-            LorsaStart.ScaleToOutput(lorsa, x, y, mask, withQueriesAndKeys: false);
+            LorsaStart.ScaleToOutput(lorsa, x, y, mask, withQueriesAndKeys: options.RandomStart && options.FirstCode);
             return;
         }
 
@@ -176,10 +174,7 @@ internal sealed class LorsaTraining(ActivationSource source, Lorsa lorsa, LorsaT
 
                 cancellationToken.ThrowIfCancellationRequested();
                 using var scope = NewDisposeScope();
-                batches.MoveNext();
-                var (x, y, mask) = Normalized(batches.Current);
-                var result = stepper.TakeStep(x, y, mask);
-                curve.Add(y, mask, result);
+                var result = TakeStep(batches);
                 var note = string.Create(
                     CultureInfo.InvariantCulture,
                     $"EV {curve.ExplainedVariance:f3}, loss {result.Loss.Total:g4}, {(stepper.Step - first) * tokensPerStep / clock.Elapsed.TotalSeconds:f0} tokens/s");
@@ -216,6 +211,17 @@ internal sealed class LorsaTraining(ActivationSource source, Lorsa lorsa, LorsaT
 
         isFinished = true;
         return lorsa;
+    }
+
+    // Whole or not at all: the loops of a step would stop where a cell or a command is interrupted, and leave a state that was in no training.
+    private LorsaStepResult TakeStep(IEnumerator<ActivationBatch> batches)
+    {
+        using var uninterrupted = AmbientWork.Enter(null, CancellationToken.None);
+        batches.MoveNext();
+        var (x, y, mask) = Normalized(batches.Current);
+        var result = stepper.TakeStep(x, y, mask);
+        curve.Add(y, mask, result);
+        return result;
     }
 
     /// <summary>Makes a point of the curve where one is due; what a training that stopped before it came to that does first.</summary>

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Reflection;
 
 namespace HeadScope;
@@ -165,7 +164,18 @@ public sealed record LorsaTrainingOptions
     {
         Fault.ArgumentIf(BatchSequences < 1, $"BatchSequences is {BatchSequences}; expected at least 1.");
         Fault.ArgumentIf(Steps < 1, $"{Tokens} tokens are less than one batch of {BatchSequences} × {ContextLength}.");
-        Fault.ArgumentIf(!(LearningRate > 0), $"LearningRate is {LearningRate}; expected a positive number.");
+        foreach (var property in typeof(LorsaTrainingOptions).GetProperties(BindingFlags.Public | BindingFlags.Instance).Where(p => p.PropertyType == typeof(double)))
+        {
+            var number = (double)property.GetValue(this)!;
+            var isAboveZero = property.Name is nameof(LearningRate) or nameof(Power) or nameof(FrequencyScale);
+            Fault.ArgumentIf(
+                !double.IsFinite(number) || number < 0 || (isAboveZero && number == 0),
+                $"{property.Name} is {number}; expected a finite number {(isAboveZero ? "above 0" : "of at least 0")}.");
+        }
+
+        Fault.ArgumentIf(
+            InitialTopK < 0 || AuxiliaryHeads < 1, $"InitialTopK is {InitialTopK}, AuxiliaryHeads {AuxiliaryHeads}; expected at least 0 and 1.");
+        Fault.ArgumentIf(Folder is "", $"Folder is empty; expected the folder of the checkpoints, or null for none.");
         Fault.ArgumentIf(
             ReportEvery < 1 || CheckpointEvery < 1 || EvaluateEvery < 0 || NormBatches < 1 || HeldOutSequences < 0,
             $"ReportEvery, CheckpointEvery and NormBatches must be at least 1, EvaluateEvery and HeldOutSequences at least 0.");

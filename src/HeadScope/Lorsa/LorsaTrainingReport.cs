@@ -1,6 +1,3 @@
-using Microsoft.Data.Analysis;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>How a training went.</summary>
@@ -14,22 +11,17 @@ public sealed record LorsaTrainingReport(LorsaEvaluation? HeldOut, double Tokens
     /// training batches, pooled over the steps; <c>l0</c>, the mean number of active heads per token; <c>silent_heads</c>, those that were
     /// active at none of the tokens; <c>held_out_ev</c>, the explained variance on held-out tokens where it was evaluated.
     /// </summary>
-    public DataFrame Table => new(
-        new Int64DataFrameColumn("step", Curve.Select(p => p.Step)),
-        new Int64DataFrameColumn("tokens", Curve.Select(p => p.Tokens)),
-        new DoubleDataFrameColumn("lr", Curve.Select(p => p.LearningRate)),
-        new Int32DataFrameColumn("k", Curve.Select(p => p.TopK)),
-        new DoubleDataFrameColumn("loss", Curve.Select(p => p.Loss)),
-        new DoubleDataFrameColumn("ev", Curve.Select(p => p.ExplainedVariance)),
-        new DoubleDataFrameColumn("l0", Curve.Select(p => p.ActiveHeads)),
-        new Int32DataFrameColumn("silent_heads", Curve.Select(p => p.SilentHeads)),
-        new DoubleDataFrameColumn("held_out_ev", Curve.Select(p => p.HeldOutExplainedVariance)));
+    public DataFrame Table => ResultTable.Of(Curve, p => new
+    {
+        step = p.Step, tokens = p.Tokens, lr = p.LearningRate, k = p.TopK, loss = p.Loss, ev = p.ExplainedVariance, l0 = p.ActiveHeads,
+        silent_heads = p.SilentHeads, held_out_ev = p.HeldOutExplainedVariance,
+    });
 
     internal IReadOnlyList<LorsaTrainingPoint> Curve { get; init; } = [];
 
     /// <summary>The curve as CSV with a header line.</summary>
     /// <returns>The text.</returns>
-    public string ToCsv() => CsvTable.Write(Table);
+    public string ToCsv() => Table.ToCsv();
 }
 
 /// <summary>A row of a training curve.</summary>

@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>
@@ -15,18 +13,33 @@ internal sealed class LorsaTrainingState : IDisposable
     private LorsaTrainingState(SafetensorsFile file) => this.file = file;
 
     /// <summary>The mean norms of input and output.</summary>
-    public (double Input, double Output) Norms => Read(MeanNorms, [2], float64).Copied<double>() is var norms ? (norms[0], norms[1]) : default;
+    public (double Input, double Output) Norms
+    {
+        get
+        {
+            var norms = Read(MeanNorms, [2], float64).Copied<double>();
+            Require(MeanNorms, norms.All(norm => norm > 0 && double.IsFinite(norm)), "positive numbers");
+            return (norms[0], norms[1]);
+        }
+    }
 
     /// <summary>Opens the checkpoint of a training and deletes what one that was killed while it wrote left behind.</summary>
     /// <returns>The checkpoint; null where there is none.</returns>
     public static LorsaTrainingState? Open(LorsaTrainingOptions options, LorsaConfig config)
     {
-        foreach (var leftover in Directory.Exists(options.Folder) ? Directory.GetFiles(options.Folder, $".{FileName}.*") : [])
+        if (options.Folder is null)
+        {
+            return null;
+        }
+
+        // Before the first step, not at the first checkpoint.
+        AtomicFile.RequireWritable(Path.Combine(options.Folder, FileName));
+        foreach (var leftover in Directory.GetFiles(options.Folder, $".{FileName}.*"))
         {
             File.Delete(leftover);
         }
 
-        if (options.Folder is null || !File.Exists(Path.Combine(options.Folder, FileName)))
+        if (!File.Exists(Path.Combine(options.Folder, FileName)))
         {
             return null;
         }
@@ -55,23 +68,15 @@ internal sealed class LorsaTrainingState : IDisposable
         }
 
         using var scope = NewDisposeScope();
-        var writer = new SafetensorsWriter();
-        foreach (var (name, numbers) in Parameters(stepper).Concat(Rest(stepper, curve)))
-        {
-            writer.Add(name, numbers);
-        }
-
-        writer.Add(MeanNorms, tensor([stepper.Lorsa.InputNorm, stepper.Lorsa.OutputNorm]));
-        foreach (var (name, value) in options.Fingerprint(stepper.Lorsa.Config))
-        {
-            writer.Metadata[Option + name] = value;
-        }
-
-        writer.Save(Path.Combine(options.Folder, FileName));
+        SafetensorsWriter.Write(
+            Path.Combine(options.Folder, FileName),
+            Parameters(stepper).Concat(Rest(stepper, curve)).Append((Name: MeanNorms, Numbers: tensor([stepper.Lorsa.InputNorm, stepper.Lorsa.OutputNorm])))
+                .Select(part => KeyValuePair.Create(part.Name, part.Numbers)),
+            options.Fingerprint(stepper.Lorsa.Config).Select(option => KeyValuePair.Create(Option + option.Key, option.Value)));
     }
 
-    /// <summary>Reads the checkpoint into what was made for the same options.</summary>
-    public void Restore(LorsaStepper stepper, LorsaCurve curve)
+    /// <summary>Reads the checkpoint into what was made for the same options, a training of so many steps.</summary>
+    public void Restore(LorsaStepper stepper, LorsaCurve curve, long steps)
     {
         using var scope = NewDisposeScope();
         using var constant = no_grad();
@@ -85,6 +90,8 @@ internal sealed class LorsaTrainingState : IDisposable
         rest[0].Copied<long>().CopyTo(stepper.Optimizer.Steps, 0);
         rest[1].Copied<long>().CopyTo(stepper.SilentTokens, 0);
         (stepper.Step, stepper.CountedTokens) = rest[2].Copied<long>() is var position ? (position[0], position[1]) : default;
+        Require("position", stepper.Step >= 0 && stepper.Step <= steps && stepper.CountedTokens >= 0, $"a step of at most {steps}, and the tokens before it");
+        Require("optimizer.steps", Array.TrueForAll(stepper.Optimizer.Steps, taken => taken >= 0 && taken <= stepper.Step), $"at most {stepper.Step} steps");
         curve.Kept = (rest[3], rest[4]);
     }
 
@@ -103,6 +110,9 @@ internal sealed class LorsaTrainingState : IDisposable
         ("optimizer.steps", tensor(stepper.Optimizer.Steps)), ("silent_tokens", tensor(stepper.SilentTokens)),
         ("position", tensor([stepper.Step, stepper.CountedTokens])), ("pending", curve.Kept.Pending), (Points, curve.Kept.Points),
     ];
+
+    private void Require(string name, bool isSo, string what) =>
+        Fault.InvalidDataIf(!isSo, $"'{file.Path}', tensor '{name}': expected {what}. The file is damaged: start the training anew in another folder.");
 
     private Tensor Read(string name, long[] shape, ScalarType dtype)
     {

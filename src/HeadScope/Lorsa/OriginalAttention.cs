@@ -1,6 +1,3 @@
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>
@@ -33,7 +30,7 @@ internal sealed record OriginalAttention(Tensor Query, Tensor Key, Tensor? Value
         {
             var weight = stored.to(float32).repeat_interleave(heads / stored.shape[0], 0);
             var folded = bias is null
-                ? zeros(heads, model.Config.HeadWidth, device: weight.device)
+                ? zeros(heads, model.Config.HeadWidth, float32, weight.device)
                 : bias.to(float32).repeat_interleave(heads / bias.shape[0], 0);
             folded = shift is null ? folded : folded.add(shift.matmul(weight), Scalars.One);
             return (scope.MoveToOuter(gain is null ? weight : weight.mul(gain.unsqueeze(1))), scope.MoveToOuter(folded));

@@ -1,7 +1,3 @@
-using System.Globalization;
-using Microsoft.Data.Analysis;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>
@@ -21,14 +17,12 @@ public sealed record PlantedUnits(
     /// <summary>How many units were found.</summary>
     public int Recovered => Matches.Count(match => Math.Abs(match.ReadCosine) > 0.9 && Math.Abs(match.WriteCosine) > 0.9);
 
-    /// <summary>The matches: <c>unit</c>, <c>qk head</c>, <c>head</c>, <c>read cosine</c>, <c>write cosine</c>, <c>correlation</c>.</summary>
-    public DataFrame Table => new(
-        new Int32DataFrameColumn("unit", Matches.Select(match => match.Unit)),
-        new Int32DataFrameColumn("qk head", Matches.Select(match => match.QkHead)),
-        new Int32DataFrameColumn("head", Matches.Select(match => match.Head)),
-        new DoubleDataFrameColumn("read cosine", Matches.Select(match => match.ReadCosine)),
-        new DoubleDataFrameColumn("write cosine", Matches.Select(match => match.WriteCosine)),
-        new DoubleDataFrameColumn("correlation", Matches.Select(match => match.Correlation)));
+    /// <summary>The matches: unit, qk_head, head, read_cosine, write_cosine, correlation.</summary>
+    public DataFrame Table => ResultTable.Of(Matches, match => new
+    {
+        unit = match.Unit, qk_head = match.QkHead, head = match.Head, read_cosine = match.ReadCosine, write_cosine = match.WriteCosine,
+        correlation = match.Correlation,
+    });
 
     /// <summary>Trains a Lorsa on planted units, its queries and keys given, and counts what it recovered: about a million tokens.</summary>
     /// <param name="seed">Seeds everything.</param>
@@ -135,7 +129,7 @@ internal sealed class PlantedLayer : ActivationSource, IDisposable
         Layer.Weight("W_Q").copy_(stack([toTag, toTag.roll(1, 1)]));
         Attention = new(Layer.Weight("W_Q"), Layer.Weight("W_K"), null, null, Layer.Weight("b_Q"), Layer.Weight("b_K"));
 
-        Tensor Normal(int rows) => tensor([.. Enumerable.Range(0, rows * ModelWidth).Select(_ => LorsaStart.Normal(random))], [rows, ModelWidth]);
+        Tensor Normal(int rows) => tensor([.. Enumerable.Range(0, rows * ModelWidth).Select(_ => random.Normal())], [rows, ModelWidth]);
     }
 
     /// <summary>The layer, whose heads are the units.</summary>
@@ -175,7 +169,7 @@ internal sealed class PlantedLayer : ActivationSource, IDisposable
         var x = tensor(parts, [count, ContextTokens, ModelWidth]).clone().matmul(basis);
         using var constant = no_grad();
         var y = Layer.forward(x);
-        return new(scope.MoveToOuter(x), scope.MoveToOuter(y), scope.MoveToOuter(ones([count, ContextTokens])));
+        return new(scope.MoveToOuter(x), scope.MoveToOuter(y), scope.MoveToOuter(ones([count, ContextTokens], float32)));
     }
 
     /// <inheritdoc/>

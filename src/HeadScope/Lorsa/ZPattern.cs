@@ -1,6 +1,3 @@
-using Microsoft.Data.Analysis;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>
@@ -27,12 +24,11 @@ public sealed record ZPattern(
         get
         {
             var (contributions, attention, length) = (Contributions.Copied<float>(), Attention.Copied<float>(), Tokens.Count);
-            (int Query, int Source)[] pairs = [.. Enumerable.Range(0, length).SelectMany(t => Enumerable.Range(0, t + 1).Select(s => (t, s)))];
-            return new(
-                new Int32DataFrameColumn("query", pairs.Select(pair => pair.Query)), new Int32DataFrameColumn("source", pairs.Select(pair => pair.Source)),
-                new StringDataFrameColumn("token", pairs.Select(pair => TokenTexts[pair.Source])),
-                new SingleDataFrameColumn("contribution", pairs.Select(pair => contributions[(pair.Query * length) + pair.Source])),
-                new SingleDataFrameColumn("attention", pairs.Select(pair => attention[(pair.Query * length) + pair.Source])));
+            return ResultTable.Of(Enumerable.Range(0, length).SelectMany(t => Enumerable.Range(0, t + 1), (t, s) => (Query: t, Source: s)), pair => new
+            {
+                query = pair.Query, source = pair.Source, token = TokenTexts[pair.Source],
+                contribution = contributions[(pair.Query * length) + pair.Source], attention = attention[(pair.Query * length) + pair.Source],
+            });
         }
     }
 

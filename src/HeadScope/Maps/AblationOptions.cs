@@ -28,14 +28,25 @@ public sealed record AblationOptions
     /// <summary>The relations from which control tasks are drawn; null for those that ship. Those without a prompt are left out.</summary>
     public IReadOnlyList<Relation>? Controls { get; init; }
 
-    /// <summary>At most how many pairs of a control task are used, its first ones; null for all.</summary>
-    public int? ControlPairs { get; init; }
-
     /// <summary>Draws the random heads and the order of control tasks.</summary>
     public int Seed { get; init; }
 
     /// <summary>How many prompts run at a time.</summary>
     public int BatchSize { get; init; } = 64;
+
+    /// <summary>Refuses what cannot be ablated.</summary>
+    /// <exception cref="ArgumentException">A number is too small.</exception>
+    internal void Validate()
+    {
+        foreach (var (name, number, least) in new (string, int?, int)[]
+        {
+            (nameof(Heads), Heads, 1), (nameof(RandomRuns), RandomRuns, 0), (nameof(ControlTasks), ControlTasks, 0),
+            (nameof(BatchSize), BatchSize, 1),
+        })
+        {
+            Fault.ArgumentIf(number < least, $"{name} is {number}; expected at least {least}.");
+        }
+    }
 
     internal int HeadsFor(int headsOfModel) => Heads ?? headsOfModel switch
     {

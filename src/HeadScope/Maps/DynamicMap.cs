@@ -1,6 +1,3 @@
-using Microsoft.Data.Analysis;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>
@@ -25,11 +22,10 @@ public sealed record DynamicMap(HeadMap Static, IReadOnlyList<DynamicScores> Rel
                               $"{(suppression ? "suppression_" : "")}{part.Name}_{(context ? "with" : "without")}_context", all.Select(part.Of));
             return new(
             [
-                new StringDataFrameColumn("relation", Relations.Select(r => r.Relation)),
-                new StringDataFrameColumn("category", Relations.Select(r => r.Static.Category)),
-                new Int32DataFrameColumn("prompts", Relations.Select(r => r.Prompts)),
-                new Int32DataFrameColumn("k", Relations.Select(r => r.Static.K)),
-                new Int32DataFrameColumn("n", Relations.Select(r => r.Correlate(context: false).Count)),
+                .. ResultTable.Of(Relations, r => new
+                {
+                    relation = r.Relation, category = r.Static.Category, prompts = r.Prompts, k = r.Static.K, n = r.Correlate(context: false).Count,
+                }).Columns,
                 .. columns,
             ]);
         }
@@ -61,11 +57,7 @@ public sealed record DynamicMap(HeadMap Static, IReadOnlyList<DynamicScores> Rel
     {
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         templates ??= HeadScope.Relations.DynamicPrompts;
-        if (templates.Count == 0)
-        {
-            throw new ArgumentException("There are no templates.", nameof(templates));
-        }
-
+        Fault.ArgumentIf(templates.Count == 0, $"There are no templates.");
         var map = HeadMap.Score(model, relations, Whole(options), progress, cancellationToken);
         return new DynamicMap(map, [.. map.Relations.Select(scores => Measure(
             model, scores, [.. templates.Select(template => Prompts.Of(template, scores.Relation.Pairs, model.Tokenizer))],
@@ -95,7 +87,7 @@ public sealed record DynamicMap(HeadMap Static, IReadOnlyList<DynamicScores> Rel
     }
 
     /// <summary>The correlations as CSV: <see cref="Table"/> below a header.</summary>
-    public string ToCsv() => CsvTable.Write(Table);
+    public string ToCsv() => Table.ToCsv();
 
     /// <inheritdoc/>
     public override string ToString() => string.Join('\n', Relations);

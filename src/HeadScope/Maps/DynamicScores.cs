@@ -1,7 +1,3 @@
-using System.Globalization;
-using Microsoft.Data.Analysis;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>
@@ -23,21 +19,15 @@ public sealed record DynamicScores(RelationScores Static, IReadOnlyList<string> 
     {
         get
         {
-            var rows = Templates.SelectMany(template => Static.Heads.Select(head => (Template: template, Head: head))).ToArray();
-            DataFrameColumn[] Scores(string name, bool suppression) =>
-            [
-                new SingleDataFrameColumn($"static_{name}", rows.Select(row => Static.Of(row.Head, suppression).Score)),
-                new SingleDataFrameColumn($"{name}_without_context", Shares(context: false, suppression)),
-                new SingleDataFrameColumn($"{name}_with_context", Shares(context: true, suppression)),
-            ];
-            return new(
-            [
-                new StringDataFrameColumn("template", rows.Select(row => row.Template)),
-                new Int32DataFrameColumn("layer", rows.Select(row => row.Head.Layer)),
-                new Int32DataFrameColumn("head", rows.Select(row => row.Head.Index)),
-                .. Scores("score", suppression: false),
-                .. Scores("suppression", suppression: true),
-            ]);
+            float[][] shares = [.. from suppression in (bool[])[false, true] from context in (bool[])[false, true] select Shares(context, suppression).ToArray()];
+            return ResultTable.Of(Templates.SelectMany(template => Static.Heads, (template, head) => (Template: template, Head: head)).Index(), row => new
+            {
+                template = row.Item.Template, layer = row.Item.Head.Layer, head = row.Item.Head.Index,
+                static_score = Static.Of(row.Item.Head).Score,
+                score_without_context = shares[0][row.Index], score_with_context = shares[1][row.Index],
+                static_suppression = Static.Of(row.Item.Head, suppression: true).Score,
+                suppression_without_context = shares[2][row.Index], suppression_with_context = shares[3][row.Index],
+            });
         }
     }
 
@@ -63,8 +53,10 @@ public sealed record DynamicScores(RelationScores Static, IReadOnlyList<string> 
     /// <param name="suppression">Whether suppression scores are correlated.</param>
     /// <param name="template">One template alone; null for all.</param>
     /// <returns>r, p, log₁₀ p, and n = templates × heads. NaN when all heads have the same score.</returns>
+    /// <exception cref="ArgumentException">There is no such template.</exception>
     public Correlation Correlate(bool context, bool suppression = false, string? template = null)
     {
+        Fault.ArgumentIf(template is not null && !Templates.Contains(template, StringComparer.Ordinal), $"'{template}' is none of the {Templates.Count} templates.");
         double[] scores = [.. Static.Heads.Select(head => (double)Static.Of(head, suppression).Score)];
         var chosen = Templates.Select(t => template is null || string.Equals(t, template, StringComparison.Ordinal)).ToArray();
         return Statistics.Pearson(

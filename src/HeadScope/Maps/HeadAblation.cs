@@ -1,7 +1,3 @@
-using System.Globalization;
-using System.Text.Json.Nodes;
-using Microsoft.Data.Analysis;
-
 namespace HeadScope;
 
 /// <summary>
@@ -21,13 +17,7 @@ namespace HeadScope;
 /// drawn. A task qualifies when fewer than 0.15 of the heads are also among its own strongest heads and the model's accuracies differ by
 /// less than 0.2. BaseAccuracy is NaN when the heads alone ruled it out, Accuracies null when it does not qualify.</param>
 public sealed record HeadAblation(
-    string Model,
-    string Relation,
-    string Template,
-    bool Mean,
-    int Prompts,
-    IReadOnlyList<Head> Heads,
-    IReadOnlyList<float> Accuracies,
+    string Model, string Relation, string Template, bool Mean, int Prompts, IReadOnlyList<Head> Heads, IReadOnlyList<float> Accuracies,
     IReadOnlyList<(IReadOnlyList<Head> Heads, IReadOnlyList<float> Accuracies)> RandomRuns,
     IReadOnlyList<(string Relation, string Template, float HeadIntersection, float BaseAccuracy, IReadOnlyList<float>? Accuracies)> Controls)
 {
@@ -46,13 +36,10 @@ public sealed record HeadAblation(
             var runs = RandomRuns.Select((run, i) => (Name: $"random {i + 1}", run.Heads, run.Accuracies))
                 .Prepend((Name: "relation", Heads, Accuracies))
                 .Concat(Controls.Where(c => c.Accuracies is not null).Select(c => (Name: $"control {c.Relation}", Heads, Accuracies: c.Accuracies!)));
-            var rows = runs.SelectMany(run => run.Accuracies.Select((accuracy, count) => (
-                run.Name, Count: count, Last: count == 0 ? "" : run.Heads[count - 1].ToString(), Accuracy: accuracy))).ToArray();
-            return new(
-                new StringDataFrameColumn("run", rows.Select(r => r.Name)),
-                new Int32DataFrameColumn("heads_ablated", rows.Select(r => r.Count)),
-                new StringDataFrameColumn("last_head", rows.Select(r => r.Last)),
-                new SingleDataFrameColumn("accuracy", rows.Select(r => r.Accuracy)));
+            return ResultTable.Of(runs.SelectMany(run => run.Accuracies.Index(), (run, at) => (run.Name, run.Heads, at.Index, at.Item)), row => new
+            {
+                run = row.Name, heads_ablated = row.Index, last_head = row.Index == 0 ? "" : $"{row.Heads[row.Index - 1]}", accuracy = row.Item,
+            });
         }
     }
 
@@ -63,8 +50,8 @@ public sealed record HeadAblation(
     /// <param name="progress">Is told how many ablations are done.</param>
     /// <param name="cancellationToken">Stops the work.</param>
     /// <returns>The accuracies.</returns>
-    /// <exception cref="ArgumentException">There is no template for the relation, it has too few single-token pairs, or no head has a
-    /// static score above 0.</exception>
+    /// <exception cref="ArgumentException">There is no template for the relation, it has too few single-token pairs, no head has a
+    /// static score above 0, or a number of the options is too small.</exception>
     /// <exception cref="InvalidOperationException">The model has no tokenizer.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static HeadAblation Run(
@@ -74,10 +61,15 @@ public sealed record HeadAblation(
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(relation);
         options ??= new AblationOptions();
+        options.Validate();
         var template = options.Template ?? relation.Prompt ?? throw new ArgumentException(
             $"No prompt ships for the relation '{relation.Name}': name one in AblationOptions.Template or Relation.Prompt, with <X> in the place of the source.",
             nameof(relation));
         HeadScope.Prompts.Require(template);
+        foreach (var control in options.Controls ?? [])
+        {
+            HeadScope.Prompts.Require(control.Prompt ?? template);
+        }
 
         var mapOptions = new HeadMapOptions { K = options.K, MinimumPairs = options.MinimumPairs };
         var scores = HeadMap.Score(model, relation, mapOptions, progress, cancellationToken).Relations[0];
@@ -115,36 +107,25 @@ public sealed record HeadAblation(
     }
 
     /// <summary>All runs as CSV: <see cref="Table"/> below a header.</summary>
-    public string ToCsv() => CsvTable.Write(Table);
+    public string ToCsv() => Table.ToCsv();
 
     /// <summary>The whole result as JSON.</summary>
     /// <returns>An object with model, relation, template, kind, prompts, relationHeads, randomRuns, controls.</returns>
     public string ToJson()
     {
-        static JsonObject Written(IReadOnlyList<Head> heads, IReadOnlyList<float> accuracies) => new()
-        {
-            ["heads"] = ResultJson.List(heads, h => h.ToString()),
-            ["accuracies"] = ResultJson.List(accuracies, a => a),
-        };
-        return ResultJson.Written(
-            new JsonObject
+        static object Told(IReadOnlyList<Head> heads, IReadOnlyList<float> accuracies) => new { heads, accuracies };
+        return ResultJson.Write(
+            "headscope-ablation",
+            new
             {
-                ["format"] = "headscope-ablation",
-                ["version"] = 1,
-                ["model"] = Model,
-                ["relation"] = Relation,
-                ["template"] = Template,
-                ["kind"] = Mean ? "mean" : "zero",
-                ["prompts"] = Prompts,
-                ["relationHeads"] = Written(Heads, Accuracies),
-                ["randomRuns"] = ResultJson.List(RandomRuns, run => Written(run.Heads, run.Accuracies)),
-                ["controls"] = ResultJson.List(Controls, c => new JsonObject
+                model = Model, relation = Relation, template = Template, kind = Mean ? "mean" : "zero", prompts = Prompts,
+                relationHeads = Told(Heads, Accuracies),
+                randomRuns = RandomRuns.Select(run => Told(run.Heads, run.Accuracies)),
+                controls = Controls.Select(c => new
                 {
-                    ["relation"] = c.Relation,
-                    ["template"] = c.Template,
-                    ["headIntersection"] = c.HeadIntersection,
-                    ["baseAccuracy"] = float.IsNaN(c.BaseAccuracy) ? null : c.BaseAccuracy,
-                    ["run"] = c.Accuracies is null ? null : Written(Heads, c.Accuracies),
+                    relation = c.Relation, template = c.Template, headIntersection = c.HeadIntersection,
+                    baseAccuracy = float.IsNaN(c.BaseAccuracy) ? (float?)null : c.BaseAccuracy,
+                    run = c.Accuracies is null ? null : Told(Heads, c.Accuracies),
                 }),
             },
             indented: true);
@@ -166,7 +147,7 @@ public sealed record HeadAblation(
         CancellationToken cancellationToken)
     {
         TokenRelation[] usable =
-            [.. others.Where(r => r.Prompt is not null).Select(r => TokenRelation.From(r, model.Tokenizer)).Where(r => r.Pairs.Count >= options.MinimumPairs)];
+            [.. others.Where(r => r.Prompt is not null).Select(r => TokenRelation.From(r, model.Tokenizer)).Where(r => r.Pairs.Count >= Math.Max(1, options.MinimumPairs))];
         var order = usable.Length == 0 ? [] : HeadMap.Score(model, usable, mapOptions, progress: null, cancellationToken).Relations.ToArray();
         random.Shuffle(order);
         var qualified = 0;
@@ -180,7 +161,7 @@ public sealed record HeadAblation(
                 continue;
             }
 
-            using var meter = Meter(model, [.. scores.Relation.Pairs.Take(options.ControlPairs ?? int.MaxValue)], template, options, cancellationToken);
+            using var meter = Meter(model, scores.Relation.Pairs, template, options, cancellationToken);
             var own = meter.Accuracy([], cancellationToken);
             var qualifies = Math.Abs(own - accuracy) < LargestAccuracyDifference;
             qualified += qualifies ? 1 : 0;

@@ -1,7 +1,3 @@
-using System.Globalization;
-using System.Text;
-using System.Text.Json;
-using System.Text.Json.Nodes;
 using Microsoft.Extensions.AI;
 
 namespace HeadScope;
@@ -66,10 +62,7 @@ public sealed record HeadDescription(
     public static HeadDescription Of(SalientOperations operations, Head head, HeadMap? map = null, double minimumShare = 0.3)
     {
         ArgumentNullException.ThrowIfNull(operations);
-        if (map is not null && !string.Equals(map.Model, operations.Model, StringComparison.Ordinal))
-        {
-            throw new ArgumentException($"The head map is of {map.Model}; the operations are of {operations.Model}.", nameof(map));
-        }
+        Fault.ArgumentIf(map is not null && map.Model != operations.Model, $"The head map is of {map?.Model}; the operations are of {operations.Model}.");
 
         // A rule holds for a source token when it holds for one of its targets.
         var sources = operations[head];
@@ -83,9 +76,7 @@ public sealed record HeadDescription(
             let score = relation.Of(head, suppression)
             where score.Hits > 0 && score.Score >= minimumShare
             select (
-                Name: $"{(suppression ? "suppression of" : "relation")} {relation.Name}",
-                Matches: score.Hits,
-                Of: score.Pairs,
+                Name: $"{(suppression ? "suppression of" : "relation")} {relation.Name}", Matches: score.Hits, Of: score.Pairs,
                 (IReadOnlyList<(string, string)>)[.. relation.Examples(head, suppression).Take(Evidence)]);
         return new(head, [.. found.Concat(relations).OrderByDescending(p => p.Matches / (double)p.Of)], operations);
     }
@@ -137,25 +128,19 @@ public sealed record HeadDescription(
     public static string ToJson(IReadOnlyList<HeadDescription> descriptions)
     {
         ArgumentNullException.ThrowIfNull(descriptions);
-        return ResultJson.Written(
-            new JsonObject
+        return ResultJson.Write(
+            "headscope-descriptions",
+            new
             {
-                ["format"] = "headscope-descriptions",
-                ["version"] = 1,
-                ["model"] = descriptions.Count > 0 ? descriptions[0].Operations.Model : "",
-                ["heads"] = ResultJson.List(descriptions, d => new JsonObject
+                model = descriptions.Count > 0 ? descriptions[0].Operations.Model : "",
+                heads = descriptions.Select(d => new
                 {
-                    ["head"] = d.Head.ToString(),
-                    ["summary"] = d.Summary,
-                    ["patterns"] = ResultJson.List(d.Patterns, p => new JsonObject
+                    head = d.Head, summary = d.Summary,
+                    patterns = d.Patterns.Select(p => new
                     {
-                        ["name"] = p.Name,
-                        ["strength"] = p.Matches / (double)p.Of,
-                        ["matches"] = p.Matches,
-                        ["of"] = p.Of,
-                        ["evidence"] = ResultJson.List(p.Evidence, e => new JsonArray(e.Source, e.Target)),
+                        name = p.Name, strength = p.Matches / (double)p.Of, matches = p.Matches, of = p.Of, evidence = p.Evidence,
                     }),
-                    ["operations"] = SalientOperations.Written(d.Operations[d.Head]),
+                    operations = d.Operations[d.Head].Select(SalientOperations.Told),
                 }),
             },
             indented: true);

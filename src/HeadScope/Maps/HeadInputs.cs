@@ -1,6 +1,3 @@
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>
@@ -17,16 +14,15 @@ internal static class HeadInputs
     public static Tensor Of(Model model, long[] tokens, bool firstMlp)
     {
         using var scope = NewDisposeScope();
-        var embeddings = model.Net.Embedding.Pick(tokens);
-        RequireFinite(embeddings, i => $"The embedding W_E of token {tokens[i]}");
-        if (!firstMlp)
+        var u = model.Net.Embedding.Pick(tokens);
+        RequireFinite(u, i => $"The embedding W_E of token {tokens[i]}");
+        if (firstMlp)
         {
-            return embeddings.to(Wide(model)).MoveToOuterDisposeScope();
+            var first = model.Net.Blocks[0];
+            u = first.Mlp.Forward(first.Ln2.Forward(u, default), default);
+            RequireFinite(u, i => $"What the first MLP (blocks.0.ln2, blocks.0.mlp) makes of token {tokens[i]}");
         }
 
-        var first = model.Net.Blocks[0];
-        var u = first.Mlp.Forward(first.Ln2.Forward(embeddings, default), default);
-        RequireFinite(u, i => $"What the first MLP (blocks.0.ln2, blocks.0.mlp) makes of token {tokens[i]}");
         return u.to(Wide(model)).MoveToOuterDisposeScope();
     }
 

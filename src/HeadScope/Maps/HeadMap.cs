@@ -1,7 +1,3 @@
-using System.Globalization;
-using Microsoft.Data.Analysis;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>
@@ -28,34 +24,20 @@ public sealed partial record HeadMap(
 
     /// <summary>The scores, a row for each relation and head that was scored: relation, category, layer, head, k, pairs, relation_hits,
     /// suppression_hits, relation_score, suppression_score.</summary>
-    public DataFrame Table
-    {
-        get
+    public DataFrame Table => ResultTable.Of(
+        Relations.SelectMany(r => r.Heads, (r, head) => (Relation: r, Score: r.Of(head), Suppression: r.Of(head, suppression: true)))
+            .Where(row => row.Score.Hits >= 0),
+        row => new
         {
-            var rows = Relations.SelectMany(r => r.Heads.Select(head => (Relation: r, Score: r.Of(head), Suppression: r.Of(head, suppression: true))))
-                .Where(row => row.Score.Hits >= 0).ToArray();
-            return new(
-                new StringDataFrameColumn("relation", rows.Select(r => r.Relation.Name)),
-                new StringDataFrameColumn("category", rows.Select(r => r.Relation.Category)),
-                new Int32DataFrameColumn("layer", rows.Select(r => r.Score.Head.Layer)),
-                new Int32DataFrameColumn("head", rows.Select(r => r.Score.Head.Index)),
-                new Int32DataFrameColumn("k", rows.Select(r => r.Relation.K)),
-                new Int32DataFrameColumn("pairs", rows.Select(r => r.Score.Pairs)),
-                new Int32DataFrameColumn("relation_hits", rows.Select(r => r.Score.Hits)),
-                new Int32DataFrameColumn("suppression_hits", rows.Select(r => r.Suppression.Hits)),
-                new SingleDataFrameColumn("relation_score", rows.Select(r => r.Score.Score)),
-                new SingleDataFrameColumn("suppression_score", rows.Select(r => r.Suppression.Score)));
-        }
-    }
+            relation = row.Relation.Name, category = row.Relation.Category, layer = row.Score.Head.Layer, head = row.Score.Head.Index, k = row.Relation.K,
+            pairs = row.Score.Pairs, relation_hits = row.Score.Hits, suppression_hits = row.Suppression.Hits,
+            relation_score = row.Score.Score, suppression_score = row.Suppression.Score,
+        });
 
     /// <summary>The relations that were not scored, because too few of their pairs are single tokens for this tokenizer: name, category,
     /// pairs_usable, pairs_total, reason.</summary>
-    public DataFrame Skipped => new(
-        new StringDataFrameColumn("name", unscored.Select(s => s.Name)),
-        new StringDataFrameColumn("category", unscored.Select(s => s.Category)),
-        new Int32DataFrameColumn("pairs_usable", unscored.Select(s => s.Usable)),
-        new Int32DataFrameColumn("pairs_total", unscored.Select(s => s.Total)),
-        new StringDataFrameColumn("reason", unscored.Select(s => s.Reason)));
+    public DataFrame Skipped => ResultTable.Of(
+        unscored, s => new { name = s.Name, category = s.Category, pairs_usable = s.Usable, pairs_total = s.Total, reason = s.Reason });
 
     /// <summary>The scores for one relation.</summary>
     /// <param name="relation">Its name.</param>
@@ -179,17 +161,13 @@ public sealed partial record HeadMap(
         var twice = relations.GroupBy(r => r.Name, StringComparer.OrdinalIgnoreCase).FirstOrDefault(g => g.Count() > 1)?.Key;
         var unknown = relations.SelectMany(r => r.Pairs.SelectMany(p => (int[])[p.SourceToken, p.TargetToken]), (r, token) => (r.Name, Token: token))
             .FirstOrDefault(at => at.Token < 0 || at.Token >= vocabulary);
-        var wrong = relations.Count == 0 ? "There are no relations to score."
-            : k < 1 || k > vocabulary ? $"k is {k}; expected 1 to {vocabulary}, the size of the vocabulary of {model.Name}."
-            : shard.Part < 1 || shard.Part > shard.Of ? $"There is no part {Text(shard)}: parts are counted from 1/n to n/n."
-            : options.Examples < 0 ? $"{options.Examples} examples are asked for; expected 0 or more."
-            : twice is not null ? $"The relation '{twice}' is there twice."
-            : unknown.Name is not null ? $"Token {unknown.Token} of relation '{unknown.Name}' is not in the vocabulary of {model.Name}, 0 to {vocabulary - 1}."
-            : null;
-        if (wrong is not null)
-        {
-            throw new ArgumentException(wrong);
-        }
+        Fault.ArgumentIf(relations.Count == 0, $"There are no relations to score.");
+        Fault.ArgumentIf(k < 1 || k > vocabulary, $"k is {k}; expected 1 to {vocabulary}, the size of the vocabulary of {model.Name}.");
+        Fault.ArgumentIf(shard.Part < 1 || shard.Part > shard.Of, $"There is no part {Text(shard)}: parts are counted from 1/n to n/n.");
+        Fault.ArgumentIf(options.Examples < 0, $"{options.Examples} examples are asked for; expected 0 or more.");
+        Fault.ArgumentIf(twice is not null, $"The relation '{twice}' is there twice.");
+        Fault.ArgumentIf(
+            unknown.Name is not null, $"Token {unknown.Token} of relation '{unknown.Name}' is not in the vocabulary of {model.Name}, 0 to {vocabulary - 1}.");
     }
 
     private static (IReadOnlyList<TokenRelation> Scored, IReadOnlyList<Unscored> Skipped) Usable(IReadOnlyList<TokenRelation> relations, int minimum)
@@ -197,12 +175,11 @@ public sealed partial record HeadMap(
         minimum = Math.Max(1, minimum);
         Unscored[] skipped = [.. relations.Where(r => r.Pairs.Count < minimum).Select(r => (r, all: r.Pairs.Count + r.Skipped.Count)).Select(s => new Unscored(
             s.r.Name, s.r.Category, s.r.Pairs.Count, s.all, $"{s.r.Pairs.Count} of {s.all} pairs are single tokens, at least {minimum} are needed"))];
-        return skipped.Length < relations.Count
-            ? ([.. relations.Where(r => r.Pairs.Count >= minimum)], skipped)
-            : throw new ArgumentException(
-                $"No relation can be scored with this tokenizer: {string.Join("; ", skipped.Select(s => $"{s.Name}: {s.Reason}"))}. "
-                + "Use other words, or lower the minimum number of pairs.",
-                nameof(relations));
+        Fault.ArgumentIf(
+            skipped.Length == relations.Count,
+            $"No relation can be scored with this tokenizer: {string.Join("; ", skipped.Select(s => $"{s.Name}: {s.Reason}"))}. "
+            + $"Use other words, or lower the minimum number of pairs.");
+        return ([.. relations.Where(r => r.Pairs.Count >= minimum)], skipped);
     }
 
     private static void RequireSame(HeadMap first, HeadMap other)
@@ -210,17 +187,16 @@ public sealed partial record HeadMap(
         static string[] Key(HeadMap map) =>
         [
             $"number of parts {map.Shard.Of}, {map.Model} with {map.LayerCount} × {map.HeadCount} heads, first MLP {(map.FirstMlp ? "on" : "off")}",
-            .. map.Relations.Select(r => $"{r.Name} with {r.Relation.Pairs.Count} pairs, k = {r.K}"),
+            .. map.Relations.SelectMany(r => r.Relation.Pairs.Select(p => $"the pair {p.Source} → {p.Target} of {r.Name}, tokens {p.SourceToken} and {p.TargetToken}")
+                .Prepend($"{r.Name} with {r.Relation.Pairs.Count} pairs, k = {r.K}")),
         ];
         var (a, b) = (Key(first), Key(other));
         var at = Enumerable.Range(0, Math.Max(a.Length, b.Length)).FirstOrDefault(
             i => !string.Equals(a.ElementAtOrDefault(i), b.ElementAtOrDefault(i), StringComparison.Ordinal), -1);
-        if (at >= 0)
-        {
-            throw new ArgumentException(
-                $"Part {other.ShardText} does not belong to part {first.ShardText}: "
-                + $"one has {a.ElementAtOrDefault(at) ?? "no more relations"}, the other {b.ElementAtOrDefault(at) ?? "no more relations"}.");
-        }
+        Fault.ArgumentIf(
+            at >= 0,
+            $"Part {other.ShardText} does not belong to part {first.ShardText}: one has {a.ElementAtOrDefault(at) ?? "no more relations"}, "
+            + $"the other {b.ElementAtOrDefault(at) ?? "no more relations"}.");
     }
 
     // A head that another part scored has -1.

@@ -1,5 +1,3 @@
-using Microsoft.Data.Analysis;
-
 namespace HeadScope;
 
 /// <content>Maps of two models side by side, and groups of heads in one (arXiv 2412.11965, section 4.4).</content>
@@ -20,17 +18,14 @@ public sealed partial record HeadMap
         first.RequireWhole();
         second.RequireWhole();
         var both = first.Relations.Select(a => (First: a, Second: second.Find(a.Name)!)).Where(p => p.Second is not null).ToArray();
-        if (Array.Find(both, p => p.First.K != p.Second.K) is { First: { } differing, Second: var other })
-        {
-            throw new ArgumentException($"'{differing.Name}' was scored with k = {differing.K} in one map and {other.K} in the other.", nameof(second));
-        }
-
+        var differing = Array.Find(both, p => p.First.K != p.Second.K);
+        Fault.ArgumentIf(
+            differing.First is not null, $"'{differing.First?.Name}' was scored with k = {differing.First?.K} in one map and {differing.Second?.K} in the other.");
         return new(
         [
-            new StringDataFrameColumn("relation", both.Select(p => p.First.Name)),
-            new StringDataFrameColumn("category", both.Select(p => p.First.Category)),
-            .. Half("first", [.. both.Select(p => p.First)], threshold),
-            .. Half("second", [.. both.Select(p => p.Second)], threshold),
+            .. ResultTable.Of(both, p => new { relation = p.First.Name, category = p.First.Category }).Columns,
+            .. Half("first", both.Select(p => p.First), threshold),
+            .. Half("second", both.Select(p => p.Second), threshold),
         ]);
     }
 
@@ -44,53 +39,38 @@ public sealed partial record HeadMap
     {
         RequireWhole();
         var size = HeadCount / KeyValueHeadCount;
-        var rows = Relations.Select(relation =>
+        return ResultTable.Of(Relations, relation =>
         {
             Head[] strong = [.. relation.Heads.Where(head => Reaches(relation.Of(head), threshold))];
             var others = strong.SelectMany(head => Enumerable.Range(0, HeadCount).Where(i => i != head.Index)
                 .Select(i => (Shares: i / size == head.Index / size, relation.Of(new(head.Layer, i)).Score))).ToLookup(o => o.Shares, o => o.Score);
             double Mean(bool shares) => others[shares].Select(s => (double)s).DefaultIfEmpty(double.NaN).Average();
-            return (relation.Name, strong.Length, Group: Mean(true), Layer: Mean(false));
-        }).ToArray();
-        return new(
-            new StringDataFrameColumn("relation", rows.Select(r => r.Name)),
-            new Int32DataFrameColumn("heads", rows.Select(r => r.Length)),
-            new DoubleDataFrameColumn("group_score", rows.Select(r => r.Group)),
-            new DoubleDataFrameColumn("layer_score", rows.Select(r => r.Layer)));
+            return new { relation = relation.Name, heads = strong.Length, group_score = Mean(true), layer_score = Mean(false) };
+        });
     }
 
     private static bool Reaches(HeadScore score, double threshold) => score.Hits > 0 && score.Score >= threshold;
 
-    private static DataFrameColumn[] Half(string name, RelationScores[] relations, double threshold)
+    private static IEnumerable<DataFrameColumn> Half(string name, IEnumerable<RelationScores> relations, double threshold)
     {
         static double Depth(RelationScores relation, int layer) => layer / (double)Math.Max(1, relation.LayerCount - 1);
-        var rows = Array.ConvertAll(relations, relation =>
+        var columns = ResultTable.Of(relations, relation =>
         {
             HeadScore[] scores = [.. relation.Heads.Select(head => relation.Of(head))];
             var strongest = scores.MaxBy(s => s.Hits);
-            return (
-                strongest.Pairs,
-                Strongest: strongest,
-                Depth: Depth(relation, strongest.Head.Layer),
-                Heads: scores.Count(s => Reaches(s, threshold)),
-                MeanDepth: scores.Sum(s => (double)s.Score * Depth(relation, s.Head.Layer)) / scores.Sum(s => (double)s.Score));
-        });
-        return
-        [
-            new Int32DataFrameColumn($"{name}_pairs", rows.Select(r => r.Pairs)),
-            new StringDataFrameColumn($"{name}_strongest_head", rows.Select(r => r.Strongest.Head.ToString())),
-            new SingleDataFrameColumn($"{name}_score", rows.Select(r => r.Strongest.Score)),
-            new DoubleDataFrameColumn($"{name}_depth", rows.Select(r => r.Depth)),
-            new Int32DataFrameColumn($"{name}_heads", rows.Select(r => r.Heads)),
-            new DoubleDataFrameColumn($"{name}_mean_depth", rows.Select(r => r.MeanDepth)),
-        ];
-    }
-
-    private void RequireWhole()
-    {
-        if (Shard.Of != 1)
+            return new
+            {
+                pairs = strongest.Pairs, strongest_head = strongest.Head, score = strongest.Score, depth = Depth(relation, strongest.Head.Layer),
+                heads = scores.Count(s => Reaches(s, threshold)),
+                mean_depth = scores.Sum(s => (double)s.Score * Depth(relation, s.Head.Layer)) / scores.Sum(s => (double)s.Score),
+            };
+        }).Columns;
+        foreach (var column in columns)
         {
-            throw new ArgumentException($"The map of {Model} is part {ShardText}; merge the parts first.");
+            column.SetName($"{name}_{column.Name}");
+            yield return column;
         }
     }
+
+    private void RequireWhole() => Fault.ArgumentIf(Shard.Of != 1, $"The map of {Model} is part {ShardText}; merge the parts first.");
 }

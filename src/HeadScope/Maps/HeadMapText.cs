@@ -1,7 +1,3 @@
-using System.Globalization;
-using System.Text.Json;
-using System.Text.Json.Nodes;
-
 namespace HeadScope;
 
 /// <content>The map as CSV and as JSON, and back.</content>
@@ -14,30 +10,16 @@ public sealed partial record HeadMap
     /// <summary>The scores as CSV: <see cref="Table"/> below a header.</summary>
     /// <returns>The columns relation, category, layer, head, k, pairs, relation_hits, suppression_hits, relation_score,
     /// suppression_score.</returns>
-    public string ToCsv() => CsvTable.Write(Table);
+    public string ToCsv() => Table.ToCsv();
 
     /// <summary>The whole map as JSON, from which <see cref="FromJson"/> makes it again.</summary>
     /// <returns>An object with the model, and in <c>relations</c> for each its name, k, pairs, and as [layer][head] arrays
     /// relationScores, suppressionScores, relationHits and suppressionHits (null and -1 for heads of other parts).</returns>
-    public string ToJson() => ResultJson.Written(new JsonObject
+    public string ToJson() => ResultJson.Write(FormatName, new
     {
-        ["format"] = FormatName,
-        ["version"] = 1,
-        ["model"] = Model,
-        ["layers"] = LayerCount,
-        ["heads"] = HeadCount,
-        ["keyValueHeads"] = KeyValueHeadCount,
-        ["firstMlp"] = FirstMlp,
-        ["shard"] = ShardText,
-        ["relations"] = ResultJson.List(Relations, Written),
-        ["skipped"] = ResultJson.List(unscored, s => new JsonObject
-        {
-            ["name"] = s.Name,
-            ["category"] = s.Category,
-            ["pairsUsable"] = s.Usable,
-            ["pairsTotal"] = s.Total,
-            ["reason"] = s.Reason,
-        }),
+        model = Model, layers = LayerCount, heads = HeadCount, keyValueHeads = KeyValueHeadCount, firstMlp = FirstMlp, shard = ShardText,
+        relations = Relations.Select(Told),
+        skipped = unscored.Select(s => new { name = s.Name, category = s.Category, pairsUsable = s.Usable, pairsTotal = s.Total, reason = s.Reason }),
     });
 
     /// <summary>Reads a map that <see cref="ToJson"/> wrote.</summary>
@@ -46,13 +28,19 @@ public sealed partial record HeadMap
     /// <exception cref="InvalidDataException">The text is no JSON or no head map; the message names the field.</exception>
     public static HeadMap FromJson(string json) => ResultJson.Read(json, FormatName, "head map", root =>
     {
-        var (layers, heads) = (Number(root, "layers"), Number(root, "heads"));
+        var (layers, heads, keyValueHeads) = (root.Required("layers").Count(), root.Required("heads").Count(), root.Required("keyValueHeads").Count());
+        RelationScores[] relations = [.. root.Required("relations").Items().Select(relation => Read(relation, layers, heads))];
+        var shard = ParseShard(root.Required("shard").Text());
+        Fault.InvalidDataIf(
+            heads % keyValueHeads != 0 || shard.Part < 1 || shard.Part > shard.Of || relations.Length == 0,
+            $"The head map is of part {Text(shard)}, of {heads} heads over {keyValueHeads} key-value heads and {relations.Length} relations; expected a part "
+            + $"from 1/n to n/n, a multiple, and at least one relation.");
         return new HeadMap(
-            Text(root, "model"), layers, heads, Number(root, "keyValueHeads"), root.GetProperty("firstMlp").GetBoolean(), ParseShard(Text(root, "shard")),
-            [.. root.GetProperty("relations").EnumerateArray().Select(r => ReadRelation(r, layers, heads))])
+            root.Required("model").Text(), layers, heads, keyValueHeads, root.Required("firstMlp").Value.GetBoolean(), shard, relations)
         {
-            unscored = [.. root.GetProperty("skipped").EnumerateArray().Select(s => new Unscored(
-                Text(s, "name"), Text(s, "category"), Number(s, "pairsUsable"), Number(s, "pairsTotal"), Text(s, "reason")))],
+            unscored = [.. root.Required("skipped").Items().Select(s => new Unscored(
+                s.Required("name").Text(), s.Required("category").Text(), (int)s.Required("pairsUsable").Whole(), (int)s.Required("pairsTotal").Whole(),
+                s.Required("reason").Text()))],
         };
     });
 
@@ -67,55 +55,44 @@ public sealed partial record HeadMap
 
     private static string Text((int Part, int Of) shard) => string.Create(CultureInfo.InvariantCulture, $"{shard.Part}/{shard.Of}");
 
-    private static string Text(JsonElement json, string name) => json.GetProperty(name).GetString() ?? throw new FormatException($"'{name}' is null.");
-
-    private static int Number(JsonElement json, string name) => json.GetProperty(name).GetInt32();
-
-    private static JsonObject Written(RelationScores relation)
+    private static object Told(RelationScores relation)
     {
-        JsonArray Table(bool suppression, Func<HeadScore, JsonNode?> cell) =>
-            ResultJson.List(relation.Heads.Chunk(relation.HeadCount), layer => ResultJson.List(layer, head => cell(relation.Of(head, suppression))));
-        static JsonNode? Score(HeadScore score) => score.Hits < 0 ? null : score.Score;
-        static JsonNode? Hits(HeadScore score) => score.Hits;
-        JsonObject Examples(int sign) => new(relation.PairsThatHit[sign].OrderBy(e => e.Key).Select(
-            e => KeyValuePair.Create(e.Key.ToString(), (JsonNode?)ResultJson.List(e.Value, pair => pair))));
-        return new()
+        IEnumerable<IEnumerable<object?>> ByLayer(bool suppression, Func<HeadScore, object?> cell) =>
+            relation.Heads.Chunk(relation.HeadCount).Select(layer => layer.Select(head => cell(relation.Of(head, suppression))));
+        static object? Score(HeadScore score) => score.Hits < 0 ? null : score.Score;
+        static object? Hits(HeadScore score) => score.Hits;
+        return new
         {
-            ["name"] = relation.Name,
-            ["category"] = relation.Category,
-            ["k"] = relation.K,
-            ["pairsUsed"] = relation.Relation.Pairs.Count,
-            ["relationScores"] = Table(false, Score),
-            ["suppressionScores"] = Table(true, Score),
-            ["relationHits"] = Table(false, Hits),
-            ["suppressionHits"] = Table(true, Hits),
-            ["pairs"] = ResultJson.List(relation.Relation.Pairs, p => new JsonArray(p.Source, p.Target, p.SourceToken, p.TargetToken)),
-            ["skippedPairs"] = ResultJson.List(relation.SkippedPairs, p => new JsonArray(p.Source, p.Target, p.Reason)),
-            ["relationExamples"] = Examples(0),
-            ["suppressionExamples"] = Examples(1),
+            name = relation.Name, category = relation.Category, k = relation.K, pairsUsed = relation.Relation.Pairs.Count,
+            relationScores = ByLayer(false, Score), suppressionScores = ByLayer(true, Score),
+            relationHits = ByLayer(false, Hits), suppressionHits = ByLayer(true, Hits),
+            pairs = relation.Relation.Pairs.Select(p => (p.Source, p.Target, p.SourceToken, p.TargetToken)), skippedPairs = relation.SkippedPairs,
+            relationExamples = ResultJson.ByHead(relation.PairsThatHit[0]), suppressionExamples = ResultJson.ByHead(relation.PairsThatHit[1]),
         };
     }
 
-    private static RelationScores ReadRelation(JsonElement json, int layers, int heads)
+    private static RelationScores Read(JsonField json, int layers, int heads)
     {
-        TokenPair[] pairs = [.. json.GetProperty("pairs").EnumerateArray().Select(p => new TokenPair(p[0].GetString()!, p[1].GetString()!, p[2].GetInt32(), p[3].GetInt32()))];
+        TokenPair[] pairs = [.. Lists("pairs").Select(p => new TokenPair(p[0].Text(), p[1].Text(), p[2].TokenId(), p[3].TokenId()))];
+        Fault.InvalidDataIf(pairs.Length == 0, $"'{json.Name}' has no pairs.");
         int[] Hits(string name)
         {
-            int[] values = [.. json.GetProperty(name).EnumerateArray().SelectMany(row => row.EnumerateArray()).Select(v => v.GetInt32())];
-            return values.Length == (long)layers * heads
+            int[] values = [.. json.Required(name).Items().SelectMany(row => row.Items()).Select(v => v.Value.GetInt32())];
+            return values.Length == (long)layers * heads && Array.TrueForAll(values, hits => hits >= -1 && hits <= pairs.Length)
                 ? values
-                : throw new InvalidDataException($"'{name}' of the head map holds {values.Length} numbers; expected {layers} × {heads}.");
+                : throw new InvalidDataException($"'{name}' of the head map holds {values.Length} numbers; expected {layers} × {heads}, each from -1 to {pairs.Length}.");
         }
 
-        Dictionary<Head, int[]> Examples(string name) => json.GetProperty(name).EnumerateObject().ToDictionary(
-            e => Head.Parse(e.Name),
-            e => e.Value.EnumerateArray().Select(v => v.GetInt32()).Select(i => i >= 0 && i < pairs.Length
-                ? i
-                : throw new FormatException($"'{name}' of head {e.Name} names pair {i}; there are {pairs.Length}.")).ToArray());
+        Dictionary<Head, int[]> Examples(string name) => json.Required(name).Members().ToDictionary(
+            e => Head.Parse(e.Key),
+            e => e.Field.Items().Select(i => i.Whole() < pairs.Length ? (int)i.Whole() : throw i.Malformed($"the place of one of {pairs.Length} pairs")).ToArray());
         return new(
             new(
-                Text(json, "name"), Text(json, "category"), pairs,
-                [.. json.GetProperty("skippedPairs").EnumerateArray().Select(p => (p[0].GetString()!, p[1].GetString()!, p[2].GetString()!))]),
-            Number(json, "k"), layers, heads, [Hits("relationHits"), Hits("suppressionHits")], [Examples("relationExamples"), Examples("suppressionExamples")]);
+                json.Required("name").Text(), json.Required("category").Text(), pairs,
+                [.. Lists("skippedPairs").Select(p => (p[0].Text(), p[1].Text(), p[2].Text()))]),
+            json.Required("k").Count(), layers, heads, [Hits("relationHits"), Hits("suppressionHits")],
+            [Examples("relationExamples"), Examples("suppressionExamples")]);
+
+        IEnumerable<JsonField[]> Lists(string name) => json.Required(name).Items().Select(list => list.Items().ToArray());
     }
 }

@@ -20,10 +20,10 @@ internal sealed record Prompts(string Template, IReadOnlyList<int[]> Tokens, IRe
         int[] positions = [.. pairs.Select((pair, i) => tokens[i].ElementAtOrDefault(usual) == pair.SourceToken && usual >= 0
             ? usual
             : Array.IndexOf(tokens[i], pair.SourceToken))];
-        return Array.IndexOf(positions, -1) is >= 0 and var missing
-            ? throw new ArgumentException(
-                $"In '{template}' the source '{pairs[missing].Source}' is not the token that it is after a space: put a space before {Placeholder}.", nameof(template))
-            : new Prompts(template, tokens, positions);
+        var missing = Array.IndexOf(positions, -1);
+        Fault.ArgumentIf(
+            missing >= 0, $"In '{template}' the source '{pairs[missing].Source}' is not the token that it is after a space: put a space before {Placeholder}.");
+        return new Prompts(template, tokens, positions);
     }
 
     /// <summary>Appends sources of several tokens to a template that ends with their place, as published: the template's last space stays
@@ -34,19 +34,12 @@ internal sealed record Prompts(string Template, IReadOnlyList<int[]> Tokens, IRe
     public static (Prompts Prompts, int[] Targets) OfSeveralTokens(string template, Relation relation, Tokenizer tokenizer)
     {
         Require(template);
-        if (!template.EndsWith(Placeholder, StringComparison.Ordinal))
-        {
-            throw new ArgumentException($"'{template}' does not end with {Placeholder}, as sources of several tokens need.", nameof(template));
-        }
-
+        Fault.ArgumentIf(
+            !template.EndsWith(Placeholder, StringComparison.Ordinal), $"'{template}' does not end with {Placeholder}, as sources of several tokens need.");
         var pairs = relation.Pairs
             .Select(p => (Source: tokenizer.Encode(p.Source, addSpecialTokens: false), Target: tokenizer.Encode(" " + p.Target, addSpecialTokens: false)))
             .Where(p => p.Source.Length > 1 && p.Target.Length == 1).ToArray();
-        if (pairs.Length == 0)
-        {
-            throw new ArgumentException($"No pair of '{relation.Name}' has a source of several tokens and a target of one for this tokenizer.", nameof(relation));
-        }
-
+        Fault.ArgumentIf(pairs.Length == 0, $"No pair of '{relation.Name}' has a source of several tokens and a target of one for this tokenizer.");
         var before = tokenizer.Encode(template[..^Placeholder.Length]);
         int[][] tokens = [.. pairs.Select(p => (int[])[.. before, .. p.Source])];
         return (new(template, tokens, [.. tokens.Select(t => t.Length - 1)]), [.. pairs.Select(p => p.Target[0])]);
@@ -55,9 +48,8 @@ internal sealed record Prompts(string Template, IReadOnlyList<int[]> Tokens, IRe
     /// <summary>Throws when a text has no place for the source, or several.</summary>
     public static void Require(string template)
     {
-        if (template.Split(Placeholder) is not [_, _])
-        {
-            throw new ArgumentException($"'{template}' is no template: expected one {Placeholder}, the place of the source.", nameof(template));
-        }
+        ArgumentNullException.ThrowIfNull(template);
+        Fault.ArgumentIf(
+            template.Split(Placeholder) is not [_, _], $"'{template}' is no template: expected one {Placeholder}, the place of the source.");
     }
 }

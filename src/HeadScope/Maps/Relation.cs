@@ -1,5 +1,3 @@
-using static System.FormattableString;
-
 namespace HeadScope;
 
 /// <summary>
@@ -33,10 +31,7 @@ internal readonly record struct TokenPair(string Source, string Target, int Sour
 /// with their capitals (arXiv 2412.11965, section 4.1), and those that were left out, with the reason.
 /// </summary>
 internal sealed record TokenRelation(
-    string Name,
-    string Category,
-    IReadOnlyList<TokenPair> Pairs,
-    IReadOnlyList<(string Source, string Target, string Reason)> Skipped,
+    string Name, string Category, IReadOnlyList<TokenPair> Pairs, IReadOnlyList<(string Source, string Target, string Reason)> Skipped,
     bool IsCopying = false)
 {
     /// <summary>Finds the tokens of a relation.</summary>
@@ -44,29 +39,20 @@ internal sealed record TokenRelation(
     public static TokenRelation From(Relation relation, Tokenizer tokenizer)
     {
         ArgumentNullException.ThrowIfNull(relation);
-        if (relation.Pairs.Count == 0)
-        {
-            throw new ArgumentException($"The relation '{relation.Name}' has no pairs.", nameof(relation));
-        }
-
+        Fault.ArgumentIf(relation.Pairs.Count == 0, $"The relation '{relation.Name}' has no pairs.");
         var (pairs, skipped) = (new List<TokenPair>(), new List<(string, string, string)>());
         foreach (var (source, target) in relation.Pairs)
         {
-            switch (tokenizer.Encode(" " + source, addSpecialTokens: false), tokenizer.Encode(" " + target, addSpecialTokens: false))
+            var (s, t) = (tokenizer.Encode(" " + source, addSpecialTokens: false), tokenizer.Encode(" " + target, addSpecialTokens: false));
+            if (s.Length == 1 && t.Length == 1)
             {
-                case ([var s], [var t]):
-                    pairs.Add(new(source, target, s, t));
-                    break;
-                case (var s, [_]):
-                    skipped.Add((source, target, Invariant($"source is {s.Length} tokens")));
-                    break;
-                case ([_], var t):
-                    skipped.Add((source, target, Invariant($"target is {t.Length} tokens")));
-                    break;
-                case (var s, var t):
-                    skipped.Add((source, target, Invariant($"source is {s.Length} tokens, target {t.Length}")));
-                    break;
+                pairs.Add(new(source, target, s[0], t[0]));
+                continue;
             }
+
+            skipped.Add((source, target, t.Length == 1 ? $"source is {s.Length} tokens"
+                : s.Length == 1 ? $"target is {t.Length} tokens"
+                : $"source is {s.Length} tokens, target {t.Length}"));
         }
 
         return new(relation.Name, relation.Category, pairs, skipped, relation.IsCopying);

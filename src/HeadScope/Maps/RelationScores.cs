@@ -1,6 +1,3 @@
-using System.Globalization;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>
@@ -53,12 +50,9 @@ public sealed record RelationScores(string Name, string Category, int K, int Lay
     /// <exception cref="ArgumentOutOfRangeException">The model has no such head.</exception>
     public HeadScore Of(Head head, bool suppression = false)
     {
-        if (head.Layer < 0 || head.Layer >= LayerCount || head.Index < 0 || head.Index >= HeadCount)
-        {
-            throw new ArgumentOutOfRangeException(nameof(head), $"There is no head {head}: the model has {LayerCount} layers of {HeadCount} heads.");
-        }
-
-        var hits = Counts[suppression ? 1 : 0][(head.Layer * HeadCount) + head.Index];
+        var hits = head.Layer >= 0 && head.Layer < LayerCount && head.Index >= 0 && head.Index < HeadCount
+            ? Counts[suppression ? 1 : 0][(head.Layer * HeadCount) + head.Index]
+            : throw new ArgumentOutOfRangeException(nameof(head), $"There is no head {head}: the model has {LayerCount} layers of {HeadCount} heads.");
         return new HeadScore(Name, head, Share(hits), hits, Relation.Pairs.Count, suppression);
     }
 

@@ -1,12 +1,5 @@
-using System.Globalization;
-using System.Text.Json.Nodes;
-using Microsoft.Data.Analysis;
-using static TorchSharp.torch;
 using Operation = (
-    int Token,
-    string Text,
-    float Amplification,
-    System.Collections.Generic.IReadOnlyList<(int Token, string Text, float Logit)> Targets,
+    int Token, string Text, float Amplification, System.Collections.Generic.IReadOnlyList<(int Token, string Text, float Logit)> Targets,
     System.Collections.Generic.IReadOnlyList<(int Token, string Text, float Logit)> Suppressed);
 
 namespace HeadScope;
@@ -43,30 +36,18 @@ public sealed record SalientOperations(string Model, IReadOnlyList<Head> Heads, 
 
     /// <summary>The operations, a row for each source and target: layer, head, rank, token, text, amplification, sign (1 for targets, -1
     /// for suppressed tokens), target_rank, target, target_text, value.</summary>
-    public DataFrame Table
-    {
-        get
+    public DataFrame Table => ResultTable.Of(
+        from head in Heads.Zip(Operations)
+        from source in head.Second.Index()
+        from target in source.Item.Targets.Select((t, rank) => (Of: t, Rank: rank + 1, Sign: 1))
+            .Concat(source.Item.Suppressed.Select((t, rank) => (Of: t, Rank: rank + 1, Sign: -1)))
+        select (Head: head.First, Rank: source.Index + 1, Operation: source.Item, Target: target),
+        row => new
         {
-            var rows = (
-                from head in Heads.Zip(Operations)
-                from operation in head.Second.Select((o, rank) => (Of: o, Rank: rank + 1))
-                from target in operation.Of.Targets.Select((t, rank) => (Of: t, Rank: rank + 1, Sign: 1))
-                    .Concat(operation.Of.Suppressed.Select((t, rank) => (Of: t, Rank: rank + 1, Sign: -1)))
-                select (Head: head.First, Operation: operation, Target: target)).ToArray();
-            return new(
-                new Int32DataFrameColumn("layer", rows.Select(r => r.Head.Layer)),
-                new Int32DataFrameColumn("head", rows.Select(r => r.Head.Index)),
-                new Int32DataFrameColumn("rank", rows.Select(r => r.Operation.Rank)),
-                new Int32DataFrameColumn("token", rows.Select(r => r.Operation.Of.Token)),
-                new StringDataFrameColumn("text", rows.Select(r => r.Operation.Of.Text)),
-                new SingleDataFrameColumn("amplification", rows.Select(r => r.Operation.Of.Amplification)),
-                new Int32DataFrameColumn("sign", rows.Select(r => r.Target.Sign)),
-                new Int32DataFrameColumn("target_rank", rows.Select(r => r.Target.Rank)),
-                new Int32DataFrameColumn("target", rows.Select(r => r.Target.Of.Token)),
-                new StringDataFrameColumn("target_text", rows.Select(r => r.Target.Of.Text)),
-                new SingleDataFrameColumn("value", rows.Select(r => r.Target.Of.Logit)));
-        }
-    }
+            layer = row.Head.Layer, head = row.Head.Index, rank = row.Rank, token = row.Operation.Token, text = row.Operation.Text,
+            amplification = row.Operation.Amplification, sign = row.Target.Sign, target_rank = row.Target.Rank, target = row.Target.Of.Token,
+            target_text = row.Target.Of.Text, value = row.Target.Of.Logit,
+        });
 
     internal double[] Means { get; init; } = [];
 
@@ -88,7 +69,7 @@ public sealed record SalientOperations(string Model, IReadOnlyList<Head> Heads, 
     /// <param name="firstMlp">Whether the embeddings pass the first MLP; as published this holds for heads of layer 0 too.</param>
     /// <param name="progress">Is told how much of the vocabulary is done.</param>
     /// <param name="cancellationToken">Stops the work.</param>
-    /// <exception cref="ArgumentException">The model has no such head, or more tokens are asked for than there are.</exception>
+    /// <exception cref="ArgumentException">The model has no such head, none is named, or more tokens are asked for than there are.</exception>
     /// <exception cref="InvalidDataException">A weight that is needed holds a NaN; the message names it.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static SalientOperations Of(
@@ -98,13 +79,11 @@ public sealed record SalientOperations(string Model, IReadOnlyList<Head> Heads, 
         (progress, cancellationToken) = AmbientWork.Or(progress, cancellationToken);
         ArgumentNullException.ThrowIfNull(model);
         heads ??= model.Heads;
+        Fault.ArgumentIf(heads.Count == 0, $"No heads are named; leave them out for all of {model.Name}.");
         var vocabulary = model.Config.VocabularySize;
-        if (Math.Min(tokens, mappings) < 1 || Math.Max(tokens, mappings) > vocabulary)
-        {
-            throw new ArgumentException(
-                $"{tokens} source tokens with {mappings} targets are asked for; expected 1 to {vocabulary}, the size of the vocabulary of {model.Name}.");
-        }
-
+        Fault.ArgumentIf(
+            Math.Min(tokens, mappings) < 1 || Math.Max(tokens, mappings) > vocabulary,
+            $"{tokens} source tokens with {mappings} targets are asked for; expected 1 to {vocabulary}, the size of the vocabulary of {model.Name}.");
         using var scope = NewDisposeScope();
         using var noGradients = no_grad();
         var search = new SalientSearch(model, heads, firstMlp, progress, cancellationToken);
@@ -121,24 +100,19 @@ public sealed record SalientOperations(string Model, IReadOnlyList<Head> Heads, 
     }
 
     /// <summary>The operations as CSV: <see cref="Table"/> below a header.</summary>
-    public string ToCsv() => CsvTable.Write(Table);
+    public string ToCsv() => Table.ToCsv();
 
     /// <summary>The operations as JSON: the model, and in <c>heads</c> an object for each head.</summary>
     /// <returns>An object with model and heads: layer, head, firstMlp, meanAmplification, operations: id, token, amplification,
     /// targetIds, targets, values, suppressedIds, suppressed, suppressedValues.</returns>
-    public string ToJson() => ResultJson.Written(
-        new JsonObject
+    public string ToJson() => ResultJson.Write(
+        "headscope-salient-operations",
+        new
         {
-            ["format"] = "headscope-salient-operations",
-            ["version"] = 1,
-            ["model"] = Model,
-            ["heads"] = ResultJson.List(Heads.Select((head, at) => (head, at)), h => new JsonObject
+            model = Model,
+            heads = Heads.Select((head, at) => new
             {
-                ["layer"] = h.head.Layer,
-                ["head"] = h.head.Index,
-                ["firstMlp"] = FirstMlp,
-                ["meanAmplification"] = Means[h.at],
-                ["operations"] = Written(Operations[h.at]),
+                layer = head.Layer, head = head.Index, firstMlp = FirstMlp, meanAmplification = Means[at], operations = Operations[at].Select(Told),
             }),
         },
         indented: true);
@@ -147,18 +121,13 @@ public sealed record SalientOperations(string Model, IReadOnlyList<Head> Heads, 
     public override string ToString() => string.Join('\n', Heads.Select((head, at) =>
         $"{head}: {string.Join("; ", Operations[at].Take(3).Select(o => $"'{o.Text}' → {string.Join(", ", o.Targets.Take(2).Select(t => $"'{t.Text}'"))}"))}"));
 
-    internal static JsonArray Written(IEnumerable<Operation> operations) => ResultJson.List(operations, o => new JsonObject
+    internal static object Told(Operation operation) => new
     {
-        ["id"] = o.Token,
-        ["token"] = o.Text,
-        ["amplification"] = o.Amplification,
-        ["targetIds"] = ResultJson.List(o.Targets, t => t.Token),
-        ["targets"] = ResultJson.List(o.Targets, t => t.Text),
-        ["values"] = ResultJson.List(o.Targets, t => t.Logit),
-        ["suppressedIds"] = ResultJson.List(o.Suppressed, t => t.Token),
-        ["suppressed"] = ResultJson.List(o.Suppressed, t => t.Text),
-        ["suppressedValues"] = ResultJson.List(o.Suppressed, t => t.Logit),
-    });
+        id = operation.Token, token = operation.Text, amplification = operation.Amplification,
+        targetIds = operation.Targets.Select(t => t.Token), targets = operation.Targets.Select(t => t.Text), values = operation.Targets.Select(t => t.Logit),
+        suppressedIds = operation.Suppressed.Select(t => t.Token), suppressed = operation.Suppressed.Select(t => t.Text),
+        suppressedValues = operation.Suppressed.Select(t => t.Logit),
+    };
 
     private Tensor Ids(Func<Operation, IEnumerable<long>> of, params long[] each) =>
         tensor([.. Operations.SelectMany(o => o.SelectMany(of))], [Heads.Count, Operations[0].Count, .. each]);

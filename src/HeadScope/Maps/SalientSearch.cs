@@ -1,6 +1,3 @@
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>
@@ -83,7 +80,9 @@ internal sealed class SalientSearch(Model model, IReadOnlyList<Head> heads, bool
         {
             cancellationToken.ThrowIfCancellationRequested();
             using var block = NewDisposeScope();
-            var logits = nn.functional.linear(rows, unembedding.Rows(first, Math.Min(atOnce, vocabulary - first)).to(type));
+            var (tokens, begin) = (unembedding.Rows(first, Math.Min(atOnce, vocabulary - first)), first);
+            HeadInputs.RequireFinite(tokens, row => $"The unembedding W_U of token {begin + row}");
+            var logits = nn.functional.linear(rows, tokens.to(type));
             largest = Largest(logits, count, first, largest);
             smallest = Largest(logits.neg_(), count, first, smallest);
             progress?.Report(new WorkProgress("projecting", Math.Min(first + atOnce, vocabulary), vocabulary, "tokens"));

@@ -1,4 +1,3 @@
-using System.Globalization;
 using MathNet.Numerics;
 
 namespace HeadScope;
@@ -42,11 +41,7 @@ internal static class Statistics
     /// <exception cref="ArgumentException">The samples differ in length.</exception>
     public static Correlation Pearson(double[] x, double[] y)
     {
-        if (x.Length != y.Length)
-        {
-            throw new ArgumentException($"{x.Length} values do not pair with {y.Length}.", nameof(y));
-        }
-
+        Fault.ArgumentIf(x.Length != y.Length, $"{x.Length} values do not pair with {y.Length}.");
         var n = x.Length;
         double meanX = Mean(x), meanY = Mean(y), xx = 0, yy = 0, xy = 0;
         for (var i = 0; i < n; i++)

@@ -1,6 +1,3 @@
-using System.Globalization;
-using System.Text;
-
 namespace HeadScope;
 
 /// <summary>Two tokens, and the words in them: without the spaces around, as they are and in lower case.</summary>

@@ -1,6 +1,3 @@
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>The attention of a layer. Query head h reads key/value head h / (heads / key heads).</summary>

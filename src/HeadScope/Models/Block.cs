@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>One block: x + attention(ln1(x)), then that + mlp(ln2(that)); or, in a parallel block, x + attention(ln1(x)) + mlp(ln2(x)).</summary>

@@ -1,6 +1,3 @@
-using System.Globalization;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>Finds a model's parameters in a file. Shapes are checked here, from the file's directory alone; numbers are read when used.</summary>
@@ -90,7 +87,7 @@ internal sealed class Checkpoint
                 ? ((((i / headWidth) * 3L) + part) * headWidth) + (i % headWidth)
                 : (part == 0 ? 0 : queryWidth + ((part - 1) * keyWidth)) + i)];
             var weight = names.InputsByRow
-                ? new Parameter(memory, [d, outputs], () => file.Read($"{name}.weight").narrow(1, rows[0], outputs))
+                ? new Parameter(memory, [d, outputs], (first, count) => file.ReadRows($"{name}.weight", first, count).narrow(1, rows[0], outputs))
                 : Rows($"{name}.weight", [outputs, d], rows);
             return new(weight, names.InputsByRow, Bias(name, all, config.Biases?.Attention, rows));
         }
@@ -125,16 +122,17 @@ internal sealed class Checkpoint
     }
 
     // A tensor of the file, or its rows in another order, or some of them.
-    private Parameter Rows(string name, long[] shape, long[]? order) => order is null
-        ? new(memory, shape, () => file.Read(name), (first, count) => file.ReadRows(name, first, count))
-        : new(memory, shape, () => Picked(name, order), (first, count) => Picked(name, order.AsSpan((int)first, (int)count)));
-
-    private Tensor Picked(string name, ReadOnlySpan<long> order)
+    private Parameter Rows(string name, long[] shape, long[]? order) => new(memory, shape, (first, count) =>
     {
-        var rows = order.ToArray();
-        var first = rows.Min();
-        return file.ReadRows(name, first, rows.Max() - first + 1).index_select(0, tensor(Array.ConvertAll(rows, row => row - first)));
-    }
+        if (order is null)
+        {
+            return file.ReadRows(name, first, count);
+        }
+
+        var rows = order.AsSpan((int)first, (int)count).ToArray();
+        var start = rows.Min();
+        return file.ReadRows(name, start, rows.Max() - start + 1).index_select(0, tensor(Array.ConvertAll(rows, row => row - start)));
+    });
 
     private void Require(string name, ReadOnlySpan<long> shape)
     {

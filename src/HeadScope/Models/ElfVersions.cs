@@ -1,6 +1,3 @@
-using System.Runtime.InteropServices;
-using System.Text;
-
 namespace HeadScope;
 
 /// <summary>Lets TorchSharp's Linux library load where the C++ runtime is older than the one it was built with: that of Debian 12 and Ubuntu
@@ -24,7 +21,7 @@ internal static class ElfVersions
 
     /// <summary>Takes the needs of a 64-bit little-endian shared library for both versions out of the way, in place, by a bit for a version and a
     /// number for a symbol. False when nothing was changed: it has no such need, or other symbols have it too.</summary>
-    public static bool Relax(Span<byte> elf)
+    public static bool Relax(byte[] elf)
     {
         try
         {
@@ -36,7 +33,7 @@ internal static class ElfVersions
         }
     }
 
-    private static bool RelaxNeeds(Span<byte> elf)
+    private static bool RelaxNeeds(byte[] elf)
     {
         if (Section(elf, Needs) is not { } needs || Section(elf, Symbols) is not { } symbols || Section(elf, Numbers) is not { } numbers)
         {
@@ -64,16 +61,12 @@ internal static class ElfVersions
             }
 
             var number = U16(elf, need + 6);
-            var users = new List<long>();
-            for (long i = 0; i < symbols.Size / 24; i++)
+            var indices = Enumerable.Range(0, checked((int)(symbols.Size / 24)));
+            if (indices.Where(i => (U16(elf, numbers.Offset + (2L * i)) & 0x7fff) == number).ToArray() is [var user]
+                && Text(elf, symbols.Strings + U32(elf, symbols.Offset + (24L * user))) == symbol)
             {
-                users.AddRange((U16(elf, numbers.Offset + (2 * i)) & 0x7fff) == number ? [i] : []);
-            }
-
-            if (users is [var user] && Text(elf, symbols.Strings + U32(elf, symbols.Offset + (24 * user))) == symbol)
-            {
-                MemoryMarshal.Write(elf[(int)(need + 4)..], (ushort)(U16(elf, need + 4) | Weak));
-                MemoryMarshal.Write(elf[(int)(numbers.Offset + (2 * user))..], older is null ? number : U16(elf, replacement + 6));
+                BitConverter.TryWriteBytes(elf.AsSpan((int)need + 4), (ushort)(U16(elf, need + 4) | Weak));
+                BitConverter.TryWriteBytes(elf.AsSpan((int)numbers.Offset + (2 * user)), older is null ? number : U16(elf, replacement + 6));
                 changed = true;
             }
         }
@@ -82,33 +75,24 @@ internal static class ElfVersions
     }
 
     /// <summary>The first section of a type: where its header and its content lie, how long it is, and where the strings that it names begin.</summary>
-    private static (long Header, long Offset, long Size, long Strings)? Section(ReadOnlySpan<byte> elf, uint type)
+    private static (long Header, long Offset, long Size, long Strings)? Section(byte[] elf, uint type)
     {
-        var (start, size, count) = (I64(elf, 0x28), U16(elf, 0x3A), U16(elf, 0x3C));
-        for (var i = 0; i < count; i++)
-        {
-            var header = start + (i * size);
-            if (U32(elf, header + 4) == type)
-            {
-                return (header, I64(elf, header + 24), I64(elf, header + 32), I64(elf, start + (U32(elf, header + 40) * size) + 24));
-            }
-        }
-
-        return null;
+        var (start, size) = (I64(elf, 0x28), U16(elf, 0x3A));
+        var headers = Enumerable.Range(0, U16(elf, 0x3C)).Select(i => start + (i * size)).Where(header => U32(elf, header + 4) == type);
+        return headers.FirstOrDefault() is > 0 and var found
+            ? (found, I64(elf, found + 24), I64(elf, found + 32), I64(elf, start + (U32(elf, found + 40) * size) + 24))
+            : null;
     }
 
-    private static ushort U16(ReadOnlySpan<byte> elf, long at) => Read<ushort>(elf, at);
+    private static ushort U16(byte[] elf, long at) => BitConverter.ToUInt16(elf, checked((int)at));
 
-    private static uint U32(ReadOnlySpan<byte> elf, long at) => Read<uint>(elf, at);
+    private static uint U32(byte[] elf, long at) => BitConverter.ToUInt32(elf, checked((int)at));
 
-    private static long I64(ReadOnlySpan<byte> elf, long at) => Read<long>(elf, at);
+    private static long I64(byte[] elf, long at) => BitConverter.ToInt64(elf, checked((int)at));
 
-    private static T Read<T>(ReadOnlySpan<byte> elf, long at)
-        where T : unmanaged => MemoryMarshal.Read<T>(elf[checked((int)at)..]);
-
-    private static string Text(ReadOnlySpan<byte> elf, long at)
+    private static string Text(byte[] elf, long at)
     {
-        var text = elf[checked((int)at)..];
+        var text = elf.AsSpan(checked((int)at));
         return Encoding.ASCII.GetString(text[..Math.Max(0, text.IndexOf((byte)0))]);
     }
 }

@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>Carries out <see cref="WeightProcessing"/> steps. The new weights are computed, in fp64, when they are first used, so that

@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>What a forward pass returned. Its tensors are the caller's; disposing the pass disposes them.</summary>

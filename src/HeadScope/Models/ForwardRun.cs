@@ -1,7 +1,3 @@
-using System.Globalization;
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>What one forward pass goes by: tokens, positions, what each position may see, hooks. Sequences are padded on the right to the

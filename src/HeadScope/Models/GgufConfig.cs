@@ -1,9 +1,3 @@
-using System.Globalization;
-using System.Text;
-using System.Text.Json;
-using System.Text.Json.Nodes;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>Reads a model's shape from the metadata of a GGUF file; refuses what the forward pass would not compute.</summary>
@@ -84,29 +78,17 @@ internal static class GgufConfig
     // The metadata whose keys begin with a prefix, as if a JSON file held them.
     private static JsonField Keys(string path, IReadOnlyDictionary<string, object> metadata, string prefix)
     {
-        var found = new JsonObject();
-        foreach (var (key, value) in metadata.Where(pair => pair.Key.StartsWith(prefix + '.', StringComparison.Ordinal)))
-        {
-            found[key[(prefix.Length + 1)..]] = Node(value);
-        }
-
+        var found = new JsonObject(metadata.Where(pair => pair.Key.StartsWith(prefix + '.', StringComparison.Ordinal))
+            .Select(pair => KeyValuePair.Create(pair.Key[(prefix.Length + 1)..], Node(pair.Value))));
         return JsonField.Parse(path, Encoding.UTF8.GetBytes(found.ToJsonString())) with { Key = prefix };
     }
 
-    private static JsonNode? Node(object value)
+    private static JsonNode? Node(object value) => value switch
     {
-        switch (value)
-        {
-            case bool truth:
-                return truth;
-            case Array { Length: > 0 } array:
-                // One number for each layer: fine as long as they are the same.
-                var distinct = array.Cast<object>().Distinct().ToArray();
-                return distinct.Length == 1 ? Node(distinct[0]) : new JsonArray([.. array.Cast<object>().Select(Node)]);
-            case IConvertible and not string when Convert.ToDouble(value, CultureInfo.InvariantCulture) is var number && double.IsFinite(number):
-                return number;
-            default:
-                return Convert.ToString(value, CultureInfo.InvariantCulture);
-        }
-    }
+        bool truth => truth,
+        Array array when array.Cast<object>().Distinct().ToArray() is [var same] => Node(same), // a number for each layer
+        Array array => new JsonArray([.. array.Cast<object>().Select(Node)]),
+        IConvertible and not string when Convert.ToDouble(value, CultureInfo.InvariantCulture) is var number && double.IsFinite(number) => number,
+        _ => Convert.ToString(value, CultureInfo.InvariantCulture),
+    };
 }

@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>What a forward pass does at its activations: keeps them, or changes them. Activations have the names of TransformerLens

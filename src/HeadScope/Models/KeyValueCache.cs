@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>The keys (after rotation) and values of the tokens a batch has had so far, so that a later pass computes only new tokens. Grows as
@@ -7,7 +5,7 @@ namespace HeadScope;
 public sealed class KeyValueCache : IDisposable
 {
     private readonly Model model;
-    private readonly int[] lengths;
+    private int[] lengths;
     private readonly (Tensor Keys, Tensor Values)?[] layers;
     private bool isDisposed;
 
@@ -33,10 +31,7 @@ public sealed class KeyValueCache : IDisposable
     public void RemoveLast(int tokens)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(tokens);
-        for (var b = 0; b < lengths.Length; b++)
-        {
-            lengths[b] = Math.Max(0, lengths[b] - tokens);
-        }
+        lengths = Array.ConvertAll(lengths, length => Math.Max(0, length - tokens));
     }
 
     /// <summary>Frees the memory.</summary>
@@ -83,13 +78,7 @@ public sealed class KeyValueCache : IDisposable
         return (store.Keys.narrow(2, 0, run.Keys), store.Values.narrow(2, 0, run.Keys));
     }
 
-    internal void Advance(int[] counts)
-    {
-        for (var b = 0; b < counts.Length; b++)
-        {
-            lengths[b] += counts[b];
-        }
-    }
+    internal void Advance(int[] counts) => lengths = [.. lengths.Zip(counts, (length, count) => length + count)];
 
     private (Tensor Keys, Tensor Values) Grow(int layer, Tensor like, int needed)
     {

@@ -3,8 +3,7 @@ using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Loader;
-using System.Security.Cryptography;
-using TorchSharp;
+using Microsoft.Win32.SafeHandles;
 
 namespace HeadScope;
 
@@ -14,6 +13,8 @@ namespace HeadScope;
 /// loaded.</remarks>
 internal static partial class LibTorch
 {
+    private const uint CloseInChildren = 1; // MFD_CLOEXEC
+
     private static readonly Lazy<(nint Binding, string? Fault)> Native = new(LoadNative);
     private static readonly Lazy<string?> Started = new(Start);
     private static int? threads;
@@ -128,59 +129,22 @@ internal static partial class LibTorch
         }
         catch (DllNotFoundException) when (platform.System == "linux")
         {
+            // The changed library lies in memory: a folder may be read-only, or take nothing that can be executed. Its descriptor stays open,
+            // because the system's loader knows libraries by their paths.
             var library = File.ReadAllBytes(path);
-            foreach (var folder in ElfVersions.Relax(library) ? FoldersForCopies() : [])
+            if (ElfVersions.Relax(library) && MemoryFile(Path.GetFileName(path), CloseInChildren) is >= 0 and var descriptor)
             {
-                if (WriteCopy(folder, Path.GetFileName(path), library) is { } copy && NativeLibrary.TryLoad(copy, out var handle))
-                {
-                    return handle;
-                }
+                using var file = new SafeFileHandle(descriptor, ownsHandle: false);
+                RandomAccess.Write(file, library, 0);
+                return NativeLibrary.Load($"/proc/self/fd/{descriptor}");
             }
 
             throw;
         }
     }
 
-    private static IEnumerable<string> FoldersForCopies()
-    {
-        var cache = Environment.GetEnvironmentVariable("XDG_CACHE_HOME");
-        var home = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
-        if (Path.IsPathFullyQualified(cache ?? "") || home.Length > 0)
-        {
-            yield return Path.IsPathFullyQualified(cache ?? "") ? cache! : Path.Combine(home, ".cache");
-        }
-
-        // A folder that nobody else can write to, for homes that are read-only or where nothing may be executed.
-        var temporary = Directory.CreateTempSubdirectory("headscope-").FullName;
-        try
-        {
-            yield return temporary;
-        }
-        finally
-        {
-            Directory.Delete(temporary, recursive: true); // what is loaded stays
-        }
-    }
-
-    /// <summary>Keeps a file under a name that its content gives; programs that start together may all do so. Null where the folder takes no
-    /// files.</summary>
-    internal static string? WriteCopy(string folder, string name, byte[] content)
-    {
-        var path = Path.Combine(folder, "headscope", "native", Convert.ToHexStringLower(SHA256.HashData(content))[..16], name);
-        try
-        {
-            if (!File.Exists(path) || !File.ReadAllBytes(path).AsSpan().SequenceEqual(content))
-            {
-                AtomicFile.Write(path, stream => stream.Write(content));
-            }
-
-            return path;
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            return null;
-        }
-    }
+    [LibraryImport("libc", EntryPoint = "memfd_create", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int MemoryFile(string name, uint flags);
 
     [LibraryImport("libc", EntryPoint = "setenv", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int SetEnvironment(string name, string value, int overwrite);

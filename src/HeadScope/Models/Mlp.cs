@@ -1,6 +1,3 @@
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>An MLP: W_out f(W_in x), or gated W_out (f(W_gate x) ⊙ W_in x).</summary>

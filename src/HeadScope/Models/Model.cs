@@ -1,6 +1,3 @@
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>A decoder-only language model: its parameters under the names and orientation of TransformerLens, and its forward pass. Weights are
@@ -20,7 +17,8 @@ public sealed class Model : IDisposable
         Heads = [.. Enumerable.Range(0, config.LayerCount).SelectMany(layer => Enumerable.Range(0, config.HeadCount), (layer, head) => new Head(layer, head))];
     }
 
-    /// <summary>A short name: the hub id, the folder's or the file's name, or <c>demo</c>.</summary>
+    /// <summary>A short name: the hub id, the name that a GGUF file gives itself (<c>general.name</c>), else the folder's or the file's, or
+    /// <c>demo</c>.</summary>
     public string Name { get; }
 
     /// <summary>Its shape.</summary>
@@ -56,6 +54,9 @@ public sealed class Model : IDisposable
     /// <exception cref="InvalidDataException">Its files are damaged.</exception>
     public Tokenizer Tokenizer => tokenizer?.Value ?? throw new InvalidOperationException(
         $"'{Name}' has no tokenizer: '{file.Path}' comes with neither tokenizer.json nor vocab.json and merges.txt. Run it on token ids.");
+
+    /// <summary>The text of a token, for labels; <c>#12</c> where the model has no tokenizer.</summary>
+    internal string TextOf(int token) => HasTokenizer ? Tokenizer.TokenText(token) : string.Create(CultureInfo.InvariantCulture, $"#{token}");
 
     /// <summary>The steps its weights have been through, in order; none after loading.</summary>
     public IReadOnlyList<WeightProcessing> Processing { get; }
@@ -227,31 +228,32 @@ public sealed class Model : IDisposable
         TensorFile? tensors = null;
         try
         {
+            var name = files.Name;
             TransformerConfig config;
             CheckpointNames names;
             Lazy<Tokenizer>? words;
-            if (files.GgufPath is { } path)
+            if (files.IsGguf)
             {
-                var gguf = GgufFile.Open(path);
+                var gguf = GgufFile.Open(files.Location);
                 tensors = gguf;
                 config = GgufConfig.Read(gguf, gguf.Metadata);
+                name = NameOf(gguf, files.Name);
                 names = CheckpointNames.OfGguf((string)gguf.Metadata["general.architecture"]);
-                words = gguf.Metadata.ContainsKey("tokenizer.ggml.model") ? new(() => Tokenizer.FromGguf(gguf.Metadata, path)) : null;
+                words = gguf.Metadata.ContainsKey("tokenizer.ggml.model") ? new(() => Tokenizer.FromGguf(gguf.Metadata, files.Location)) : null;
             }
             else
             {
-                var folder = files.Folder!;
-                path = Path.Combine(folder, "config.json");
+                var path = Path.Combine(files.Location, "config.json");
                 config = File.Exists(path) ? HuggingFaceConfig.Read(path) : throw new FileNotFoundException(
-                    $"'{folder}' has no config.json; a model folder holds config.json, safetensors files and a tokenizer. "
+                    $"'{files.Location}' has no config.json; a model folder holds config.json, safetensors files and a tokenizer. "
                     + "For a GGUF model name the .gguf file itself.",
                     path);
-                tensors = SafetensorsFile.Open(folder);
+                tensors = SafetensorsFile.Open(files.Location);
                 names = CheckpointNames.Of(config.Architecture);
-                words = Tokenizer.IsIn(folder) ? new(() => Tokenizer.FromFolder(folder)) : null;
+                words = Tokenizer.IsIn(files.Location) ? new(() => Tokenizer.FromFolder(files.Location)) : null;
             }
 
-            return new(files.Name, config, tensors, residence, Checkpoint.Read(tensors, config, names, residence), words, []);
+            return new(name, config, tensors, residence, Checkpoint.Read(tensors, config, names, residence), words, []);
         }
         catch
         {
@@ -259,6 +261,14 @@ public sealed class Model : IDisposable
             throw;
         }
     }
+
+    // Many files are called model.gguf. The hub's id, which alone has a slash, is what its user asked for; a name that could not stand in a line of a
+    // terminal is none.
+    private static string NameOf(GgufFile file, string known) =>
+        !known.Contains('/', StringComparison.Ordinal) && file.Metadata.TryGetValue("general.name", out var value) && value is string own
+        && own.Trim() is { Length: > 0 and <= 128 } name && !name.Any(char.IsControl)
+            ? name
+            : known;
 
     private static Device Usable(Device device) => device.type switch
     {

@@ -1,6 +1,3 @@
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>A norm of a model: LayerNorm or RMSNorm, with its parameters unless they are folded into what reads it.</summary>

@@ -1,6 +1,3 @@
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>One tensor of a model's parameters, read from its file when it is first used. Safe to use from several threads.</summary>
@@ -11,17 +8,14 @@ internal sealed class Parameter
     private const long NumbersAtOnce = 1L << 24;
 
     private readonly WeightMemory memory;
-    private readonly Func<Tensor> read;
-    private readonly Func<long, long, Tensor> readRows;
+    private readonly Func<long, long, Tensor> read;
     private readonly Lock gate = new();
     private Tensor? held;
 
-    /// <summary>A parameter that is read on the CPU, as stored or in fp64: the whole, or some neighbouring rows of the first dimension unless
-    /// only the whole can be read.</summary>
-    public Parameter(WeightMemory memory, long[] shape, Func<Tensor> read, Func<long, long, Tensor>? readRows = null)
+    /// <summary>A parameter of which some neighbouring rows of the first dimension, or all, are read on the CPU, as stored or in fp64.</summary>
+    public Parameter(WeightMemory memory, long[] shape, Func<long, long, Tensor> read)
     {
         (this.memory, this.read, Shape) = (memory, read, shape);
-        this.readRows = readRows ?? ((first, count) => read().narrow(0, first, count));
         memory.Add(this);
     }
 
@@ -39,7 +33,7 @@ internal sealed class Parameter
         get
         {
             ObjectDisposedException.ThrowIf(memory.IsDisposed, typeof(Model));
-            return memory.Stays ? Held() : Convert(read());
+            return memory.Stays ? Held() : Convert(Stored());
         }
     }
 
@@ -52,19 +46,19 @@ internal sealed class Parameter
     }
 
     /// <summary>As stored, or in fp64, on the CPU; for processing without rounding twice.</summary>
-    public Tensor Stored() => read();
+    public Tensor Stored() => read(0, Shape[0]);
 
     /// <summary>Some neighbouring rows, as <see cref="Stored"/>.</summary>
-    public Tensor StoredRows(long first, long count) => readRows(first, count);
+    public Tensor StoredRows(long first, long count) => read(first, count);
 
     /// <summary>Some neighbouring rows, on the model's device, in its dtype.</summary>
     public Tensor Rows(long first, long count) =>
-        memory.Stays ? Value.narrow(0, first, count) : Convert(readRows(first, count));
+        memory.Stays ? Value.narrow(0, first, count) : Convert(read(first, count));
 
     /// <summary>Rows by their numbers, [rows.Length, …], on the model's device, in its dtype; a copy.</summary>
     public Tensor Pick(long[] rows) => memory.Stays
         ? Value.index_select(0, tensor(rows, device: memory.Device))
-        : Convert(cat([.. rows.Select(row => readRows(row, 1))]));
+        : Convert(cat([.. rows.Select(row => read(row, 1))]));
 
     /// <summary>The ranges of rows that together are the whole, each small enough to be held in fp64.</summary>
     public IEnumerable<(long First, long Count)> Chunks()
@@ -77,19 +71,20 @@ internal sealed class Parameter
     }
 
     /// <summary>A parameter computed from this one in fp64, from some rows at a time.</summary>
-    public Parameter MapRows(Func<Tensor, Tensor> change) => new(
-        memory, Shape, () => change(read().to(float64)), (first, count) => change(StoredRows(first, count).to(float64)));
+    public Parameter MapRows(Func<Tensor, Tensor> change) => new(memory, Shape, (first, count) => change(read(first, count).to(float64)));
 
     /// <summary>A parameter computed from this one in fp64 as a whole.</summary>
-    public Parameter Map(Func<Tensor, Tensor> change) => new(memory, Shape, () => change(read().to(float64)));
+    public Parameter Map(Func<Tensor, Tensor> change) =>
+        new(memory, Shape, (first, count) => change(Stored().to(float64)).narrow(0, first, count));
 
     /// <summary>A parameter beside this one, given as numbers.</summary>
-    public Parameter Beside(long[] shape, Func<double[]> numbers) => new(memory, shape, () => tensor(numbers(), shape));
+    public Parameter Beside(long[] shape, Func<double[]> numbers) =>
+        new(memory, shape, (first, count) => tensor(numbers(), shape).narrow(0, first, count));
 
     public double[] ToArray()
     {
         using var scope = NewDisposeScope();
-        return read().to(float64).contiguous().data<double>().ToArray();
+        return Stored().to(float64).contiguous().data<double>().ToArray();
     }
 
     public void Release()
@@ -111,7 +106,7 @@ internal sealed class Parameter
                 // A user's inference mode would mark the weights for ever.
                 using var ordinary = inference_mode(false);
                 using var scope = NewDisposeScope();
-                held = Convert(read()).DetachFromDisposeScope();
+                held = Convert(Stored()).DetachFromDisposeScope();
             }
 
             // A handle of the caller's own: the model may be disposed in another thread while native code reads the tensor.

@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>Rotary positions (RoFormer, arXiv 2104.09864) over half-split pairs: of the first <see cref="Dimensions"/> channels of a head,
@@ -17,37 +15,22 @@ public sealed record Rotary(int Dimensions, double Base, IReadOnlyList<double>? 
     /// wavelengths above that length / <paramref name="lowFrequencyFactor"/> are divided by <paramref name="factor"/>, those below it /
     /// <paramref name="highFrequencyFactor"/> are kept, and those between the two are blended.</summary>
     internal static IReadOnlyList<double> Llama3Divisors(
-        int dimensions, double rotaryBase, double factor, double lowFrequencyFactor, double highFrequencyFactor, double originalLength)
-    {
-        var divisors = new double[dimensions / 2];
-        for (var pair = 0; pair < divisors.Length; pair++)
+        int dimensions, double rotaryBase, double factor, double lowFrequencyFactor, double highFrequencyFactor, double originalLength) =>
+        [.. Enumerable.Range(0, dimensions / 2).Select(pair =>
         {
             var wavelength = 2 * Math.PI * Math.Pow(rotaryBase, 2.0 * pair / dimensions);
-            var kept = (originalLength / wavelength - lowFrequencyFactor) / (highFrequencyFactor - lowFrequencyFactor);
-            kept = Math.Clamp(kept, 0, 1);
-            divisors[pair] = 1 / (((1 - kept) / factor) + kept);
-        }
-
-        return divisors;
-    }
+            var kept = Math.Clamp((originalLength / wavelength - lowFrequencyFactor) / (highFrequencyFactor - lowFrequencyFactor), 0, 1);
+            return 1 / (((1 - kept) / factor) + kept);
+        })];
 
     /// <summary>The cosines and sines of the rotation at positions [batch × position].</summary>
     internal Angles At(ReadOnlySpan<long> positions, int batch, Device device, ScalarType dtype)
     {
-        var half = Dimensions / 2;
-        var (cos, sin) = (new double[positions.Length * half], new double[positions.Length * half]);
-        for (var pair = 0; pair < half; pair++)
-        {
-            // Angles in fp64: at position 100 000 the fp32 rounding of the angle alone would be 0.004 rad.
-            var frequency = Frequency(pair);
-            for (var t = 0; t < positions.Length; t++)
-            {
-                (sin[(t * half) + pair], cos[(t * half) + pair]) = Math.SinCos(positions[t] * frequency);
-            }
-        }
-
-        long[] shape = [batch, positions.Length / batch, 1, half];
-        return new(tensor(cos, shape).to(dtype).to(device), tensor(sin, shape).to(dtype).to(device));
+        // Angles in fp64: at position 100 000 the fp32 rounding of the angle alone would be 0.004 rad.
+        using var scope = NewDisposeScope();
+        var frequencies = tensor(Enumerable.Range(0, Dimensions / 2).Select(Frequency).ToArray());
+        var angles = tensor(positions.ToArray()).to(float64).outer(frequencies).view(batch, positions.Length / batch, 1, Dimensions / 2);
+        return new(angles.cos().to(dtype).to(device).MoveToOuterDisposeScope(), angles.sin().to(dtype).to(device).MoveToOuterDisposeScope());
     }
 }
 

@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>The network of a model: its weights under the names of TransformerLens, and its forward pass, one for all families. Each weight is

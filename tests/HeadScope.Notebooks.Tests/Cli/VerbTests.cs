@@ -31,7 +31,7 @@ public sealed class VerbTests : IDisposable
     public async Task Tokenize_needs_nothing_but_a_tokenizer()
     {
         var (_, expected, _) = await CommandLine.RunAsync("tokenize", "--text", "The capital city");
-        var source = ModelFiles.Resolve("demo").Folder!;
+        var source = ModelFiles.Resolve("demo").Location;
         foreach (var name in new[] { "vocab.json", "merges.txt" })
         {
             File.Copy(Path.Combine(source, name), Path.Combine(folder, name));

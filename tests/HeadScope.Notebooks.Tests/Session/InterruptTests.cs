@@ -36,13 +36,18 @@ public sealed class InterruptTests : IDisposable
     [Fact]
     public async Task Code_of_a_cell_that_listens_ends_as_it_likes()
     {
-        await session.WarmUpAsync();
-        using var interrupt = new CancellationTokenSource(1000);
-        var result = await session.RunAsync(
-            "try { await Task.Delay(-1, cancellationToken); } catch (OperationCanceledException) { for (var i = 0; i < 3; i++) Console.Write(i); }\n5",
+        using var interrupt = new CancellationTokenSource();
+        var running = session.RunAsync(
+            "Console.Write(\"begun\"); try { await Task.Delay(-1, cancellationToken); } catch (OperationCanceledException) { for (var i = 0; i < 3; i++) Console.Write(i); }\n5",
             output, progress: null, interrupt.Token);
-        Assert.Equal(5, result.Value);
-        Assert.Equal("012", output.Text);
+        while (output.Text.Length == 0)
+        {
+            await Task.Delay(10, TestContext.Current.CancellationToken);
+        }
+
+        await interrupt.CancelAsync();
+        Assert.Equal(5, (await running).Value);
+        Assert.Equal("begun012", output.Text);
     }
 
     [Fact]

@@ -28,6 +28,16 @@ public class CircuitPropertyTests
         }).QuickCheckThrowOnFailure();
 
     [Fact]
+    public void Residuals_that_do_not_pair_are_refused()
+    {
+        using var scope = NewDisposeScope();
+        var omega = Omega.Of(Circuit.Fold(Models["rotary"]), new(1, 0));
+        Assert.Equal([4, 8], omega.Contributions(ones(4, 24), ones(24)).shape);
+        Assert.Equal([3, 4, 8], omega.Contributions(ones(3, 1, 24), ones(4, 24)).shape);
+        Assert.Contains("[5, 24]", Assert.Throws<ArgumentException>(() => omega.Contributions(ones(5, 24), ones(4, 24))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Omega_is_the_product_of_its_factors_in_orthonormal_directions()
     {
         foreach (var (name, family) in Models)
@@ -236,6 +246,8 @@ public class CircuitPropertyTests
             ["signals"] = (progress, token) => Signals.Find(model, prompts, batchSize: 4, progress: progress, cancellationToken: token),
             ["check"] = (progress, token) => signals.LowRank(model, batchSize: 1, progress: progress, cancellationToken: token),
             ["intervention"] = (progress, token) => Intervention.Run(model, prompts, [edge], batchSize: 4, progress: progress, cancellationToken: token),
+            ["patching"] = (progress, token) => ActivationPatching.Run(model, new([1, 2, 3], [], 4, 5), new([1, 9, 3], []), batchSize: 4, progress: progress, cancellationToken: token),
+            ["lens"] = (progress, token) => LogitLens.Of(model, [1, 2, 3], progress: progress, cancellationToken: token),
         };
         foreach (var (_, call) in calls)
         {

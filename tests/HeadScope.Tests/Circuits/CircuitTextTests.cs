@@ -33,26 +33,21 @@ public class CircuitTextTests
     }
 
     [Fact]
-    public void Json_reads_back()
+    public void Json_and_csv_have_every_edge_of_a_trace()
     {
         var trace = Circuit.Trace(Demo.Value, Ioi.Prompts(4));
+        using var document = JsonDocument.Parse(trace.ToJson());
+        var json = document.RootElement;
+        Assert.Equal(("headscope-circuit", 1), (json.GetProperty("format").GetString(), json.GetProperty("version").GetInt32()));
         Assert.NotEmpty(trace.Edges);
-        var back = Circuit.FromJson(trace.ToJson());
-        Assert.Equal(trace.Edges, back.Edges);
-        Assert.Equal(trace.Firings, back.Firings);
-        Assert.Equal(trace.ToJson(), back.ToJson());
-        Assert.Equal(trace.ToGraphMl(), back.ToGraphMl());
         Assert.Contains(trace.Edges, e => e.Sender!.StartsWith("mlp", StringComparison.Ordinal));
+        Assert.Equal(
+            trace.Edges.Select(e => $"{e.Sender}, {e.Receiver}.{e.Role}, {e.Total:r}, {e.Count}, {e.FirstPrompt}, {e.SourceRole}, {e.DestinationRole}"),
+            json.GetProperty("edges").EnumerateArray().Select(e => string.Join(", ", ((string[])["from", "to", "total", "count", "prompt", "src_token", "dest_token"]).Select(e.GetProperty))));
+        Assert.Equal(trace.Firings.ToDictionary(f => $"{f.Key}", f => f.Value), json.GetProperty("firings").EnumerateObject().ToDictionary(f => f.Name, f => f.Value.GetInt32()));
+        Assert.Equal(trace.Roots, json.GetProperty("roots").EnumerateArray().Select(r => new Head(r[0].GetInt32(), r[1].GetInt32())));
         Assert.Equal(trace.Edges.Count + 1, trace.ToCsv().Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
     }
-
-    [Theory]
-    [InlineData("{", "cannot be read")]
-    [InlineData("{\"format\":\"other\"}", "no circuit")]
-    [InlineData("{\"format\":\"headscope-circuit\",\"version\":2}", "version 2")]
-    [InlineData("{\"format\":\"headscope-circuit\",\"version\":1}", "cannot be read")]
-    public void Json_that_is_no_circuit_is_refused(string json, string message) =>
-        Assert.Contains(message, Assert.Throws<InvalidDataException>(() => Circuit.FromJson(json)).Message, StringComparison.Ordinal);
 
     private static readonly Lazy<Model> Demo = new(() => Model.Load("demo"));
 

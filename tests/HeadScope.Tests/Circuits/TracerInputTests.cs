@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace HeadScope.Tests;
 
 /// <summary>Prompts and options that cannot be traced, and traces that find nothing.</summary>
@@ -73,6 +75,32 @@ public class TracerInputTests
         Refused(unanswered, "name the roots");
     }
 
+    [Theory]
+    [InlineData(double.NaN)]
+    [InlineData(double.PositiveInfinity)]
+    [InlineData(double.NegativeInfinity)]
+    public void Settings_that_are_no_numbers_are_refused(double setting)
+    {
+        Refused(Prompts.Value, "pattern threshold is", new() { PatternThreshold = setting });
+        Refused(Prompts.Value, "upstream share is", new() { UpstreamShare = setting });
+        Assert.Throws<ArgumentException>(() => Signals.Find(Demo.Value, Prompts.Value, setting));
+        CircuitEdge[] edges = [new("0.1", new(3, 1), SignalSide.Source, "IO", "end")];
+        Assert.Throws<ArgumentException>(() => Intervention.Run(Demo.Value, Prompts.Value, edges, factor: setting));
+        Assert.Throws<ArgumentException>(() => Intervention.Run(Demo.Value, Prompts.Value, edges, patternThreshold: setting));
+    }
+
+    [Fact]
+    public void Missing_prompts_roles_and_another_model_are_refused()
+    {
+        Assert.Throws<ArgumentNullException>(() => new PromptSet("none", null!));
+        Assert.Throws<ArgumentException>(() => new PromptSet("none", [null!]));
+        Assert.Throws<ArgumentException>(() => new PromptSet("none", [new(null!, [])]));
+        Assert.Throws<ArgumentException>(() => new PromptSet("none", [new([1], null!)]));
+        Assert.Throws<ArgumentNullException>(() => Circuit.Trace(Demo.Value, Prompts.Value, new() { RootDestination = null! }));
+        using var other = TinyModels.Load("rotary");
+        Assert.Contains("directions", Assert.Throws<ArgumentException>(() => Signals.Find(Demo.Value, Prompts.Value).LowRank(other)).Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_trace_without_edges_is_an_answer_with_its_reason()
     {
@@ -80,7 +108,25 @@ public class TracerInputTests
         Assert.Empty(trace.Edges);
         Assert.StartsWith("No root fires at end → IO", trace.EmptyReason, StringComparison.Ordinal);
         Assert.Equal(trace.EmptyReason, trace.ToString());
-        Assert.Equal(trace.EmptyReason, Circuit.FromJson(trace.ToJson()).EmptyReason);
+        Assert.Contains($"\"emptyReason\":\"{trace.EmptyReason}\"", trace.ToJson(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_decimal_comma_changes_no_result()
+    {
+        var expected = Circuit.Trace(Demo.Value, Prompts.Value, new() { PatternThreshold = 1.1 }).ToJson();
+        var before = CultureInfo.CurrentCulture;
+        var comma = (CultureInfo)CultureInfo.InvariantCulture.Clone();
+        comma.NumberFormat.NumberDecimalSeparator = ",";
+        try
+        {
+            CultureInfo.CurrentCulture = comma;
+            Assert.Equal(expected, Circuit.Trace(Demo.Value, Prompts.Value, new() { PatternThreshold = 1.1 }).ToJson());
+        }
+        finally
+        {
+            CultureInfo.CurrentCulture = before;
+        }
     }
 
     private static void Refused(PromptSet prompts, string message, TraceOptions? options = null) => Assert.Contains(

@@ -127,19 +127,15 @@ public sealed partial class HubTests : IDisposable
     [Fact]
     public async Task A_tokenizer_comes_without_the_weights_which_come_when_they_are_asked_for()
     {
-        using (var client = new HubClient(Options))
-        {
-            var tokenizer = await client.DownloadAsync(Id, tokenizerOnly: true, cancellationToken: TestContext.Current.CancellationToken);
-            Assert.Equal(["tokenizer.json"], Directory.GetFiles(tokenizer).Select(Path.GetFileName));
-            Assert.Empty(store.Requests);
-            Assert.Equal(tokenizer, await Download(Options));
-            Assert.Equal(3, Directory.GetFiles(tokenizer).Length);
-        }
+        var tokenizer = await HubClient.DownloadAsync(Id, Options, tokenizerOnly: true, cancellationToken: TestContext.Current.CancellationToken);
+        Assert.Equal(["tokenizer.json"], Directory.GetFiles(tokenizer).Select(Path.GetFileName));
+        Assert.Empty(store.Requests);
+        Assert.Equal(tokenizer, await Download(Options));
+        Assert.Equal(3, Directory.GetFiles(tokenizer).Length);
 
         files.Remove("tokenizer.json", out _);
         Directory.Delete(Model, recursive: true);
-        using var other = new HubClient(Options);
-        await Assert.ThrowsAsync<NotSupportedException>(() => other.DownloadAsync(Id, tokenizerOnly: true));
+        await Assert.ThrowsAsync<NotSupportedException>(() => HubClient.DownloadAsync(Id, Options, tokenizerOnly: true));
     }
 
     [Fact]
@@ -285,19 +281,20 @@ public sealed partial class HubTests : IDisposable
         files["deep/q8.gguf"] = weights;
         var cancel = TestContext.Current.CancellationToken;
         var model = ModelFiles.Resolve(Id, Options, cancellationToken: cancel);
-        Assert.Equal((Id, Path.Combine(Model, "snapshots", Commit), null), (model.Name, model.Folder, model.GgufPath));
+        Assert.Equal((Id, Path.Combine(Model, "snapshots", Commit), false), (model.Name, model.Location, model.IsGguf));
         Assert.Equal(model, ModelFiles.Resolve($"{Id}@{Commit}", Options, cancellationToken: cancel));
+        Assert.Equal(model, ModelFiles.Resolve(model.Location, Options, cancellationToken: cancel));
         var gguf = ModelFiles.Resolve($"{Id}/deep/q8.gguf@main", Options, cancellationToken: cancel);
-        Assert.Null(gguf.Folder);
-        Assert.Equal(weights, File.ReadAllBytes(gguf.GgufPath!));
+        Assert.True(gguf.IsGguf);
+        Assert.Equal(weights, File.ReadAllBytes(gguf.Location));
         Assert.Equal(gguf, ModelFiles.Resolve($"{Id}/deep/q8.gguf@main", Options with { Offline = true }, cancellationToken: cancel));
         Assert.Throws<FileNotFoundException>(() => ModelFiles.Resolve($"{Id}/none.gguf", Options, cancellationToken: cancel));
 
         Directory.CreateDirectory(folder["here"]);
         File.WriteAllBytes(folder["x.gguf"], []);
-        Assert.Equal(("here", folder["here"]), (ModelFiles.Resolve(folder["here"] + "/", Options).Name, ModelFiles.Resolve(folder["here"], Options).Folder));
-        Assert.Equal(("x", folder["x.gguf"]), (ModelFiles.Resolve(folder["x.gguf"], Options).Name, ModelFiles.Resolve(folder["x.gguf"], Options).GgufPath));
-        Assert.True(File.Exists(Path.Combine(ModelFiles.Resolve("demo", Options).Folder!, "config.json")));
+        Assert.Equal(("here", folder["here"]), (ModelFiles.Resolve(folder["here"] + "/", Options).Name, ModelFiles.Resolve(folder["here"], Options).Location));
+        Assert.Equal(("x", folder["x.gguf"]), (ModelFiles.Resolve(folder["x.gguf"], Options).Name, ModelFiles.Resolve(folder["x.gguf"], Options).Location));
+        Assert.True(File.Exists(Path.Combine(ModelFiles.Resolve("demo", Options).Location, "config.json")));
         Assert.All(
             ["/no/such/folder", "./none", "../none", "none.gguf", "a/b/c", @"C:\none"],
             path => Assert.Throws<FileNotFoundException>(() => ModelFiles.Resolve(path, Options, cancellationToken: cancel)));
@@ -335,12 +332,9 @@ public sealed partial class HubTests : IDisposable
     private static string GitHash(byte[] content) =>
         Convert.ToHexStringLower(SHA1.HashData([.. Encoding.ASCII.GetBytes($"blob {content.Length}\0"), .. content]));
 
-    private async Task<string> Download(
-        HubOptions options, string revision = "main", IProgress<WorkProgress>? progress = null, CancellationToken? cancellationToken = null)
-    {
-        using var client = new HubClient(options);
-        return await client.DownloadAsync(Id, revision, progress: progress, cancellationToken: cancellationToken ?? TestContext.Current.CancellationToken);
-    }
+    private static Task<string> Download(
+        HubOptions options, string revision = "main", IProgress<WorkProgress>? progress = null, CancellationToken? cancellationToken = null) =>
+        HubClient.DownloadAsync(Id, options, revision, progress: progress, cancellationToken: cancellationToken ?? TestContext.Current.CancellationToken);
 
     private Answer AnswerAsHub(Request request)
     {

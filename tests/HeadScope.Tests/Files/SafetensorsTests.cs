@@ -16,14 +16,17 @@ public sealed class SafetensorsTests : IDisposable
     public void Tensors_metadata_and_integers_come_back()
     {
         using var scope = torch.NewDisposeScope();
-        var writer = new SafetensorsWriter();
-        writer.Add("b", torch.tensor([1f, 2, 3, 4, 5, 6], [2, 3]));
-        writer.Add("ids", torch.tensor(new long[] { 1, -2, long.MaxValue, 4 }, [2, 2]));
-        writer.Add("scalar", torch.tensor(7.5f));
-        writer.Add("nothing", torch.empty(0, 4));
-        writer.Add("half \"ü\"", torch.tensor([1f / 3, -65504]), torch.float16);
-        writer.Metadata["made"] = "for a test\n";
-        writer.Save(folder["x.safetensors"]);
+        SafetensorsWriter.Write(
+            folder["x.safetensors"],
+            new Dictionary<string, torch.Tensor>
+            {
+                ["b"] = torch.tensor([1f, 2, 3, 4, 5, 6], [2, 3]),
+                ["ids"] = torch.tensor(new long[] { 1, -2, long.MaxValue, 4 }, [2, 2]),
+                ["scalar"] = torch.tensor(7.5f),
+                ["nothing"] = torch.empty(0, 4),
+                ["half \"ü\""] = torch.tensor([1f / 3, -65504]).to(torch.float16),
+            },
+            new Dictionary<string, string> { ["made"] = "for a test\n" });
 
         using var file = SafetensorsFile.Open(folder["x.safetensors"]);
         Assert.Equal(5, file.Tensors.Count);
@@ -87,8 +90,6 @@ public sealed class SafetensorsTests : IDisposable
         var path = folder["random.safetensors"];
         Check.QuickThrowOnFailure(Prop.ForAll(all.ToArbitrary(), given =>
         {
-            var writer = new SafetensorsWriter();
-            writer.Metadata[given.Key] = given.Value;
             using var scope = torch.NewDisposeScope();
             var written = new Dictionary<string, torch.Tensor>();
             foreach (var (name, lengths, type, seed) in given.Tensors)
@@ -98,10 +99,9 @@ public sealed class SafetensorsTests : IDisposable
                 var numbers = Enumerable.Range(0, (int)lengths.Aggregate(1L, (a, b) => a * b)).Select(_ => (double)random.Next(0, 101)).ToArray();
                 var tensor = torch.tensor(numbers, lengths).to(TypeOf(type));
                 written[name] = seed % 2 == 0 ? tensor : tensor.permute([.. Enumerable.Range(0, lengths.Length).Reverse().Select(axis => (long)axis)]);
-                writer.Add(name, written[name]);
             }
 
-            writer.Save(path);
+            SafetensorsWriter.Write(path, written, new Dictionary<string, string> { [given.Key] = given.Value });
             using var file = SafetensorsFile.Open(path);
             Assert.Equal(given.Tensors.Count, file.Tensors.Count);
             Assert.Equal(given.Value, file.Metadata[given.Key]);
@@ -119,12 +119,15 @@ public sealed class SafetensorsTests : IDisposable
     [Fact]
     public void A_cut_or_damaged_file_is_refused_and_never_crashes()
     {
-        var writer = new SafetensorsWriter();
         using var scope = torch.NewDisposeScope();
-        writer.Add("model.weight", torch.zeros(4, 6), torch.float16);
-        writer.Add("ids", torch.tensor(new long[] { 1, 2, 3 }));
-        writer.Metadata["format"] = "pt";
-        writer.Save(folder["whole.safetensors"]);
+        SafetensorsWriter.Write(
+            folder["whole.safetensors"],
+            new Dictionary<string, torch.Tensor>
+            {
+                ["model.weight"] = torch.zeros(4, 6, dtype: torch.float16),
+                ["ids"] = torch.tensor(new long[] { 1, 2, 3 }),
+            },
+            new Dictionary<string, string> { ["format"] = "pt" });
         var whole = File.ReadAllBytes(folder["whole.safetensors"]);
         var headerEnd = 8 + (int)BitConverter.ToInt64(whole, 0);
         var path = folder["damaged.safetensors"];
@@ -269,10 +272,11 @@ public sealed class SafetensorsTests : IDisposable
 
         var finite = values.Where(float.IsFinite).ToArray();
         using var scope = torch.NewDisposeScope();
-        SafetensorsWriter writer = new();
-        writer.Add("same", torch.tensor(finite), TypeOf(type));
-        writer.Add("rounded", torch.tensor([1 + 1f / 4096, 1 + 3f / 4096, 1 + 1f / 512, 1 + 3f / 256, float.NaN]), TypeOf(type));
-        writer.Save(folder["y.safetensors"]);
+        SafetensorsWriter.Write(folder["y.safetensors"], new Dictionary<string, torch.Tensor>
+        {
+            ["same"] = torch.tensor(finite).to(TypeOf(type)),
+            ["rounded"] = torch.tensor([1 + 1f / 4096, 1 + 3f / 4096, 1 + 1f / 512, 1 + 3f / 256, float.NaN]).to(TypeOf(type)),
+        });
         using var again = SafetensorsFile.Open(folder["y.safetensors"]);
         Assert.Equal(finite, again.Values("same"));
         Assert.Equal(
@@ -284,10 +288,11 @@ public sealed class SafetensorsTests : IDisposable
     public void Rows_are_that_part_of_the_whole()
     {
         using var scope = torch.NewDisposeScope();
-        var writer = new SafetensorsWriter();
-        writer.Add("a", torch.arange(1000, torch.float32).view(10, 100), torch.float16);
-        writer.Add("scalar", torch.tensor(1f));
-        writer.Save(folder["x.safetensors"]);
+        SafetensorsWriter.Write(folder["x.safetensors"], new Dictionary<string, torch.Tensor>
+        {
+            ["a"] = torch.arange(1000, torch.float16).view(10, 100),
+            ["scalar"] = torch.tensor(1f),
+        });
         using var file = SafetensorsFile.Open(folder["x.safetensors"]);
         var rows = file.ReadRows("a", 5, 3);
         Assert.Equal((torch.float16, "3,100"), (rows.dtype, string.Join(',', rows.shape)));
@@ -306,11 +311,12 @@ public sealed class SafetensorsTests : IDisposable
     {
         using var scope = torch.NewDisposeScope();
         var whole = torch.arange(3 * 700 * 2000, torch.int32).view(3, 700, 2000);
-        var writer = new SafetensorsWriter();
-        writer.Add("whole", whole);
-        writer.Add("turned", whole.permute(2, 0, 1));
-        writer.Add("one row", whole.view(1, -1), torch.float64);
-        writer.Save(folder["x.safetensors"]);
+        SafetensorsWriter.Write(folder["x.safetensors"], new Dictionary<string, torch.Tensor>
+        {
+            ["whole"] = whole,
+            ["turned"] = whole.permute(2, 0, 1),
+            ["one row"] = whole.view(1, -1).to(torch.float64),
+        });
         using var file = SafetensorsFile.Open(folder["x.safetensors"]);
         Assert.Equal(["one row", "turned", "whole"], file.Tensors.Keys);
         Assert.True(file.Read("whole").Equals(whole));
@@ -343,14 +349,20 @@ public sealed class SafetensorsTests : IDisposable
     [Fact]
     public void The_writer_refuses_what_a_file_cannot_hold()
     {
-        var writer = new SafetensorsWriter();
         using var one = torch.ones(1);
-        writer.Add("a", one);
-        Assert.Throws<ArgumentException>(() => writer.Add("a", one));
-        Assert.Throws<ArgumentException>(() => writer.Add("__metadata__", one));
-        Assert.Throws<ArgumentException>(() => writer.Add("\ud800", one));
-        var error = Assert.Throws<ArgumentException>(() => writer.Add("b", one, torch.ScalarType.ComplexFloat32));
-        Assert.Contains("'b': safetensors has no name for numbers of type ComplexFloat32", error.Message, StringComparison.Ordinal);
+        using var complex = torch.zeros(1, dtype: torch.ScalarType.ComplexFloat32);
+        Refused("There are two tensors 'a'", ("a", one), ("a", one));
+        Refused("'__metadata__' cannot be a tensor's name", ("__metadata__", one));
+        Refused("half a surrogate pair", ("\ud800", one));
+        Refused("'b': safetensors has no name for numbers of type ComplexFloat32", ("b", complex));
+        Assert.False(File.Exists(folder["x.safetensors"]));
+
+        void Refused(string said, params (string Name, torch.Tensor Tensor)[] tensors)
+        {
+            var error = Assert.Throws<ArgumentException>(
+                () => SafetensorsWriter.Write(folder["x.safetensors"], tensors.Select(tensor => KeyValuePair.Create(tensor.Name, tensor.Tensor))));
+            Assert.Contains(said, error.Message, StringComparison.Ordinal);
+        }
     }
 
     [Fact]

@@ -53,6 +53,30 @@ public sealed class LorsaTrainerTests : IDisposable
         Assert.Equal(Numbers(whole), Numbers(Lorsa.Load(folder)));
     }
 
+    [Theory]
+    [InlineData("none")]
+    [InlineData("power")]
+    public void An_interrupt_in_the_middle_of_a_step_waits_for_its_end(string penalty)
+    {
+        var options = Small with { Penalty = penalty, PenaltyCoefficient = 0.1 };
+        var whole = Train(options);
+        using var stop = new CancellationTokenSource();
+        using (AmbientWork.Enter(null, stop.Token))
+        {
+            // The batch is asked for within the step.
+            var source = new Watched(LorsaUnderTest.Planted(3).Source, batch =>
+            {
+                if (batch == 5)
+                {
+                    stop.Cancel();
+                }
+            });
+            Assert.ThrowsAny<OperationCanceledException>(() => Train(options with { Folder = folder }, null, stop.Token, source));
+        }
+
+        Assert.Equal(Numbers(whole), Numbers(Train(options with { Folder = folder })));
+    }
+
     [Fact]
     public void A_training_cancelled_while_it_evaluates_loses_neither_steps_nor_points()
     {
@@ -101,26 +125,33 @@ public sealed class LorsaTrainerTests : IDisposable
     [InlineData("W_Q", true, "tensor 'W_Q': expected")]
     [InlineData("optimizer.m.W_Q", false, "no tensor 'optimizer.m.W_Q'")]
     [InlineData("norms", false, "no tensor 'norms'")]
-    public void A_damaged_checkpoint_is_refused_by_file_and_field(string field, bool isThere, string said)
+    public void A_damaged_checkpoint_is_refused_by_file_and_field(string field, bool isThere, string said) =>
+        RefusedWith(field, isThere ? _ => torch.ones(3) : null, said);
+
+    [Theory]
+    [InlineData("position", 1_000_000, "a step of at most 30")]
+    [InlineData("position", -1, "a step of at most 30")]
+    [InlineData("optimizer.steps", -1, "at most 30 steps")]
+    [InlineData("norms", 0, "positive numbers")]
+    [InlineData("norms", double.NaN, "positive numbers")]
+    public void Numbers_that_no_training_leaves_are_refused(string field, double number, string said) =>
+        RefusedWith(field, stored => torch.full_like(stored, number), $"tensor '{field}': expected {said}");
+
+    // A finished training whose checkpoint is another in one tensor, which is left out where it becomes none.
+    private void RefusedWith(string field, Func<torch.Tensor, torch.Tensor>? changed, string said)
     {
         Train(Small with { Folder = folder });
         var path = Path.Combine(folder, "training.safetensors");
         using var scope = torch.NewDisposeScope();
-        var writer = new SafetensorsWriter();
         using (var file = SafetensorsFile.Open(path))
         {
-            foreach (var (key, text) in file.Metadata)
-            {
-                writer.Metadata[key] = text;
-            }
-
-            foreach (var name in file.Tensors.Keys.Where(name => name != field || isThere))
-            {
-                writer.Add(name, name == field ? torch.ones(3) : file.Read(name));
-            }
+            SafetensorsWriter.Write(
+                path,
+                file.Tensors.Keys.Where(name => name != field || changed is not null)
+                    .ToDictionary(name => name, name => name == field ? changed!(file.Read(name)) : file.Read(name)),
+                file.Metadata);
         }
 
-        writer.Save(path);
         var error = Assert.Throws<InvalidDataException>(() => Train(Small with { Folder = folder }));
         Assert.Contains(path, error.Message, StringComparison.Ordinal);
         Assert.Contains(said, error.Message, StringComparison.Ordinal);
@@ -154,7 +185,34 @@ public sealed class LorsaTrainerTests : IDisposable
     {
         var file = Path.Combine(folder, "taken");
         File.WriteAllText(file, "");
-        Assert.ThrowsAny<IOException>(() => Train(Small with { Folder = file }));
+        var steps = 0;
+        Assert.ThrowsAny<IOException>(() => Train(Small with { Folder = file }, new Callback(progress => steps += progress.Stage == "training" ? 1 : 0)));
+        Assert.Equal(0, steps);
+    }
+
+    [Fact]
+    public void Options_that_cannot_be_meant_are_refused_by_name()
+    {
+        foreach (var (options, said) in new (LorsaTrainingOptions, string)[]
+        {
+            (Small with { LearningRateWarmUp = double.NaN }, "LearningRateWarmUp is NaN"), (Small with { LearningRateEnd = -1 }, "LearningRateEnd is -1"),
+            (Small with { TopKWarmUp = double.PositiveInfinity }, "TopKWarmUp is Infinity"), (Small with { ClipLimit = double.NaN }, "ClipLimit is NaN"),
+            (Small with { Power = 0 }, "Power is 0"), (Small with { LearningRate = 0 }, "LearningRate is 0"), (Small with { InitialTopK = -5 }, "InitialTopK is -5"),
+            (Small with { AuxiliaryCoefficient = 0.1, AuxiliaryHeads = 0, DeadAfterTokens = 0 }, "InitialTopK is 0, AuxiliaryHeads 0"), (Small with { Folder = "" }, "Folder is empty"),
+        })
+        {
+            Assert.StartsWith(said, Assert.Throws<ArgumentException>(() => Train(options)).Message, StringComparison.Ordinal);
+        }
+
+        using var model = Model.Load("demo");
+        var windows = LorsaCorpus.FromWindows([.. Enumerable.Range(0, 20).Select(i => Enumerable.Range(i, 8).ToArray())]);
+        LorsaTrainingOptions eight = new() { Heads = 64, TopK = 4, ContextLength = 8, HeldOutSequences = 0, Tokens = 64 };
+        Assert.Contains("no activation 99", Refused(eight with { Activation = (LorsaActivation)99 }), StringComparison.Ordinal);
+        Assert.Contains("8 tokens, ContextLength is 4", Refused(eight with { ContextLength = 4 }), StringComparison.Ordinal);
+        Assert.Contains("8 tokens, ContextLength is 16", Refused(eight with { ContextLength = 16 }), StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>(() => LorsaCorpus.FromWindows([[]]));
+
+        string Refused(LorsaTrainingOptions options) => Assert.Throws<ArgumentException>(() => Lorsa.Train(model, 1, windows, options)).Message;
     }
 
     [Fact]
@@ -172,7 +230,7 @@ public sealed class LorsaTrainerTests : IDisposable
     public void A_corpus_that_is_too_short_is_refused()
     {
         using var model = Model.Load("demo");
-        Assert.Equal(128, Lorsa.ConfigFor(model, 1, new()).ContextLength);
+        Assert.Equal(128, Lorsa.ConfigFor(model, 1, new LorsaTrainingOptions().For(model)).ContextLength);
         var error = Assert.Throws<InvalidDataException>(() => Lorsa.Train(
             model, 1, new[] { "Too short." }, new() { Heads = 64, TopK = 4 }, cancellationToken: TestContext.Current.CancellationToken));
         Assert.Contains("too short", error.Message, StringComparison.Ordinal);
@@ -220,6 +278,23 @@ public sealed class LorsaTrainerTests : IDisposable
                     .view(sequences, 16, 32);
                 yield return new(Numbers(), Numbers(), mask);
             }
+        }
+    }
+
+    /// <summary>Another source, of which is told when the batches of the training are asked for.</summary>
+    private sealed class Watched(ActivationSource source, Action<int> asked) : ActivationSource
+    {
+        private int rounds;
+
+        public override IEnumerable<ActivationBatch> Batches(long firstSequence, int sequences, CancellationToken cancellationToken = default)
+        {
+            // Asked for three times: for the start, for the norms and for the training.
+            var isTraining = ++rounds == 3;
+            return source.Batches(firstSequence, sequences, cancellationToken).Select((batch, number) =>
+            {
+                asked(isTraining ? number : -1);
+                return batch;
+            });
         }
     }
 

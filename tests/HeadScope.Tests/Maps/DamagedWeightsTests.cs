@@ -34,6 +34,25 @@ public sealed class DamagedWeightsTests : IDisposable
         Assert.Contains($"W_E of token {token}", Error(() => SalientOperations.Of(model, [new Head(2, 1)])), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(float.NaN)]
+    [InlineData(float.PositiveInfinity)]
+    public void A_damaged_unembedding_names_the_token(float number)
+    {
+        using (TinyModels.Load("parallel"))
+        {
+        }
+
+        var made = Path.Combine(AppContext.BaseDirectory, "made-models", "parallel");
+        File.Copy(Path.Combine(made, "config.json"), Path.Combine(folder, "config.json"));
+        var source = GoldenFile.Open(made, "model.safetensors");
+        var tensors = source.Names.ToDictionary(name => name, source.Numbers);
+        tensors["embed_out.weight"].Values[(31 * 24) + 5] = number;
+        GoldenFile.Write(Path.Combine(folder, "model.safetensors"), tensors);
+        using var model = Model.Load(folder);
+        Assert.Contains("W_U of token 31", Error(() => SalientOperations.Of(model, tokens: 5)), StringComparison.Ordinal);
+    }
+
     private static string Error(Action action) => Assert.Throws<InvalidDataException>(action).Message;
 
     private Model Damaged(string tensor, int at)

@@ -52,6 +52,25 @@ public class HeadAblationTests
     }
 
     [Fact]
+    public void Options_that_cannot_be_meant_are_refused_before_the_work()
+    {
+        using var model = Model.Load("demo");
+        foreach (var (options, said) in new (AblationOptions, string)[]
+        {
+            (new() { BatchSize = 0 }, "BatchSize is 0"), (new() { Heads = 0 }, "Heads is 0"), (new() { RandomRuns = -1 }, "RandomRuns is -1"),
+            (new() { ControlTasks = -1 }, "ControlTasks is -1"),
+            (new() { Controls = [Relations.WordCopying with { Prompt = "no place" }] }, "'no place' is no template"),
+        })
+        {
+            Assert.StartsWith(said, Assert.Throws<ArgumentException>(() => HeadAblation.Run(model, Relations.CountryToCapital, options)).Message, StringComparison.Ordinal);
+        }
+
+        // A control of which no pair is one token each is left out.
+        var far = new Relation("far", "", [("Antidisestablishmentarianism", "Supercalifragilistic")]) { Prompt = "The <X> is" };
+        Assert.Empty(HeadAblation.Run(model, Relations.CountryToCapital, new() { Heads = 1, RandomRuns = 0, MinimumPairs = 0, Controls = [far] }).Controls);
+    }
+
+    [Fact]
     public void The_demo_model_needs_its_heads_more_than_random_ones()
     {
         using var model = Model.Load("demo");

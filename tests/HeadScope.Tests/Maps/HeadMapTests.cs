@@ -61,6 +61,25 @@ public class HeadMapTests
         Assert.Equal(DemoMap.Value.ToJson(), HeadMap.Merge(parts.Reverse()).ToJson());
     }
 
+    [Theory]
+    [InlineData("meta-llama/Llama-3.1-8B", 3, 25)]
+    [InlineData("Meta Llama 3.1 8B Instruct", 3, 25)]
+    [InlineData("llama3", 3, 25)]
+    [InlineData("Llama 2 7B", 1, 10)]
+    [InlineData("open_llama_3b", 1, 10)]
+    [InlineData("gpt2", 1, 10)]
+    public void K_is_the_published_one_however_the_name_is_written(string model, int copying, int other) =>
+        Assert.Equal((copying, other), (new HeadMapOptions().KFor(copying: true, model), new HeadMapOptions().KFor(copying: false, model)));
+
+    [Fact]
+    public void Parts_of_other_pairs_do_not_merge()
+    {
+        HeadMap Part(int part, params (string, string)[] pairs) =>
+            HeadMap.Score(DemoModel.Value, new Relation("own", "", pairs), new() { MinimumPairs = 1, Shard = (part, 2) });
+        var error = Assert.Throws<ArgumentException>(() => HeadMap.Merge([Part(1, ("France", "Paris"), ("Italy", "Rome")), Part(2, ("France", "Paris"), ("Italy", "Paris"))]));
+        Assert.Contains("Italy → Rome of own", error.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Threads_change_nothing() => Assert.All(
         ThreadsUnderTest.With([1, 3, 8], () => HeadMap.Score(DemoModel.Value, Relations.All).ToJson()),
@@ -166,6 +185,10 @@ public class HeadMapTests
         Assert.Contains(
             "cannot be read",
             Assert.Throws<InvalidDataException>(() => HeadMap.FromJson(json.Replace(pair, "[],[\"France\",\"Paris\"", StringComparison.Ordinal))).Message,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "'relations[0].relationHits'",
+            Assert.Throws<InvalidDataException>(() => HeadMap.FromJson(json.Replace("relationHits", "hits", StringComparison.Ordinal))).Message,
             StringComparison.Ordinal);
         Assert.Contains(
             "no part 3/2", Message(() => HeadMap.Score(model, Relations.CountryToCapital, new HeadMapOptions { Shard = (3, 2) })), StringComparison.Ordinal);

@@ -51,6 +51,24 @@ public class MapComparisonTests
         Assert.Contains("k = 10", Assert.Throws<ArgumentException>(() => HeadMap.Compare(whole, other)).Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("\"layers\":2", "\"layers\":-2", "'layers' = -2; expected a positive")]
+    [InlineData("\"keyValueHeads\":2", "\"keyValueHeads\":0", "'keyValueHeads' = 0; expected a positive")]
+    [InlineData("\"1/1\"", "\"3/2\"", "part 3/2")]
+    [InlineData("\"k\":10", "\"k\":0", "'relations[0].k' = 0; expected a positive")]
+    [InlineData("[[0,0]", "[[0,11]", "each from -1 to 10")]
+    [InlineData("\"s3\"", "null", "'relations[0].pairs[3][0]' = null; expected a text")]
+    [InlineData("\"model\":\"a\"", "\"model\":null", "has no 'model'")]
+    [InlineData("\"pairs\":", "\"pairs\":[],\"_\":", "no pairs")]
+    [InlineData("\"relations\":", "\"relations\":[],\"_\":", "0 relations")]
+    public void A_map_with_a_field_that_no_model_has_is_refused(string field, string other, string message)
+    {
+        var json = Map("a", 2, 2, 2, new(), "capital").ToJson();
+        Assert.Contains(field, json, StringComparison.Ordinal);
+        Assert.Contains(
+            message, Assert.Throws<InvalidDataException>(() => HeadMap.FromJson(json.Replace(field, other, StringComparison.Ordinal))).Message, StringComparison.Ordinal);
+    }
+
     // A map of ten pairs with the given hits, read from JSON as any other.
     private static HeadMap Map(string model, int layers, int heads, int keyValueHeads, Dictionary<Head, int> hits, params string[] relations)
     {

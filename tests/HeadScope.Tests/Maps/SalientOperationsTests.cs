@@ -22,6 +22,13 @@ public class SalientOperationsTests
     }
 
     [Fact]
+    public void No_heads_are_no_question()
+    {
+        using var model = TinyModels.Load("rotary");
+        Assert.Contains("No heads", Assert.Throws<ArgumentException>(() => SalientOperations.Of(model, [])).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void SmolLm2_has_the_reference_s_operations()
     {
         var files = Directory.GetFiles(TestData.Shared("reference", "maps", "smollm2", "salient"), "*.json").Order(StringComparer.Ordinal);
@@ -55,6 +62,10 @@ public class SalientOperationsTests
     {
         var operations = SalientOperations.Of(DemoModel.Value, [new Head(3, 5)], tokens: 4, mappings: 3);
         Assert.Equal(1 + (4 * 6), operations.ToCsv().TrimEnd('\n').Split('\n').Length);
+        float[] Values(int sign) => [.. operations.Table.Rows.Where(row => (int)row["sign"] == sign).Select(row => (float)row["value"])];
+        Assert.Equal(Values(1), operations.TargetLogits.Values<float>());
+        Assert.Equal(Values(-1), operations.SuppressedLogits.Values<float>());
+        Assert.Equal(operations[new(3, 5)].Select(o => o.Amplification), operations.Amplifications.Values<float>());
         using var json = JsonDocument.Parse(operations.ToJson());
         var head = json.RootElement.GetProperty("heads")[0];
         Assert.Equal(3, head.GetProperty("layer").GetInt32());

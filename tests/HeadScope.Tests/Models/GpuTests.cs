@@ -48,6 +48,10 @@ public class GpuTests
             HeadMap.Score(here, relations)["country_to_capital"].Top(3).Select(score => score.Head),
             HeadMap.Score(there, relations)["country_to_capital"].Top(3).Select(score => score.Head));
         Assert.Equal(Circuit.Trace(here, Ioi.Prompts(8)).Roots, Circuit.Trace(there, Ioi.Prompts(8)).Roots);
+        ReferenceTensors.AssertClose("patched heads", Patched(here), Patched(there), 1e-3);
+        ReferenceTensors.AssertClose("lens", LogitLens.Of(here, Batch[0], 3).Probabilities.Copied<float>(), LogitLens.Of(there, Batch[0], 3).Probabilities.Copied<float>(), 1e-3);
+
+        static float[] Patched(Model model) => ActivationPatching.Run(model, new([5, 6, 7, 8], [], 3, 9), new([5, 60, 7, 8], [])).Heads.Copied<float>();
     }
 
     [Fact]

@@ -73,6 +73,16 @@ public sealed class LifetimeTests : IDisposable
             var changed = Intervention.Run(model, Ioi.Prompts(2), [new("0.1", new(3, 1), SignalSide.Source, "IO", "end")], local: true);
             return Bits(changed.LogitDifferences, changed.Scores, changed.NormRatios, changed.Cosines, changed.ChangeNorms, changed.Fired);
         },
+        ["ActivationPatching"] = model =>
+        {
+            var patched = ActivationPatching.Run(model, Text, Text.Replace("Anna gave", "Peter gave", StringComparison.Ordinal), " Peter", " Anna", outputs: true);
+            return Bits(patched.Residual, patched.Heads, patched.AttentionOutput!, patched.MlpOutput!);
+        },
+        ["LogitLens"] = model =>
+        {
+            var lens = LogitLens.Of(model, Text);
+            return Bits(lens.Logits, lens.Probabilities, lens.Ranks, lens.TopTokens, lens.TopProbabilities);
+        },
         ["Lorsa"] = model =>
         {
             var (planted, lorsa, _) = Planted.Value;
@@ -328,6 +338,6 @@ public sealed class LifetimeTests : IDisposable
     }
 }
 
-/// <summary>Alone: it counts the tensors of the whole process.</summary>
+/// <summary>Alone: these count the tensors of the whole process, or change torch's settings for it.</summary>
 [CollectionDefinition(nameof(LifetimeTests), DisableParallelization = true)]
 public sealed class LifetimeTestCollection;

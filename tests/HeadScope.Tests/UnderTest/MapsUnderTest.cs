@@ -71,7 +71,7 @@ internal static class MapsUnderTest
         using var scope = NewDisposeScope();
         long width = vectors.Length / targets.Length, count = targets.Length;
         var weight = tensor(unembedding, [unembedding.Length / width, width]);
-        var parameter = new Parameter(new WeightMemory(CPU, dtype), weight.shape, weight.alias, (first, some) => weight.narrow(0, first, some).alias());
+        var parameter = new Parameter(new WeightMemory(CPU, dtype), weight.shape, (first, some) => weight.narrow(0, first, some).alias());
         var ranking = new TargetRanking(scope, parameter, Array.ConvertAll(targets, t => (long)t), [.. targets.Select(_ => (long)k)], CPU, dtype, plain);
         var hits = zeros([2, count], @bool);
         Assert.Equal(-1, ranking.Screen(arange(count), tensor(vectors, [count, width]).to(dtype)));

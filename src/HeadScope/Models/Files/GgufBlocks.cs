@@ -2,7 +2,6 @@ using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
-using static TorchSharp.torch;
 
 namespace HeadScope;
 
@@ -12,53 +11,31 @@ namespace HeadScope;
 /// numbers of one sub-block in their low nibbles and the next sub-block's in their high ones.</remarks>
 internal static class GgufBlocks
 {
+    private delegate void Block(ReadOnlySpan<byte> block, Span<float> destination);
+
     /// <summary>The kinds of blocks that can be read.</summary>
     public static NumberFormat[] Formats =>
     [
-        Format<Q8With0>("Q8_0", 32, 34),
-        Format<Small<No, No>>("Q4_0", 32, 18),
-        Format<Small<Yes, No>>("Q4_1", 32, 20),
-        Format<Small<No, Yes>>("Q5_0", 32, 22),
-        Format<Small<Yes, Yes>>("Q5_1", 32, 24),
-        Format<Large<No>>("Q4_K", 256, 144),
-        Format<Large<Yes>>("Q5_K", 256, 176),
-        Format<Q6K>("Q6_K", 256, 210),
+        Format("Q8_0", 32, 34, Q8),
+        Format("Q4_0", 32, 18, Small),
+        Format("Q4_1", 32, 20, Small),
+        Format("Q5_0", 32, 22, Small),
+        Format("Q5_1", 32, 24, Small),
+        Format("Q4_K", 256, 144, Large),
+        Format("Q5_K", 256, 176, Large),
+        Format("Q6_K", 256, 210, Q6),
     ];
 
-    /// <summary>One kind of block; a type parameter, so that each kind gets a loop of its own.</summary>
-    private interface IBlock
-    {
-        static abstract void Decode(ReadOnlySpan<byte> block, Span<float> destination);
-    }
-
-    /// <summary>What differs between kinds of blocks; a type parameter too.</summary>
-    private interface IFlag
-    {
-        static abstract bool IsSet { get; }
-    }
-
-    private readonly struct Yes : IFlag
-    {
-        public static bool IsSet => true;
-    }
-
-    private readonly struct No : IFlag
-    {
-        public static bool IsSet => false;
-    }
-
-    private static NumberFormat Format<T>(string name, int length, int size)
-        where T : IBlock =>
-        new(name, length, size, ScalarType.Float32, (source, bytes) => Decode<T>(source, MemoryMarshal.Cast<byte, float>(bytes), length, size));
+    private static NumberFormat Format(string name, int length, int size, Block decode) =>
+        new(name, length, size, ScalarType.Float32, (source, bytes) => Decode(source, MemoryMarshal.Cast<byte, float>(bytes), length, size, decode));
 
     // A model is decoded once, mostly before the runtime would find out that this is worth optimising.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Decode<T>(ReadOnlySpan<byte> source, Span<float> destination, int length, int size)
-        where T : IBlock
+    private static void Decode(ReadOnlySpan<byte> source, Span<float> destination, int length, int size, Block decode)
     {
         for (; !destination.IsEmpty; destination = destination[length..], source = source[size..])
         {
-            T.Decode(source[..size], destination[..length]);
+            decode(source[..size], destination[..length]);
         }
     }
 
@@ -103,102 +80,92 @@ internal static class GgufBlocks
     }
 
     // Half d; 32 signed bytes q: q·d.
-    private readonly struct Q8With0 : IBlock
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Q8(ReadOnlySpan<byte> block, Span<float> destination)
     {
-        public static void Decode(ReadOnlySpan<byte> block, Span<float> destination)
-        {
-            var d = Scale(block, 0);
-            Store(Vector128.Create(block[2..]).AsSByte(), d, destination);
-            Store(Vector128.Create(block[18..]).AsSByte(), d, destination[16..]);
-        }
+        var d = Scale(block, 0);
+        Store(Vector128.Create(block[2..]).AsSByte(), d, destination);
+        Store(Vector128.Create(block[18..]).AsSByte(), d, destination[16..]);
     }
 
     // Half d, with an offset half m; where q has five bits, 32 with the fifth of each; 16 bytes of nibbles: (q - 8)·d, (q - 16)·d, or q·d + m.
-    private readonly struct Small<TOffset, TFive> : IBlock
-        where TOffset : IFlag
-        where TFive : IFlag
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Small(ReadOnlySpan<byte> block, Span<float> destination)
     {
-        public static void Decode(ReadOnlySpan<byte> block, Span<float> destination)
+        var (hasOffset, hasFive) = (block.Length is 20 or 24, block.Length is 22 or 24);
+        var d = Scale(block, 0);
+        var nibbles = Vector128.Create(block[^16..]);
+        var (low, high) = (Low(nibbles), High(nibbles));
+        if (hasFive)
         {
-            var d = Scale(block, 0);
-            var start = TOffset.IsSet ? 4 : 2;
-            var nibbles = Vector128.Create(block[(start + (TFive.IsSet ? 4 : 0))..]);
-            var (low, high) = (Low(nibbles), High(nibbles));
-            if (TFive.IsSet)
-            {
-                var bits = BinaryPrimitives.ReadInt32LittleEndian(block[start..]);
-                (low, high) = (low | FifthBits(bits), high | FifthBits(bits >> 16));
-            }
+            var bits = BinaryPrimitives.ReadInt32LittleEndian(block[^20..]);
+            (low, high) = (low | FifthBits(bits), high | FifthBits(bits >> 16));
+        }
 
-            if (TOffset.IsSet)
-            {
-                var m = Scale(block, 2);
-                Store(low, d, m, destination);
-                Store(high, d, m, destination[16..]);
-            }
-            else
-            {
-                var middle = Vector128.Create((sbyte)(TFive.IsSet ? 16 : 8));
-                Store(low.AsSByte() - middle, d, destination);
-                Store(high.AsSByte() - middle, d, destination[16..]);
-            }
+        if (hasOffset)
+        {
+            var m = Scale(block, 2);
+            Store(low, d, m, destination);
+            Store(high, d, m, destination[16..]);
+        }
+        else
+        {
+            var middle = Vector128.Create((sbyte)(hasFive ? 16 : 8));
+            Store(low.AsSByte() - middle, d, destination);
+            Store(high.AsSByte() - middle, d, destination[16..]);
         }
     }
 
     // Halves d, dmin; 12 bytes with 8 scales and 8 minima of 6 bits; where q has five bits, 32 bytes of which bit s of byte j is the fifth of number
     // j of sub-block s; 128 bytes of nibbles: (d·scale)·q - dmin·minimum.
-    private readonly struct Large<TFive> : IBlock
-        where TFive : IFlag
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Large(ReadOnlySpan<byte> block, Span<float> destination)
     {
-        public static void Decode(ReadOnlySpan<byte> block, Span<float> destination)
+        var hasFive = block.Length == 176;
+        var (d, minimum) = (Scale(block, 0), Scale(block, 2));
+        var scales = block.Slice(4, 12);
+        for (var pair = 0; pair < 4; pair++)
         {
-            var (d, minimum) = (Scale(block, 0), Scale(block, 2));
-            var scales = block.Slice(4, 12);
-            for (var pair = 0; pair < 4; pair++)
+            var (lowScale, lowOffset) = ScaleAndOffset(scales, 2 * pair, d, minimum);
+            var (highScale, highOffset) = ScaleAndOffset(scales, (2 * pair) + 1, d, minimum);
+            for (var half = 0; half < 32; half += 16)
             {
-                var (lowScale, lowOffset) = ScaleAndOffset(scales, 2 * pair, d, minimum);
-                var (highScale, highOffset) = ScaleAndOffset(scales, (2 * pair) + 1, d, minimum);
-                for (var half = 0; half < 32; half += 16)
+                var nibbles = Vector128.Create(block[(block.Length - 128 + (32 * pair) + half)..]);
+                var (low, high) = (Low(nibbles), High(nibbles));
+                if (hasFive)
                 {
-                    var nibbles = Vector128.Create(block[((TFive.IsSet ? 48 : 16) + (32 * pair) + half)..]);
-                    var (low, high) = (Low(nibbles), High(nibbles));
-                    if (TFive.IsSet)
-                    {
-                        var bits = Vector128.ShiftRightLogical(Vector128.Create(block[(16 + half)..]), 2 * pair);
-                        low |= (bits & Vector128<byte>.One) << 4;
-                        high |= (bits & Vector128.Create((byte)2)) << 3;
-                    }
-
-                    Store(low, lowScale, lowOffset, destination[((64 * pair) + half)..]);
-                    Store(high, highScale, highOffset, destination[((64 * pair) + 32 + half)..]);
+                    var bits = Vector128.ShiftRightLogical(Vector128.Create(block[(16 + half)..]), 2 * pair);
+                    low |= (bits & Vector128<byte>.One) << 4;
+                    high |= (bits & Vector128.Create((byte)2)) << 3;
                 }
+
+                Store(low, lowScale, lowOffset, destination[((64 * pair) + half)..]);
+                Store(high, highScale, highOffset, destination[((64 * pair) + 32 + half)..]);
             }
         }
     }
 
     // 128 bytes with the low nibbles, 64 with the two high bits, 16 signed scales, half d: (d·scale)·(q - 32), a scale for 16 numbers.
     // Each half of the block is its own: 64 bytes of nibbles, 32 of high bits, 8 scales for 4 × 32 numbers.
-    private readonly struct Q6K : IBlock
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Q6(ReadOnlySpan<byte> block, Span<float> destination)
     {
-        public static void Decode(ReadOnlySpan<byte> block, Span<float> destination)
+        var d = Scale(block, 208);
+        var middle = Vector128.Create((sbyte)32);
+        var mask = Vector128.Create((byte)0x30);
+        for (var half = 0; half < 2; half++)
         {
-            var d = Scale(block, 208);
-            var middle = Vector128.Create((sbyte)32);
-            for (var half = 0; half < 2; half++)
+            for (var part = 0; part < 2; part++) // numbers 0-15 and 16-31 of each 32
             {
-                for (var part = 0; part < 2; part++) // numbers 0-15 and 16-31 of each 32
-                {
-                    var firstNibbles = Vector128.Create(block[((64 * half) + (16 * part))..]);
-                    var secondNibbles = Vector128.Create(block[((64 * half) + 32 + (16 * part))..]);
-                    var bits = Vector128.Create(block[(128 + (32 * half) + (16 * part))..]);
-                    var scales = block[(192 + (8 * half) + part)..];
-                    var to = destination[((128 * half) + (16 * part))..];
-                    var mask = Vector128.Create((byte)0x30);
-                    Store((Low(firstNibbles) | ((bits << 4) & mask)).AsSByte() - middle, d * (sbyte)scales[0], to);
-                    Store((Low(secondNibbles) | ((bits << 2) & mask)).AsSByte() - middle, d * (sbyte)scales[2], to[32..]);
-                    Store((High(firstNibbles) | (bits & mask)).AsSByte() - middle, d * (sbyte)scales[4], to[64..]);
-                    Store((High(secondNibbles) | (Vector128.ShiftRightLogical(bits, 2) & mask)).AsSByte() - middle, d * (sbyte)scales[6], to[96..]);
-                }
+                var firstNibbles = Vector128.Create(block[((64 * half) + (16 * part))..]);
+                var secondNibbles = Vector128.Create(block[((64 * half) + 32 + (16 * part))..]);
+                var bits = Vector128.Create(block[(128 + (32 * half) + (16 * part))..]);
+                var scales = block[(192 + (8 * half) + part)..];
+                var to = destination[((128 * half) + (16 * part))..];
+                Store((Low(firstNibbles) | ((bits << 4) & mask)).AsSByte() - middle, d * (sbyte)scales[0], to);
+                Store((Low(secondNibbles) | ((bits << 2) & mask)).AsSByte() - middle, d * (sbyte)scales[2], to[32..]);
+                Store((High(firstNibbles) | (bits & mask)).AsSByte() - middle, d * (sbyte)scales[4], to[64..]);
+                Store((High(secondNibbles) | (Vector128.ShiftRightLogical(bits, 2) & mask)).AsSByte() - middle, d * (sbyte)scales[6], to[96..]);
             }
         }
     }

@@ -64,12 +64,7 @@ internal sealed class GgufFile : TensorFile
         var stated = metadata.GetValueOrDefault("general.alignment", DefaultAlignment);
         var alignment = stated is uint number && BitOperations.IsPow2(number) ? number : 0;
         Fault.InvalidDataIf(alignment == 0, $"'{Path}': expected a power of two (UINT32) as general.alignment, found {stated}.");
-        var entries = new List<TensorInfo>(tensorCount);
-        for (var i = 0; i < tensorCount; i++)
-        {
-            entries.Add(ReadTensor(file, reader, alignment));
-        }
-
+        TensorInfo[] entries = [.. Enumerable.Range(0, tensorCount).Select(_ => ReadTensor(file, reader, alignment))];
         PlaceTensors(file, (reader.Position + alignment - 1) / alignment * alignment, entries, isDense: false);
     }
 

@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using System.Text;
 
 namespace HeadScope;
 
@@ -72,16 +71,8 @@ internal sealed class GgufReader(RegularFile file)
             isArray ? ReadEach(key, read, smallest == 0 ? Unsafe.SizeOf<T>() : smallest) : read(key);
     }
 
-    private T[] ReadEach<T>(string key, Func<string, T> read, int smallest)
-    {
-        var values = new T[ReadCount(smallest, $"entries of {key}")];
-        for (var i = 0; i < values.Length; i++)
-        {
-            values[i] = read(key);
-        }
-
-        return values;
-    }
+    private T[] ReadEach<T>(string key, Func<string, T> read, int smallest) =>
+        [.. Enumerable.Range(0, ReadCount(smallest, $"entries of {key}")).Select(_ => read(key))];
 
     private bool ReadBoolean(string key)
     {

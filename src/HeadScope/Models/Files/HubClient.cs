@@ -7,17 +7,15 @@ namespace HeadScope;
 /// <see cref="UnauthorizedAccessException"/> for gated models, <see cref="NotSupportedException"/> for those without safetensors,
 /// <see cref="InvalidDataException"/> for content that is not what the hub promised, <see cref="HttpRequestException"/> where the hub failed
 /// too often, <see cref="IOException"/> where the cache cannot be written. What has been downloaded is kept in each case.</remarks>
-internal sealed class HubClient(HubOptions? options = null) : IDisposable
+internal static class HubClient
 {
     private const string Config = "config.json", Weights = "model.safetensors", Index = "model.safetensors.index.json";
 
-    private readonly HubOptions options = options ?? HubOptions.FromEnvironment();
-    private readonly HubRequests requests = new(options ?? HubOptions.FromEnvironment());
-
     /// <summary>The path of one file of a model, whose name has '/' between folders; else the folder with its tokenizer, and with its configuration
     /// and weights unless the tokenizer alone is asked for: once they are there.</summary>
-    public async Task<string> DownloadAsync(
+    public static async Task<string> DownloadAsync(
         string id,
+        HubOptions options,
         string revision = "main",
         string? file = null,
         bool tokenizerOnly = false,
@@ -41,9 +39,10 @@ internal sealed class HubClient(HubOptions? options = null) : IDisposable
                 + "Unset HF_HUB_OFFLINE, or copy the model's folder there from a machine that has it."));
         }
 
+        using var requests = new HubRequests(options, id, revision, cancellationToken);
         try
         {
-            var (commit, names) = await requests.DescribeAsync(id, revision, retry: cached is null, cancellationToken).ConfigureAwait(false);
+            var (commit, names) = await requests.DescribeAsync(retry: cached is null).ConfigureAwait(false);
             var download = new HubDownload(options, requests, repository, commit, progress, cancellationToken);
             string[] files = file is null ? tokenizerOnly ? TokenizerFiles(id, names) : ModelFiles(id, names)
                 : names.Contains(file) ? [file] : throw new FileNotFoundException($"The model '{id}' has no file '{file}' at revision '{revision}'.");
@@ -66,8 +65,6 @@ internal sealed class HubClient(HubOptions? options = null) : IDisposable
 
     private static void RequireInside(string name, string what) => Fault.ArgumentIf(
         name.Split('/').Any(part => part is "" or "." or "..") || name.Contains('\\', StringComparison.Ordinal), $"'{name}' is not the name of {what}.");
-
-    public void Dispose() => requests.Dispose();
 
     // The configuration, the tokenizer, and one form of the weights.
     private static string[] ModelFiles(string id, IReadOnlySet<string> names)

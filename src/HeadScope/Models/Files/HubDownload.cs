@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
 using System.Net;
 
 namespace HeadScope;
@@ -17,7 +16,7 @@ internal sealed class HubDownload(
         var files = new List<RemoteFile>();
         foreach (var name in names.Where(name => !File.Exists(HubRepository.In(repository.Snapshot(commit), name))))
         {
-            files.Add(await requests.RetryAsync(() => DescribeAsync(name), () => false, cancellationToken).ConfigureAwait(false));
+            files.Add(await requests.RetryAsync(() => DescribeAsync(name), () => false).ConfigureAwait(false));
         }
 
         (done, total) = (0, files.Sum(file => file.Size));
@@ -35,15 +34,15 @@ internal sealed class HubDownload(
 
     private async Task<RemoteFile> DescribeAsync(string name)
     {
-        using var response = await SendAsync(HttpMethod.Head, name, 0).ConfigureAwait(false);
+        using var response = await requests.SendAsync(HttpMethod.Head, commit, name).ConfigureAwait(false);
         string? Header(string header) => response.Headers.TryGetValues(header, out var values) ? values.First() : null;
         var etag = (Header("X-Linked-Etag") ?? Header("ETag"))?.Replace("W/", "", StringComparison.Ordinal).Trim('"');
         Fault.InvalidDataIf(etag is null || !HubRepository.IsPlainName(etag),
-            $"{Address(name)}: expected an ETag of letters and digits, found '{etag}'. Check HF_ENDPOINT.");
+            $"{options.Endpoint}, {name}: expected an ETag of letters and digits, found '{etag}'. Check HF_ENDPOINT.");
         var stated = Header("X-Linked-Size") ?? response.Content.Headers.ContentLength?.ToString(CultureInfo.InvariantCulture);
         return long.TryParse(stated, NumberStyles.None, CultureInfo.InvariantCulture, out var size)
             ? new RemoteFile(name, etag, size)
-            : throw new InvalidDataException($"{Address(name)}: expected the file's size as X-Linked-Size or Content-Length, found '{stated}'.");
+            : throw new InvalidDataException($"{options.Endpoint}, {name}: expected the file's size as X-Linked-Size or Content-Length, found '{stated}'.");
     }
 
     // Makes sure that a blob is there, whole and right.
@@ -51,7 +50,7 @@ internal sealed class HubDownload(
     {
         var blob = repository.Blob(file.Etag);
         var partial = Partial(file);
-        Directory.CreateDirectory(partial.DirectoryName!);
+        Directory.CreateDirectory(Path.GetDirectoryName(partial)!);
         using var mutex = await repository.LockAsync(
             file.Etag, () => Report(file, force: false, "waiting for another process that downloads it"), cancellationToken).ConfigureAwait(false);
         var before = done;
@@ -60,16 +59,16 @@ internal sealed class HubDownload(
         for (var resumed = Length(partial) > 0; !File.Exists(blob); resumed = false)
         {
             var furthest = Length(partial);
-            await requests.RetryAsync(() => FetchPartAsync(file, partial.FullName, before), CameFurther, cancellationToken).ConfigureAwait(false);
+            await requests.RetryAsync(() => FetchPartAsync(file, partial, before), CameFurther).ConfigureAwait(false);
             Report(file, force: true, "checking");
             var length = Length(partial);
-            if (length == file.Size && HubRepository.Matches(partial.FullName, file.Etag))
+            if (length == file.Size && HubRepository.Matches(partial, file.Etag))
             {
-                File.Move(partial.FullName, blob, overwrite: true);
+                File.Move(partial, blob, overwrite: true);
                 return;
             }
 
-            partial.Delete();
+            File.Delete(partial);
             Fault.InvalidDataIf(!resumed,
                 $"'{file.Name}' of '{repository.Id}' is not what the hub promised: expected {file.Size} bytes with the hash {file.Etag}, "
                 + $"found {length} bytes{(length == file.Size ? " with another hash" : "")}. It was deleted; try again, and if it stays wrong check HF_ENDPOINT.");
@@ -86,7 +85,7 @@ internal sealed class HubDownload(
             return file.Size;
         }
 
-        using var response = await SendAsync(HttpMethod.Get, file.Name, stream.Length < file.Size ? stream.Length : 0).ConfigureAwait(false);
+        using var response = await requests.SendAsync(HttpMethod.Get, commit, file.Name, stream.Length < file.Size ? stream.Length : 0).ConfigureAwait(false);
         if (response.StatusCode == HttpStatusCode.RequestedRangeNotSatisfiable)
         {
             stream.SetLength(0);
@@ -159,18 +158,9 @@ internal sealed class HubDownload(
         }
     }
 
-    private Task<HttpResponseMessage> SendAsync(HttpMethod method, string name, long from) =>
-        requests.SendAsync(method, Address(name), from, new(repository.Id, commit, name), cancellationToken);
+    private string Partial(RemoteFile file) => repository.Blob(file.Etag) + ".incomplete";
 
-    private string Address(string name) => $"{repository.Id}/resolve/{commit}/{string.Join('/', name.Split('/').Select(Uri.EscapeDataString))}";
-
-    private FileInfo Partial(RemoteFile file) => new(repository.Blob(file.Etag) + ".incomplete");
-
-    private static long Length(FileInfo file)
-    {
-        file.Refresh();
-        return file.Exists ? file.Length : 0;
-    }
+    private static long Length(string path) => new FileInfo(path) is { Exists: true, Length: var length } ? length : 0;
 
     private static string Show(long bytes) => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1e9:0.###} GB");
 

@@ -1,6 +1,3 @@
-using System.Globalization;
-using System.Text;
-
 namespace HeadScope;
 
 /// <summary>Where models are downloaded from and to, and how patiently.</summary>
@@ -49,14 +46,8 @@ internal sealed record HubOptions
         };
     }
 
-    // Keeps the token out of what ToString of the record prints.
-    private bool PrintMembers(StringBuilder builder)
-    {
-        builder.Append(
-            CultureInfo.InvariantCulture,
-            $"Endpoint = {Endpoint}, CacheFolder = {CacheFolder}, Token = {(Token is null ? "none" : "set")}, Offline = {Offline}");
-        return true;
-    }
+    /// <summary>Without the token.</summary>
+    public override string ToString() => $"{Endpoint}, cache {CacheFolder}{(Offline ? ", offline" : "")}";
 
     private static string? ReadToken(string path)
     {

@@ -1,6 +1,4 @@
-using System.Globalization;
 using System.Security.Cryptography;
-using System.Text;
 
 namespace HeadScope;
 
@@ -36,34 +34,35 @@ internal sealed class HubRepository
     /// <returns>For each its model, the branches and tags that mean it (else its commit), its commit, the bytes of its files, its folder.</returns>
     public static IEnumerable<(string Name, string Revision, string Commit, long Size, string Path)> List(string cacheFolder)
     {
-        foreach (var model in Folders(cacheFolder, $"{Models}*"))
-        {
-            var references = Path.Combine(model, "refs");
-            var revisions = Files(references).ToLookup(
+        return
+            from model in Folders(cacheFolder, $"{Models}*")
+            let references = Path.Combine(model, "refs")
+            let revisions = Files(references).ToLookup(
                 file => File.ReadAllText(file).Trim(),
                 file => Path.GetRelativePath(references, file).Replace(Path.DirectorySeparatorChar, '/'),
-                StringComparer.Ordinal);
-            foreach (var snapshot in Folders(Path.Combine(model, "snapshots"), "*"))
-            {
-                var commit = Path.GetFileName(snapshot);
-                var size = Files(snapshot)
-                    .Select(file => new FileInfo(File.ResolveLinkTarget(file, returnFinalTarget: true)?.FullName ?? file))
-                    .Where(file => file.Exists)
-                    .DistinctBy(file => file.FullName, StringComparer.Ordinal)
-                    .Sum(file => file.Length);
-                yield return (
-                    Path.GetFileName(model)[Models.Length..].Replace("--", "/", StringComparison.Ordinal),
-                    string.Join(", ", revisions[commit].DefaultIfEmpty(commit).Order(StringComparer.Ordinal)),
-                    commit,
-                    size,
-                    snapshot);
-            }
-        }
+                StringComparer.Ordinal)
+            from snapshot in Folders(Path.Combine(model, "snapshots"), "*")
+            let commit = Path.GetFileName(snapshot)
+            let size = Files(snapshot)
+                .Select(file => new FileInfo(File.ResolveLinkTarget(file, returnFinalTarget: true)?.FullName ?? file))
+                .Where(file => file.Exists)
+                .DistinctBy(file => file.FullName, StringComparer.Ordinal)
+                .Sum(file => file.Length)
+            select (IdOf(snapshot)!, string.Join(", ", revisions[commit].DefaultIfEmpty(commit).Order(StringComparer.Ordinal)), commit, size, snapshot);
 
         static IEnumerable<string> Folders(string folder, string pattern) =>
             Directory.Exists(folder) ? Directory.GetDirectories(folder, pattern).Order(StringComparer.Ordinal) : [];
 
         static string[] Files(string folder) => Directory.Exists(folder) ? Directory.GetFiles(folder, "*", SearchOption.AllDirectories) : [];
+    }
+
+    /// <summary>The id of the model whose snapshot a folder of the cache is; null for another folder.</summary>
+    public static string? IdOf(string folder)
+    {
+        var snapshots = Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
+        return Path.GetFileName(snapshots) == "snapshots" && Path.GetFileName(Path.GetDirectoryName(snapshots)) is { } model && model.StartsWith(Models, StringComparison.Ordinal)
+            ? model[Models.Length..].Replace("--", "/", StringComparison.Ordinal)
+            : null;
     }
 
     /// <summary>Whether a revision is a full commit, which never changes its content.</summary>

@@ -1,51 +1,35 @@
-using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 
 namespace HeadScope;
 
-/// <summary>Requests to the hub: redirects followed by hand, so that the token goes to the hub alone; failures that pass are tried again; the
-/// others become errors that say what to do.</summary>
-internal sealed class HubRequests : IDisposable
+/// <summary>Requests to the hub about one revision of a model: redirects followed by hand, so that the token goes to the hub alone; failures that
+/// pass are tried again; the others become errors that say what to do.</summary>
+internal sealed class HubRequests(HubOptions options, string id, string revision, CancellationToken cancellationToken) : IDisposable
 {
     private const int MostRedirects = 10;
 
     private static readonly TimeSpan LongestWait = TimeSpan.FromMinutes(5);
 
-    private readonly HubOptions options;
-    private readonly HttpClient client;
-
-    public HubRequests(HubOptions options)
+    // A mirror on this machine is not behind the proxy of the environment. Lengths are those of the file.
+    private readonly HttpClient client = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseProxy = !options.Endpoint.IsLoopback })
     {
-        this.options = options;
-        var handler = new SocketsHttpHandler
-        {
-            AllowAutoRedirect = false,
-            UseProxy = !options.Endpoint.IsLoopback, // a mirror on this machine is not behind the proxy of the environment
-            PooledConnectionLifetime = TimeSpan.FromMinutes(5),
-        };
-        client = new HttpClient(handler)
-        {
-            Timeout = options.Patience, // for the headers; bodies are watched where they are read
-            MaxResponseContentBufferSize = 1 << 26,
-        };
-        client.DefaultRequestHeaders.Add("User-Agent", "headscope/0.1");
-        client.DefaultRequestHeaders.Add("Accept-Encoding", "identity"); // lengths are those of the file
-    }
+        Timeout = options.Patience, // for the headers; bodies are watched where they are read
+        MaxResponseContentBufferSize = 1 << 26,
+        DefaultRequestHeaders = { { "User-Agent", "headscope/0.1" }, { "Accept-Encoding", "identity" } },
+    };
 
-    public sealed record Asked(string Id, string Revision, string? File = null);
-
-    /// <summary>Asks the hub, once or until it answers, which commit a revision is, and which files that has.</summary>
-    public async Task<(string Commit, HashSet<string> Files)> DescribeAsync(string id, string revision, bool retry, CancellationToken cancellationToken)
+    /// <summary>Asks the hub, once or until it answers, which commit the revision is, and which files that has.</summary>
+    public async Task<(string Commit, HashSet<string> Files)> DescribeAsync(bool retry)
     {
         var path = $"api/models/{id}/revision/{Uri.EscapeDataString(revision)}";
         async Task<byte[]> Ask()
         {
-            using var response = await SendAsync(HttpMethod.Get, path, 0, new(id, revision), cancellationToken).ConfigureAwait(false);
+            using var response = await SendAsync(HttpMethod.Get, path).ConfigureAwait(false);
             return await response.Content.ReadAsByteArrayAsync(cancellationToken).ConfigureAwait(false);
         }
 
-        var json = retry ? await RetryAsync(Ask, () => false, cancellationToken).ConfigureAwait(false) : await Ask().ConfigureAwait(false);
+        var json = retry ? await RetryAsync(Ask, () => false).ConfigureAwait(false) : await Ask().ConfigureAwait(false);
         try
         {
             var root = JsonField.Parse($"{Address(path)}", json);
@@ -60,10 +44,13 @@ internal sealed class HubRequests : IDisposable
         }
     }
 
-    /// <summary>Asks for what is at a path below the hub's address, from a byte on, along redirects until an answer that is none or that already
-    /// describes the file. The answer is a success, or says that there is nothing from that byte on.</summary>
+    /// <summary>Asks for a file of a commit, from a byte on, or only for what describes it.</summary>
     /// <exception cref="PassingFailureException">Trying again may help.</exception>
-    public async Task<HttpResponseMessage> SendAsync(HttpMethod method, string path, long from, Asked asked, CancellationToken cancellationToken)
+    public Task<HttpResponseMessage> SendAsync(HttpMethod method, string commit, string file, long from = 0) =>
+        SendAsync(method, $"{id}/resolve/{commit}/{string.Join('/', file.Split('/').Select(Uri.EscapeDataString))}", from, file);
+
+    // Along redirects until an answer that is none or that already describes the file. It is a success, or says that there is nothing from that byte on.
+    private async Task<HttpResponseMessage> SendAsync(HttpMethod method, string path, long from = 0, string? file = null)
     {
         var address = Address(path);
         for (var redirects = 0; redirects <= MostRedirects; redirects++)
@@ -75,7 +62,7 @@ internal sealed class HubRequests : IDisposable
                 request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", options.Token);
             }
 
-            var response = await SendOnceAsync(request, wholeBody: asked.File is null, cancellationToken).ConfigureAwait(false);
+            var response = await SendOnceAsync(request, wholeBody: file is null).ConfigureAwait(false);
             var isRedirect = response.StatusCode is HttpStatusCode.MovedPermanently or HttpStatusCode.Found or HttpStatusCode.SeeOther
                 or HttpStatusCode.TemporaryRedirect or HttpStatusCode.PermanentRedirect;
             if (response.IsSuccessStatusCode || (isRedirect && method == HttpMethod.Head && response.Headers.Contains("X-Linked-Etag"))
@@ -86,7 +73,7 @@ internal sealed class HubRequests : IDisposable
 
             using (response)
             {
-                address = !isRedirect ? throw Error(response, asked)
+                address = !isRedirect ? throw Error(response, file)
                     : response.Headers.Location is { } location && new Uri(address, location) is { Scheme: "http" or "https" } next ? next
                     : throw new HttpRequestException($"{Show(address)} redirects to no address of the web.");
             }
@@ -97,7 +84,7 @@ internal sealed class HubRequests : IDisposable
 
     /// <summary>Does something with requests in it, again after each failure that may pass; what progressed starts their count again.</summary>
     /// <exception cref="HttpRequestException">It failed too often.</exception>
-    public async Task<T> RetryAsync<T>(Func<Task<T>> action, Func<bool> progressed, CancellationToken cancellationToken)
+    public async Task<T> RetryAsync<T>(Func<Task<T>> action, Func<bool> progressed)
     {
         for (var failures = 1; ; failures++)
         {
@@ -126,7 +113,7 @@ internal sealed class HubRequests : IDisposable
 
     private Uri Address(string path) => new($"{options.Endpoint.AbsoluteUri.TrimEnd('/')}/{path}");
 
-    private async Task<HttpResponseMessage> SendOnceAsync(HttpRequestMessage request, bool wholeBody, CancellationToken cancellationToken)
+    private async Task<HttpResponseMessage> SendOnceAsync(HttpRequestMessage request, bool wholeBody)
     {
         try
         {
@@ -141,9 +128,8 @@ internal sealed class HubRequests : IDisposable
     }
 
     // What a status that is not a success means.
-    private Exception Error(HttpResponseMessage response, Asked asked)
+    private Exception Error(HttpResponseMessage response, string? file)
     {
-        var (id, revision, file) = asked;
         var (page, status) = (Address(id), (int)response.StatusCode);
         var said = $"{Show(response.RequestMessage!.RequestUri!)} answers {status} {response.ReasonPhrase}";
         var code = response.Headers.TryGetValues("X-Error-Code", out var codes) ? codes.First() : "";

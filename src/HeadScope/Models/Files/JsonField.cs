@@ -1,5 +1,3 @@
-using System.Globalization;
-using System.Text.Json;
 using System.Text.Unicode;
 
 namespace HeadScope;
@@ -58,18 +56,11 @@ internal readonly record struct JsonField(string File, string Parent, string? Ke
     public JsonField? Optional(string name) => this[name] is { Value.ValueKind: not JsonValueKind.Undefined } member ? member : null;
 
     /// <summary>The first member of one of these names.</summary>
-    public JsonField Required(params ReadOnlySpan<string> names)
+    public JsonField Required(params string[] names)
     {
-        foreach (var name in names)
-        {
-            if (Optional(name) is { } member)
-            {
-                return member;
-            }
-        }
-
         var self = this;
-        throw new InvalidDataException($"'{File}' has no {string.Join(" or ", names.ToArray().Select(name => $"'{self[name].Path}'"))}.");
+        return names.Select(name => self.Optional(name)).FirstOrDefault(member => member is not null)
+            ?? throw new InvalidDataException($"'{File}' has no {string.Join(" or ", names.Select(name => $"'{self[name].Path}'"))}.");
     }
 
     /// <summary>The member of this name as true or false, or what stands for a missing one.</summary>
@@ -90,11 +81,7 @@ internal readonly record struct JsonField(string File, string Parent, string? Ke
     public IEnumerable<(string Key, JsonField Field)> Members()
     {
         var (file, path) = (File, Expect(JsonValueKind.Object, "an object").Path);
-        foreach (var member in Value.EnumerateObject())
-        {
-            var key = member.Name;
-            yield return (key, new JsonField(file, path, key, 0, member.Value));
-        }
+        return Value.EnumerateObject().Select(member => new JsonField(file, path, member.Name, 0, member.Value)).Select(field => (field.Key!, field));
     }
 
     public string Text() => Expect(JsonValueKind.String, "a text").Value.GetString()!;

@@ -2,9 +2,9 @@ namespace HeadScope;
 
 /// <summary>Where the files of a model are on this machine.</summary>
 /// <param name="Name">A short name: the hub id, the folder's or the file's name, or <c>demo</c>.</param>
-/// <param name="Folder">The folder with config.json, weights and tokenizer, or with the tokenizer alone; null for a GGUF file.</param>
-/// <param name="GgufPath">The GGUF file; null for a folder.</param>
-internal sealed record ModelFiles(string Name, string? Folder, string? GgufPath)
+/// <param name="Location">The folder with config.json, weights and tokenizer, or with the tokenizer alone; or a GGUF file.</param>
+/// <param name="IsGguf">Whether it is the latter.</param>
+internal sealed record ModelFiles(string Name, string Location, bool IsGguf)
 {
     /// <summary>Finds what <see cref="Model.Load"/> or, for the tokenizer alone, <see cref="Tokenizer.Load"/> is asked for. What exists as a
     /// file or folder is not looked for on the hub; what is on the hub is downloaded unless it is in the cache.</summary>
@@ -18,25 +18,26 @@ internal sealed record ModelFiles(string Name, string? Folder, string? GgufPath)
         ArgumentException.ThrowIfNullOrWhiteSpace(nameOrPath);
         if (nameOrPath == "demo")
         {
-            return new("demo", DemoFolder(), GgufPath: null);
+            return new("demo", DemoFolder(), IsGguf: false);
         }
 
         if (Directory.Exists(nameOrPath))
         {
-            return new(Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(nameOrPath))), nameOrPath, GgufPath: null);
+            // A snapshot's own name is a commit.
+            return new(HubRepository.IdOf(nameOrPath) ?? Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(nameOrPath))), nameOrPath, IsGguf: false);
         }
 
         if (File.Exists(nameOrPath))
         {
-            return IsGguf(nameOrPath)
-                ? new(Path.GetFileNameWithoutExtension(nameOrPath), Folder: null, nameOrPath)
+            return HasGgufName(nameOrPath)
+                ? new(Path.GetFileNameWithoutExtension(nameOrPath), nameOrPath, IsGguf: true)
                 : throw new NotSupportedException(
                     $"'{nameOrPath}' is a file but not a .gguf one; name the folder that holds config.json and the weights.");
         }
 
         var (id, revision) = nameOrPath.Split('@', 2) is [var before, var after] ? (before, after) : (nameOrPath, "main");
         var parts = id.Split('/');
-        if (parts[0] is "" or "." or ".." or "~" || id.Contains('\\', StringComparison.Ordinal) || IsGguf(id) != parts.Length > 2)
+        if (parts[0] is "" or "." or ".." or "~" || id.Contains('\\', StringComparison.Ordinal) || HasGgufName(id) != parts.Length > 2)
         {
             throw new FileNotFoundException($"There is no file or folder '{nameOrPath}'.", nameOrPath);
         }
@@ -46,11 +47,10 @@ internal sealed record ModelFiles(string Name, string? Folder, string? GgufPath)
 
         async Task<ModelFiles> Download()
         {
-            using var client = new HubClient(hub);
-            var file = IsGguf(id) ? string.Join('/', parts[2..]) : null;
-            var path = await client.DownloadAsync(
-                file is null ? id : $"{parts[0]}/{parts[1]}", revision, file, tokenizerOnly, progress, cancellationToken).ConfigureAwait(false);
-            return file is null ? new(id, path, GgufPath: null) : new(id, Folder: null, path);
+            var file = HasGgufName(id) ? string.Join('/', parts[2..]) : null;
+            var repository = file is null ? id : $"{parts[0]}/{parts[1]}";
+            return new(id, await HubClient.DownloadAsync(
+                repository, hub ?? HubOptions.FromEnvironment(), revision, file, tokenizerOnly, progress, cancellationToken).ConfigureAwait(false), file is not null);
         }
     }
 
@@ -65,5 +65,5 @@ internal sealed record ModelFiles(string Name, string? Folder, string? GgufPath)
             + "It comes with the HeadScope package: copy its folder 'models' next to the program.");
     }
 
-    private static bool IsGguf(string path) => path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase);
+    private static bool HasGgufName(string path) => path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase);
 }

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Text.Json;
 
 namespace HeadScope;
 
@@ -9,6 +8,9 @@ namespace HeadScope;
 /// whole as far as lengths can tell.</remarks>
 internal sealed class SafetensorsFile : TensorFile
 {
+    /// <summary>The member of the header that is no tensor.</summary>
+    internal const string MetadataKey = "__metadata__";
+
     /// <summary>The largest header that the format allows.</summary>
     private const long LargestHeader = 100_000_000;
 
@@ -108,22 +110,13 @@ internal sealed class SafetensorsFile : TensorFile
     {
         var file = OpenFile(path);
         var header = ReadHeader(file);
-        var entries = new List<TensorInfo>();
-        foreach (var (name, field) in JsonField.Parse(path, header).Members())
+        var root = JsonField.Parse(path, header);
+        foreach (var (key, text) in root.Optional(MetadataKey)?.Members() ?? [])
         {
-            if (name != "__metadata__")
-            {
-                entries.Add(ReadEntry(file, name, field));
-            }
-            else if (field.Value.ValueKind != JsonValueKind.Null)
-            {
-                foreach (var (key, text) in field.Members())
-                {
-                    metadata.TryAdd(key, text.Text());
-                }
-            }
+            metadata.TryAdd(key, text.Text());
         }
 
+        var entries = root.Members().Where(member => member.Key != MetadataKey).Select(member => ReadEntry(file, member.Key, member.Field));
         PlaceTensors(file, 8L + header.Length, entries, isDense: true, wanted);
     }
 

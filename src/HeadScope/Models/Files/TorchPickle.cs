@@ -1,10 +1,7 @@
 using System.Buffers.Binary;
-using System.Globalization;
 using System.IO.Compression;
 using System.Numerics;
 using System.Runtime.CompilerServices;
-using System.Text;
-using static TorchSharp.torch;
 
 namespace HeadScope;
 
@@ -77,8 +74,6 @@ internal static class TorchPickle
 
     private sealed record Name(string Text);
 
-    private sealed class Mark;
-
     /// <summary>The storages of the file, each read once, together not more than the file can hold.</summary>
     private sealed class Storages(ZipArchive zip, string folder, long available)
     {
@@ -130,8 +125,9 @@ internal static class TorchPickle
     /// <summary>The stack machine of the pickle format, protocol 2, as far as dictionaries of tensors need it.</summary>
     private sealed class Machine(byte[] code, Storages storages)
     {
-        private readonly List<object?> stack = [];
+        private readonly Stack<List<object?>> below = []; // what lies under each mark
         private readonly Dictionary<int, object?> memo = [];
+        private List<object?> stack = [];
         private int at;
 
         public object? Run()
@@ -143,37 +139,34 @@ internal static class TorchPickle
                 {
                     case '\x80': Take(1); break;
                     case '.': return Pop();
-                    case '(': stack.Add(new Mark()); break;
-                    case '}': stack.Add(new Dictionary<string, object?>(StringComparer.Ordinal)); break;
-                    case ']': stack.Add(new List<object?>()); break;
-                    case ')': stack.Add(Array.Empty<object?>()); break;
-                    case 'N': stack.Add(null); break;
-                    case '\x88': stack.Add(true); break;
-                    case '\x89': stack.Add(false); break;
-                    case 'K': stack.Add((long)Take(1)[0]); break;
-                    case 'M': stack.Add((long)BinaryPrimitives.ReadUInt16LittleEndian(Take(2))); break;
-                    case 'J': stack.Add((long)Number()); break;
-                    case '\x8a': stack.Add(LongInteger(Take(Take(1)[0]))); break;
-                    case 'G': stack.Add(BinaryPrimitives.ReadDoubleBigEndian(Take(8))); break;
-                    case 'X': stack.Add(Encoding.UTF8.GetString(Take(Number()))); break;
-                    case '\x8c': stack.Add(Encoding.UTF8.GetString(Take(Take(1)[0]))); break;
-                    case 'c': stack.Add(new Name($"{Line()}.{Line()}")); break;
+                    case '(': below.Push(stack); stack = []; break;
+                    case '}': Push(new Dictionary<string, object?>(StringComparer.Ordinal)); break;
+                    case ']': Push(new List<object?>()); break;
+                    case ')': Push(Array.Empty<object?>()); break;
+                    case 'N': Push(null); break;
+                    case '\x88' or '\x89': Push(instruction == 0x88); break;
+                    case 'K': Push((long)Take(1)[0]); break;
+                    case 'M': Push((long)BinaryPrimitives.ReadUInt16LittleEndian(Take(2))); break;
+                    case 'J': Push((long)Number()); break;
+                    case '\x8a': Push(LongInteger(Take(Take(1)[0]))); break;
+                    case 'G': Push(BinaryPrimitives.ReadDoubleBigEndian(Take(8))); break;
+                    case 'X': Push(Encoding.UTF8.GetString(Take(Number()))); break;
+                    case '\x8c': Push(Encoding.UTF8.GetString(Take(Take(1)[0]))); break;
+                    case 'c': Push(new Name($"{Line()}.{Line()}")); break;
                     case 'q': memo[Take(1)[0]] = Top(); break;
                     case 'r': memo[Number()] = Top(); break;
                     case '\x94': memo[memo.Count] = Top(); break;
-                    case 'h': stack.Add(Remembered(Take(1)[0])); break;
-                    case 'j': stack.Add(Remembered(Number())); break;
-                    case 't': stack.Add(PopToMark()); break;
-                    case '\x85': stack.Add(PopLast(1)); break;
-                    case '\x86': stack.Add(PopLast(2)); break;
-                    case '\x87': stack.Add(PopLast(3)); break;
-                    case 'l': stack.Add(PopToMark().ToList()); break;
+                    case 'h': Push(Remembered(Take(1)[0])); break;
+                    case 'j': Push(Remembered(Number())); break;
+                    case 't': Push(PopToMark()); break;
+                    case '\x85' or '\x86' or '\x87': Push(PopLast(instruction - 0x84)); break;
+                    case 'l': Push(PopToMark().ToList()); break;
                     case 'a': Append(PopLast(1)); break;
                     case 'e': Append(PopToMark()); break;
                     case 's': SetItems(PopLast(2)); break;
                     case 'u': SetItems(PopToMark()); break;
                     case 'b': Pop(); break;
-                    case 'Q': stack.Add(Persistent(As<object?[]>(Pop()))); break;
+                    case 'Q': Push(Persistent(As<object?[]>(Pop()))); break;
                     case 'R': Reduce(); break;
                     default:
                         throw new DamageException(
@@ -186,29 +179,23 @@ internal static class TorchPickle
 
         private object? Top() => stack is [.., var value] ? value : throw Damage();
 
-        private object? Pop()
-        {
-            var value = Top();
-            stack.RemoveAt(stack.Count - 1);
-            return value;
-        }
+        private void Push(object? value) => stack.Add(value);
+
+        private object? Pop() => PopLast(1)[0];
 
         private T As<T>(object? value) => value is T known ? known : throw Damage();
 
-        private object?[] PopLast(int count) => stack.Count >= count ? PopFrom(stack.Count - count) : throw Damage();
-
-        private object?[] PopToMark()
+        private object?[] PopLast(int count)
         {
-            var mark = stack.FindLastIndex(value => value is Mark);
-            var values = mark < 0 ? throw Damage() : PopFrom(mark + 1);
-            stack.RemoveAt(mark);
+            var values = stack.Count >= count ? stack[^count..].ToArray() : throw Damage();
+            stack.RemoveRange(stack.Count - count, count);
             return values;
         }
 
-        private object?[] PopFrom(int first)
+        private object?[] PopToMark()
         {
-            var values = stack[first..].ToArray();
-            stack.RemoveRange(first, values.Length);
+            var values = stack.ToArray();
+            stack = below.TryPop(out var before) ? before : throw Damage();
             return values;
         }
 
@@ -234,7 +221,7 @@ internal static class TorchPickle
         {
             var arguments = As<object?[]>(Pop());
             var function = As<Name>(Pop()).Text;
-            stack.Add(function switch
+            Push(function switch
             {
                 "collections.OrderedDict" => new Dictionary<string, object?>(StringComparer.Ordinal),
                 "torch._utils._rebuild_tensor_v2" => arguments is [Tensor storage, long offset, object?[] sizes, object?[] strides, ..]

@@ -1,5 +1,3 @@
-using System.Text;
-
 namespace HeadScope;
 
 /// <summary>Byte-pair encoding of one word: its bytes as tokens, then the pair of neighbours with the lowest rank merged, the leftmost first,
@@ -161,17 +159,6 @@ internal static class ByteSymbols
     public static char Of(byte value) => Symbols[value];
 
     /// <summary>The bytes a vocabulary entry stands for: its own UTF-8 when it is not written in byte symbols.</summary>
-    public static byte[] BytesOf(string entry)
-    {
-        var bytes = new byte[entry.Length];
-        for (var i = 0; i < bytes.Length; i++)
-        {
-            if (!Bytes.TryGetValue(entry[i], out bytes[i]))
-            {
-                return Encoding.UTF8.GetBytes(entry);
-            }
-        }
-
-        return bytes;
-    }
+    public static byte[] BytesOf(string entry) =>
+        entry.All(Bytes.ContainsKey) ? [.. entry.Select(symbol => Bytes[symbol])] : Encoding.UTF8.GetBytes(entry);
 }

@@ -49,13 +49,7 @@ internal static partial class KnownPatterns
     [GeneratedRegex(DigitText, RegexOptions.CultureInvariant, SplitPattern.LongestMatch)]
     private static partial Regex DigitCompiled { get; }
 
-    /// <summary>The compiled form of a pattern, if there is one: twice as fast as an interpreted one, at no cost when it starts.</summary>
-    public static Regex? Compiled(string pattern) => pattern switch
-    {
-        Gpt2Text => Gpt2Compiled,
-        Contractions + Llama3Words => Llama3Compiled,
-        Contractions + Qwen2Words => Qwen2Compiled,
-        DigitText => DigitCompiled,
-        _ => null,
-    };
+    /// <summary>The compiled form of a translated pattern, if there is one: twice as fast as an interpreted one, at no cost when it starts.</summary>
+    public static Regex? Compiled(string translated) =>
+        Array.Find([Gpt2Compiled, Llama3Compiled, Qwen2Compiled, DigitCompiled], regex => regex.ToString() == translated);
 }

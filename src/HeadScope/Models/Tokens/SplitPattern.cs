@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-using System.Text;
 using System.Text.RegularExpressions;
 
 namespace HeadScope;
@@ -21,16 +19,10 @@ internal sealed class SplitPattern
     public SplitPattern(string pattern, string? source = null)
     {
         _source = source is null ? "" : $"{source}: ";
-        if (KnownPatterns.Compiled(pattern) is { } compiled)
-        {
-            (_regex, _standIns) = (compiled, new());
-            return;
-        }
-
         try
         {
             (var translated, _standIns) = SplitPatternSyntax.Translate(pattern);
-            _regex = new(translated, RegexOptions.CultureInvariant, TimeSpan.FromMilliseconds(LongestMatch));
+            _regex = KnownPatterns.Compiled(translated) ?? new(translated, RegexOptions.CultureInvariant, TimeSpan.FromMilliseconds(LongestMatch));
         }
         catch (Exception error) when (error is NotSupportedException or ArgumentException)
         {
@@ -52,12 +44,14 @@ internal sealed class SplitPattern
     public List<(int Start, int End)> Find(ReadOnlySpan<char> text, long deadline)
     {
         var matches = new List<(int Start, int End)>();
-        var shadow = text.IndexOfAnyInRange('\uD800', '\uDFFF') < 0 ? text : Shadow(text);
+        int[]? places = null;
+        var shadow = text.IndexOfAnyInRange('\uD800', '\uDFFF') < 0 ? text : Shadow(text, out places);
         try
         {
             foreach (var match in _regex.EnumerateMatches(shadow))
             {
-                matches.Add((match.Index, match.Index + match.Length));
+                var (start, end) = (match.Index, match.Index + match.Length);
+                matches.Add(places is null ? (start, end) : (places[start], places[end]));
                 if (Environment.TickCount64 > deadline)
                 {
                     throw new RegexMatchTimeoutException();
@@ -72,40 +66,23 @@ internal sealed class SplitPattern
                 error);
         }
 
-        if (shadow.Length < text.Length)
-        {
-            var (position, point) = (0, 0);
-            foreach (ref var match in CollectionsMarshal.AsSpan(matches))
-            {
-                match = (PositionOf(match.Start, text, ref position, ref point), PositionOf(match.End, text, ref position, ref point));
-            }
-        }
-
         return matches;
     }
 
-    private ReadOnlySpan<char> Shadow(ReadOnlySpan<char> text)
+    // Each character of a text as one from the basic plane, and where it and the end of the text are in the text.
+    private ReadOnlySpan<char> Shadow(ReadOnlySpan<char> text, out int[] places)
     {
         var shadow = new char[text.Length];
+        places = new int[text.Length + 1];
         var count = 0;
         foreach (var rune in text.EnumerateRunes())
         {
+            places[count + 1] = places[count] + rune.Utf16SequenceLength;
             shadow[count++] = rune.IsBmp ? (char)rune.Value : _standIns.For(rune.Value) is > '\0' and var standIn ? standIn
                 : throw new InvalidDataException($"{_source}the pattern {Shown} names too many characters to match U+{rune.Value:X} beside them.");
         }
 
         return shadow.AsSpan(0, count);
-    }
-
-    private static int PositionOf(int target, ReadOnlySpan<char> text, ref int position, ref int point)
-    {
-        for (; point < target; point++)
-        {
-            Rune.DecodeFromUtf16(text[position..], out _, out var width);
-            position += width;
-        }
-
-        return position;
     }
 }
 

@@ -1,5 +1,3 @@
-using System.Globalization;
-using System.Text;
 using System.Text.RegularExpressions;
 
 namespace HeadScope;
@@ -25,12 +23,11 @@ internal sealed partial class SplitPatternSyntax
     private readonly StandIns _standIns = new();
     private int _ranges;
     private int _position;
-    private int _depth;
 
     private SplitPatternSyntax(string pattern) => _pattern = pattern;
 
     [GeneratedRegex(
-        @"\G(?:\(\?(?:[:=!>]|-?i:)|\((?!\?)|\[\^?|" + Named + "|" + Special + @"|[^\\()\[|^$*+?{\uD800-\uDFFF])",
+        @"\G(?:\(\?(?:[:=!>]|-?i:)|\((?!\?)|\[(?!\^?\])\^?|" + Named + "|" + Special + @"|[^\\()\[^$*+?{\uD800-\uDFFF])",
         RegexOptions.CultureInvariant, SplitPattern.LongestMatch)]
     private static partial Regex Atoms { get; }
 
@@ -38,7 +35,7 @@ internal sealed partial class SplitPatternSyntax
     private static partial Regex Quantifiers { get; }
 
     [GeneratedRegex(
-        @"\G(?:\[(?![:^])|\]|" + Named + @"|(?!-\[|&&)(?<first>" + Special + @"|[^\\\[\]\uD800-\uDFFF])"
+        @"\G(?:\[(?![:^\]])|\]|" + Named + @"|(?!-\[|&&)(?<first>" + Special + @"|[^\\\[\]\uD800-\uDFFF])"
         + @"(?:-(?<last>" + Special + @"|[^\\\[\]\uD800-\uDFFF])|(?!-\\)))",
         RegexOptions.CultureInvariant, SplitPattern.LongestMatch)]
     private static partial Regex ClassItems { get; }
@@ -49,7 +46,7 @@ internal sealed partial class SplitPatternSyntax
     {
         var syntax = new SplitPatternSyntax(pattern);
         syntax.RefuseIf(pattern.Length > LongestPattern, $"more than {LongestPattern} characters");
-        syntax.RefuseIf(syntax.Alternatives(ignoreCase: false), "a way to match the empty text");
+        syntax.RefuseIf(syntax.Alternatives(depth: 1, ignoreCase: false), "a way to match the empty text");
         syntax.RefuseIf(syntax._position < pattern.Length, "an unmatched ')'");
         for (var range = 0; range < syntax._ranges; range++)
         {
@@ -61,55 +58,45 @@ internal sealed partial class SplitPatternSyntax
         return (syntax._written.ToString(), syntax._standIns);
     }
 
-    // Each of these writes what it reads, and says whether that can match the empty text.
-    private bool Alternatives(bool ignoreCase)
+    // Writes what it reads, up to the end of a group, and says whether that can match the empty text.
+    private bool Alternatives(int depth, bool ignoreCase)
     {
-        Enter();
+        RefuseIf(depth > DeepestGroup, $"more than {DeepestGroup} groups in each other");
         var (anyEmpty, empty) = (false, true);
         while (_position < _pattern.Length && _pattern[_position] != ')')
         {
-            if (_pattern[_position] == '|')
+            var (start, atom, atomEmpty) = (_written.Length, Next(Atoms).Value, false);
+            switch (atom[0])
             {
-                _position++;
-                _written.Append('|');
-                (anyEmpty, empty) = (anyEmpty || empty, true);
-                continue;
+                case '|':
+                    _written.Append('|');
+                    (anyEmpty, empty) = (anyEmpty || empty, true);
+                    continue;
+                case '(':
+                    var kind = atom == "(" ? "(?:" : atom;
+                    _written.Append(kind);
+                    atomEmpty = Alternatives(depth + 1, kind == "(?i:" || (ignoreCase && kind != "(?-i:")) || kind is "(?=" or "(?!";
+                    _position += _position < _pattern.Length ? 1 : throw Refuse("a group without ')'");
+                    _written.Append(')');
+                    break;
+                case '[':
+                    _written.Append(atom);
+                    Class(ignoreCase);
+                    _written.Append(']');
+                    break;
+                case '.':
+                case '\\' when "sSdDwWpP".Contains(atom[1]):
+                    NamedClass(atom, inClass: false, ignoreCase);
+                    break;
+                default:
+                    Literal(CodePoint(atom), ignoreCase);
+                    break;
             }
 
-            var start = _written.Length;
-            empty &= Quantified(start, Atom(Next(Atoms).Value, ignoreCase));
+            empty &= Quantified(start, atomEmpty);
         }
 
-        _depth--;
         return anyEmpty || empty;
-    }
-
-    private bool Atom(string text, bool ignoreCase)
-    {
-        switch (text[0])
-        {
-            case '(':
-                var kind = text == "(" ? "(?:" : text;
-                _written.Append(kind);
-                var empty = Alternatives(kind == "(?i:" || (ignoreCase && kind != "(?-i:"));
-                _position += _position < _pattern.Length ? 1 : throw Refuse("a group without ')'");
-                _written.Append(')');
-                return empty || kind is "(?=" or "(?!";
-            case '[':
-                _written.Append(text);
-                Class(ignoreCase);
-                _written.Append(']');
-                return false;
-            case '.':
-                _written.Append('.');
-                return false;
-            case '\\' when "sSdDwWpP".Contains(text[1]):
-                NamedClass(text, inClass: false, ignoreCase);
-                return false;
-            default:
-                Literal(CodePoint(text), ignoreCase);
-                return false;
-        }
     }
 
     private bool Quantified(int start, bool empty)
@@ -131,25 +118,22 @@ internal sealed partial class SplitPatternSyntax
     /// <summary>The items of a class; those of a class inside it join them.</summary>
     private void Class(bool ignoreCase)
     {
-        Enter();
-        RefuseIf(_position < _pattern.Length && _pattern[_position] == ']', "an empty class");
-        while (Next(ClassItems) is { Value: not "]" and var text, Groups: var groups })
+        for (var depth = 1; depth > 0;)
         {
-            if (text == "[")
+            var item = Next(ClassItems);
+            if (item.Value is "[" or "]")
             {
-                Class(ignoreCase);
+                depth += item.Value == "[" ? 1 : -1;
             }
-            else if (groups["first"] is { Success: true, Value: var from })
+            else if (item.Groups["first"] is { Success: true, Value: var from })
             {
-                Range(CodePoint(from), CodePoint(groups["last"] is { Success: true, Value: var to } ? to : from), ignoreCase);
+                Range(CodePoint(from), CodePoint(item.Groups["last"] is { Success: true, Value: var to } ? to : from), ignoreCase);
             }
             else
             {
-                NamedClass(text, inClass: true, ignoreCase);
+                NamedClass(item.Value, inClass: true, ignoreCase);
             }
         }
-
-        _depth--;
     }
 
     private void NamedClass(string text, bool inClass, bool ignoreCase)
@@ -237,8 +221,6 @@ internal sealed partial class SplitPatternSyntax
             : throw Refuse(_position == _pattern.Length ? "an end" : $"'{JsonField.Excerpt(_pattern[_position..], 8)}'");
         return match;
     }
-
-    private void Enter() => RefuseIf(++_depth > DeepestGroup, $"more than {DeepestGroup} groups in each other");
 
     private void RefuseIf(bool isSo, string what) => _ = isSo ? throw Refuse(what) : 0;
 

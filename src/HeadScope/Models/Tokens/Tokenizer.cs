@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Collections.Frozen;
-using System.Text;
 
 namespace HeadScope;
 
@@ -74,13 +73,13 @@ public sealed class Tokenizer
         }
 
         var files = ModelFiles.Resolve(nameOrPath, hub: null, progress, tokenizerOnly: true, cancellationToken);
-        if (files.GgufPath is null)
+        if (!files.IsGguf)
         {
-            return FromFolder(files.Folder!);
+            return FromFolder(files.Location);
         }
 
-        using var gguf = GgufFile.Open(files.GgufPath);
-        return FromGguf(gguf.Metadata, files.GgufPath);
+        using var gguf = GgufFile.Open(files.Location);
+        return FromGguf(gguf.Metadata, files.Location);
     }
 
     /// <summary>Reads a tokenizer.json file, with the settings beside it.</summary>

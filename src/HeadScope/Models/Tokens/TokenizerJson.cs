@@ -1,5 +1,3 @@
-using System.Text.Json;
-
 namespace HeadScope;
 
 /// <summary>Reads tokenizer.json, the format of the Hugging Face tokenizers library.</summary>
@@ -137,31 +135,22 @@ internal static class TokenizerJson
     {
         List<int> prefix = [];
         List<int> suffix = [];
-        foreach (var (type, processor) in Parts(root.Optional("post_processor"), "processors", "TemplateProcessing", "ByteLevel"))
+
+        // ByteLevel concerns offsets only.
+        foreach (var (_, processor) in Parts(root.Optional("post_processor"), "processors", "TemplateProcessing", "ByteLevel")
+            .Where(part => part.Type == "TemplateProcessing"))
         {
-            // ByteLevel concerns offsets only.
-            if (type == "ByteLevel")
-            {
-                continue;
-            }
-
-            List<int> before = [];
-            var texts = 0;
             var single = processor.Required("single");
-            foreach (var piece in single.Items())
-            {
-                if (piece.Optional("SpecialToken") is { } special)
-                {
-                    var ids = processor.Required("special_tokens").Required(special.Required("id").Text()).Required("ids");
-                    (texts == 0 ? before : suffix).AddRange(ids.Items().Select(id => id.TokenId()));
-                }
-                else
-                {
-                    texts += piece.Required("Sequence").Required("id").Text() == "A" ? 1 : throw piece.Refuse("only the sequence A is");
-                }
-            }
+            var pieces = single.Items().ToList();
+            var text = pieces.FindIndex(piece => piece.Optional("SpecialToken") is null);
+            single.RefuseIf(
+                text < 0 || pieces.FindLastIndex(piece => piece.Optional("SpecialToken") is null) != text, "the text (sequence A) must be there exactly once");
+            pieces[text].RefuseIf(pieces[text].Required("Sequence").Required("id").Text() != "A", "only the sequence A is");
+            prefix.InsertRange(0, pieces[..text].SelectMany(Ids));
+            suffix.AddRange(pieces[(text + 1)..].SelectMany(Ids));
 
-            prefix.InsertRange(0, texts == 1 ? before : throw single.Refuse("the text (sequence A) must be there exactly once"));
+            IEnumerable<int> Ids(JsonField piece) => processor.Required("special_tokens")
+                .Required(piece.Required("SpecialToken").Required("id").Text()).Required("ids").Items().Select(id => id.TokenId());
         }
 
         return (prefix, suffix);

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using TorchSharp;
 
 #pragma warning disable RS0030 // The one place that makes Scalars, and holds them.
 namespace HeadScope;
