@@ -25,7 +25,7 @@ public static partial class Charts
         var most = Strongest(cells);
         return Chart(
             [
-                AttentionMap(cells, null).With(new
+                AttentionMap(cells, null, 1).With(new
                 {
                     customdata = tokens.Select(query => tokens.Select(key => $"{PlotlyText.Token(query)} attends to {PlotlyText.Token(key)}").ToArray()).ToArray(),
                     hovertemplate = "%{customdata}<br>attention %{z:.3f}<extra></extra>", xgap = tokens.Count > 40 ? 0 : 1, ygap = tokens.Count > 40 ? 0 : 1,
@@ -79,25 +79,28 @@ public static partial class Charts
             ticktext = Enumerable.Repeat(labels, tiles).SelectMany(all => all).ToArray(),
         }).With(more);
         return Chart(
-            heads.Select((cells, h) => AttentionMap(cells, new Head(layer, h).ToString()).With(new
+            heads.Select((cells, h) => AttentionMap(cells, new Head(layer, h).ToString(), h == 0 ? 0.5 : 0).With(new
             {
-                x0 = h % columns * wide, dx = 1, y0 = h / columns * high, dy = 1, showscale = h == 0, hovertemplate = $"head {new Head(layer, h)}<br>%{{y}} attends to %{{x}}<br>attention %{{z:.3f}}<extra></extra>",
+                x0 = h % columns * wide, dx = 1, y0 = h / columns * high, dy = 1, hovertemplate = $"head {new Head(layer, h)}<br>%{{y}} attends to %{{x}}<br>attention %{{z:.3f}}<extra></extra>",
+            })).Append(Scatter(new
+            {
+                mode = "text", x = heads.Select((_, h) => (h % columns * wide) - 0.5).ToArray(), y = heads.Select((_, h) => (h / columns * high) - 0.5).ToArray(), text = heads.Select((_, h) => new Head(layer, h).ToString()).ToArray(),
+                textposition = "top right", textfont = Font(new { size = 11 }), cliponaxis = false, hoverinfo = "skip", showlegend = false,
             })),
             new Layout().With(new
             {
                 title = Title(PlotlyText.Escape(text)), width = (Math.Clamp(740 / columns, 110, 300) * columns) + 180, height = (Math.Clamp(740 / columns, 110, 300) * rows * high / wide) + 130, showlegend = false,
                 xaxis = Tokens(columns, wide, [-0.5, right], new { }),
                 yaxis = Tokens(rows, high, [bottom, top], new { scaleanchor = "x" }),
-                annotations = heads.Select((_, h) => Note(new Head(layer, h).ToString(), (h % columns * wide) - 0.5, (h / columns * high) - 0.5, "left", "bottom", 0))
-                    .Append(Note("attended to (key)", (right - 0.5) / 2, bottom, "center", "top", 0)).Append(Note("attending (query)", -0.5, (bottom + top) / 2, "right", "middle", -90)).ToArray(),
+                annotations = new[] { Note("attended to (key)", (right - 0.5) / 2, bottom, "center", "top", 0), Note("attending (query)", -0.5, (bottom + top) / 2, "right", "middle", -90) },
             }),
             $"{text}: {heads.Count} heads, each over the same {n} tokens in order; rows attend to columns.",
             new PaperLayout(Ratio: Math.Round((0.93 * rows * high / (columns * wide)) - 0.09, 3)));
     }
 
-    private static Trace2D AttentionMap(double?[][] cells, string? name) => HeatMap(new
+    private static Trace2D AttentionMap(double?[][] cells, string? name, double scaleLength) => HeatMap(new
     {
-        name, z = cells, zmin = 0, zmax = 1, colorscale = ChartStyle.Sequential, colorbar = new ColorBar().With(new { len = name is null ? 1 : 0.5, title = Title("attention").With(new { side = "right" }) }), hoverongaps = false,
+        name, z = cells, zmin = 0, zmax = 1, colorscale = ChartStyle.Sequential, showscale = scaleLength > 0, colorbar = scaleLength == 0 ? null : new ColorBar().With(new { len = scaleLength, title = Title("attention").With(new { side = "right" }) }), hoverongaps = false,
     });
 
     // Few enough abreast that each can be seen at the width of a column.

@@ -72,27 +72,27 @@ public static partial class Charts
         var letters = pieces.Index().GroupBy(piece => colors[piece.Item.Token].Ink, StringComparer.Ordinal).Select(group => Letters(
             [.. group.Select(piece => (piece.Index, places[piece.Index].Column + (piece.Item.Width / 2.0), places[piece.Index].Line, piece.Item.Text))], "middle center", group.Key,
             [.. group.Select(piece => all[piece.Item.Token]).Select(token => $"{PlotlyText.Token(token.Token)} (position {token.Position})<br>{name} {PlotlyText.Number(token.Value)}")]));
-        var boxes = pieces.Select((piece, i) => new Shape().With(new
+        var boxes = Boxes([.. pieces.Index().Select(piece => (places[piece.Index].Line, places[piece.Index].Column + 0.05, piece.Item.Width - 0.1, colors[piece.Item.Token].Fill))])
+            .With(new { customdata = Enumerable.Range(0, pieces.Count).ToArray() });
+
+        // A box without an outline has one of its own colour: paper has no thinner line than half a pixel.
+        ((Marker)boxes.TryGetPropertyValue("marker").Value).SetProperty("line", Line(new
         {
-            name = $"{PaperText.PiecePrefix}{i}", type = "rect", x0 = places[i].Column + 0.05, x1 = places[i].Column + piece.Width - 0.05, y0 = places[i].Line + 0.08, y1 = places[i].Line + 0.92,
-            fillcolor = colors[piece.Token].Fill, line = Line(new { width = all[piece.Token].Marked ? 2 : 0, color = ChartStyle.Palette[1] }), layer = "below",
+            width = pieces.Select(piece => all[piece.Token].Marked ? 2 : 0).ToArray(), color = pieces.Select(piece => all[piece.Token].Marked ? ChartStyle.Palette[1] : colors[piece.Token].Fill).ToArray(),
         }));
+
         // The scale stands in a line of its own above the text: from its low to its high end, and what the numbers are.
         var (from, to) = (PlotlyText.Number(low), PlotlyText.Number(largest));
-        const double Swatches = 24, Swatch = 0.5;
-        var scaleAt = from.Length + 1;
-        var key = Enumerable.Range(0, (int)Swatches).Select(i => new Shape().With(new
-        {
-            type = "rect", x0 = scaleAt + (i * Swatch), x1 = scaleAt + ((i + 1) * Swatch), y0 = KeyLine + 0.15, y1 = KeyLine + 0.85, fillcolor = ChartStyle.At(scale, i / (Swatches - 1)).Fill, line = Line(new { width = 0 }), layer = "below",
-        }));
-        var ends = string.Concat(from, new string('\u00A0', (int)(Swatches * Swatch) + 2), to, "\u00A0", name);
-        var labelled = labels.Where(label => label.Text.Length > 0).Select(label => (label.Piece, 0.0, places[label.Piece].Line, label.Text));
+        const int Swatches = 24;
+        var key = Boxes([.. Enumerable.Range(0, Swatches).Select(i => (KeyLine, from.Length + 1 + (i / 2.0), 0.5, ChartStyle.At(scale, i / (Swatches - 1.0)).Fill))]);
+        var ends = string.Concat(from, new string('\u00A0', (Swatches / 2) + 2), to, "\u00A0", name);
+        (int, double, double, string)[] labelled = [.. labels.Where(label => label.Text.Length > 0).Select(label => (label.Piece, 0.0, places[label.Piece].Line, label.Text))];
         return Chart(
-            [.. letters, Letters([.. labelled], "middle right", ChartStyle.Muted, null), Letters([(0, 0, KeyLine, ends)], "middle right", ChartStyle.Muted, null).With(new { customdata = "" })],
+            [boxes, key, .. letters, .. labelled.Length > 0 ? [Letters(labelled, "middle right", ChartStyle.Muted, null)] : Array.Empty<Trace>(), Letters([(0, 0, KeyLine, ends)], "middle right", ChartStyle.Muted, null).With(new { customdata = Array.Empty<int>() })],
             new Layout().With(new
             {
                 title = title.Length > 0 ? Title(PlotlyText.Escape(title)) : null, width = (int)(columns * LetterWidth) + 32, height = (int)((height - KeyLine) * LineHeight) + (title.Length > 0 ? 84 : 64),
-                margin = new { l = 16, r = 16, t = title.Length > 0 ? 50 : 16, b = 16 }, shapes = boxes.Concat(key).ToArray(), hovermode = "closest", showlegend = false,
+                margin = new { l = 16, r = 16, t = title.Length > 0 ? 50 : 16, b = 16 }, hovermode = "closest", showlegend = false,
                 xaxis = Axis(new { visible = false, range = new[] { 0, columns }, fixedrange = true }), yaxis = Axis(new { visible = false, range = new[] { height, KeyLine }, fixedrange = true }),
             }),
             caption,
@@ -101,6 +101,12 @@ public static partial class Charts
 
     // A letter and a line on a screen, in pixels; and the line of the scale.
     private const double LetterWidth = 7.5, LineHeight = 20, KeyLine = -1.6;
+
+    private static Trace2D Boxes(IReadOnlyList<(double Line, double Column, double Width, string Fill)> boxes) => Bar(new
+    {
+        orientation = "h", y = boxes.Select(box => box.Line + 0.5).ToArray(), @base = boxes.Select(box => box.Column).ToArray(), x = boxes.Select(box => box.Width).ToArray(), width = 0.84, offset = -0.42,
+        marker = Marker(new { color = boxes.Select(box => box.Fill).ToArray() }), hoverinfo = "skip", showlegend = false,
+    });
 
     private static Trace2D Letters(IReadOnlyList<(int Piece, double X, double Line, string Text)> places, string position, string color, string[]? hover) => Scatter(new
     {

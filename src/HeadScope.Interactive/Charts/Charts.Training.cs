@@ -17,7 +17,7 @@ public static partial class Charts
         var traces = new List<Trace> { Curve("training", curve.Select(point => (point.Tokens, point.ExplainedVariance)), "", ChartStyle.Palette[0]) };
         if (heldOut.Length > 0)
         {
-            traces.Add(Curve("held out", heldOut.Select(point => (point.Tokens, point.HeldOutExplainedVariance!.Value)), "", ChartStyle.Palette[1]).With(new { mode = "lines+markers" }));
+            traces.Add(Curve("held out", heldOut.Select(point => (point.Tokens, point.HeldOutExplainedVariance!.Value)), "", ChartStyle.Palette[1]).With(new { mode = "lines+markers", marker = Marker(new { color = ChartStyle.Palette[1], size = 6 }) }));
         }
 
         if (reference is { Count: > 0 })
@@ -52,7 +52,7 @@ public static partial class Charts
         return Scatter(new
         {
             name, mode = "lines", x = all.Select(point => point.X).ToArray(), y = all.Select(point => Finite(point.Y)).ToArray(), xaxis = $"x{id}", yaxis = $"y{id}",
-            line = Line(new { color, width = 2 }), marker = Marker(new { color, size = 6 }), hovertemplate = $"{name}<br>%{{x:,.0f}} tokens<br>%{{y:.4f}}<extra></extra>",
+            line = Line(new { color, width = 2 }), hovertemplate = $"{name}<br>%{{x:,.0f}} tokens<br>%{{y:.4f}}<extra></extra>",
         });
     }
 }

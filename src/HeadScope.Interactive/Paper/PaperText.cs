@@ -28,28 +28,30 @@ internal sealed record PaperText(int Indent, int[] Widths, TokenLines.Start[] St
             return (json, null);
         }
 
+        var figure = JObject.Parse(json);
+        (JToken Trace, int[] Of)[] traces = [.. figure["data"]!.Where(trace => trace["customdata"] is JArray { Count: > 0 }).Select(trace => (trace, trace["customdata"]!.Select(piece => (int)piece).ToArray()))];
+        if (traces.Count(trace => trace.Of.Length == text.Widths.Length && (string?)trace.Trace["type"] == "bar") != 1)
+        {
+            // Several charts in one.
+            return (json, null);
+        }
+
         var columns = Math.Max((int)((widthMm - Margins) / Letter), text.Indent + 4);
         var (places, lines) = TokenLines.Set(text.Widths, text.Starts, columns, text.Indent);
-        var figure = JObject.Parse(json);
         var layout = figure["layout"]!;
 
-        // Letters and labels say which piece they belong to; so do the boxes, by their names.
-        foreach (var trace in figure["data"]!.Where(trace => (string?)trace["mode"] == "text" && trace["customdata"] is JArray))
+        // Letters, labels and boxes say which piece they belong to.
+        foreach (var (trace, of) in traces)
         {
-            int[] of = [.. trace["customdata"]!.Select(piece => (int)piece)];
             trace["y"] = new JArray(of.Select(piece => places[piece].Line + 0.5));
-            if ((string?)trace["textposition"] == "middle center")
+            if ((string?)trace["type"] == "bar")
+            {
+                trace["base"] = new JArray(of.Select(piece => places[piece].Column + 0.05));
+            }
+            else if ((string?)trace["textposition"] == "middle center")
             {
                 trace["x"] = new JArray(of.Select(piece => places[piece].Column + (text.Widths[piece] / 2.0)));
             }
-        }
-
-        foreach (var box in layout["shapes"]?.Where(shape => ((string?)shape["name"])?.StartsWith(PiecePrefix, StringComparison.Ordinal) == true) ?? [])
-        {
-            var piece = int.Parse(((string)box["name"]!)[PiecePrefix.Length..], System.Globalization.CultureInfo.InvariantCulture);
-            var (from, to) = ((double)box["x0"]! % 1, (double)box["y0"]! % 0.5);
-            (box["x0"], box["x1"]) = (places[piece].Column + from, places[piece].Column + text.Widths[piece] - from);
-            (box["y0"], box["y1"]) = (places[piece].Line + to, places[piece].Line + 1 - to);
         }
 
         layout["xaxis"]!["range"] = new JArray(0, columns);
@@ -57,7 +59,4 @@ internal sealed record PaperText(int Indent, int[] Widths, TokenLines.Start[] St
         layout["yaxis"]!["range"] = new JArray(lines, top);
         return (figure.ToString(Newtonsoft.Json.Formatting.None), ((lines - top) * Line) + Margins);
     }
-
-    /// <summary>What the names of boxes begin with; the number of the piece follows.</summary>
-    public const string PiecePrefix = "piece ";
 }
