@@ -36,7 +36,7 @@ public static partial class Charts
             {
                 title = Title($"Relations and their heads, {PlotlyText.Escape(map.Model)}"), width = (int)Math.Clamp(map.Relations.Count * 30.0, 300, 1000) + 190,
                 height = (int)Math.Clamp(heads.Length * 22.0, 90, 900) + 240,
-                xaxis = Labelled(null, [.. map.Relations.Select(relation => PlotlyText.Spoken(relation.Name))], angle: -90),
+                xaxis = Labelled(null, [.. map.Relations.Select(relation => PlotlyText.Spoken(relation.Name))], angle: map.Relations.Count > 4 ? -90 : null),
                 yaxis = Labelled("head", [.. heads.Select(head => head.ToString())], reversed: true).With(new { type = "linear" }),
             }),
             $"{(suppression ? "Suppression" : "Relation")} scores of the {heads.Length} heads of {map.Model} that are strongest for one of {map.Relations.Count} relations ({headsPerRelation} of each at most).{(threshold > 0 ? $" {Below(threshold)}" : "")}",

@@ -290,6 +290,20 @@ public sealed class MapChartsTests(ChartBrowser browser)
         });
     }
 
+    [Theory]
+    [InlineData("relation scores")]
+    [InlineData("one head")]
+    [InlineData("relation comparison")]
+    [InlineData("comparison of models")]
+    [InlineData("dynamic and static")]
+    [InlineData("ablation")]
+    [InlineData("salient operations")]
+    public async Task Those_of_the_demo_model_fit_on_paper(string kind)
+    {
+        await browser.FitsAsync(Kinds[kind](), 84);
+        await browser.FitsAsync(Kinds[kind](), 175);
+    }
+
     [Fact]
     public async Task Hostile_names_are_shown_as_text()
     {

@@ -11,7 +11,6 @@ public sealed class PaperLayoutTests(ChartBrowser browser)
     private static readonly Dictionary<string, Func<int, int, GenericChart>> Kinds = new(StringComparer.Ordinal)
     {
         ["grid of heads"] = (layers, heads) => Charts.HeadGrid(Random(layers, heads), "Direct effects", "direct effect on the logit difference"),
-        ["head map"] = (layers, heads) => Charts.HeadMap(RandomMaps.Of(layers, heads)),
         ["head map of one relation"] = (layers, heads) => Charts.HeadMap(RandomMaps.Of(layers, heads), "country_to_capital", threshold: 0.2),
         ["one head"] = (layers, heads) => Charts.HeadMap(RandomMaps.Of(layers, heads), new Head(layers - 1, heads - 1)),
         ["two maps"] = (layers, heads) => Charts.HeadMaps(RandomMaps.Of(12, 12, "gpt2"), RandomMaps.Of(layers, heads), "country_to_capital"),
