@@ -1,8 +1,3 @@
-using System.Globalization;
-using Microsoft.Data.Analysis;
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>Which activations carry an answer: what each brings back when it alone is put from the run on a clean prompt into the run on a corrupted
@@ -129,7 +124,7 @@ public sealed record ActivationPatching(
     }
 
     /// <summary>The result as CSV: the columns of <see cref="Table"/>.</summary>
-    public string ToCsv() => CsvTable.Write(Table);
+    public string ToCsv() => Table.ToCsv();
 
     /// <inheritdoc/>
     public override string ToString() => string.Create(

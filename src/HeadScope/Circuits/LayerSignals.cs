@@ -1,6 +1,3 @@
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>The scores at some places of one layer, decomposed: what each direction contributes, the sparse set that makes the score, and the signal

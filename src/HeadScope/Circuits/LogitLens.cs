@@ -1,8 +1,3 @@
-using System.Globalization;
-using Microsoft.Data.Analysis;
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>What a model would predict if it ended after each layer: logits_l = norm_final(x_l) W_U + b_U, x_l being the residual stream after layer l,
@@ -134,7 +129,7 @@ public sealed record LogitLens(
     }
 
     /// <summary>The result as CSV: the columns of <see cref="Table"/>.</summary>
-    public string ToCsv() => CsvTable.Write(Table);
+    public string ToCsv() => Table.ToCsv();
 
     /// <inheritdoc/>
     public override string ToString() => string.Create(

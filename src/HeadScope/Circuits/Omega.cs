@@ -1,6 +1,3 @@
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>The singular value decomposition of a head's bilinear form Ω = Σ_k s_k u_k v_kᵀ, with which the attention score before scaling is r(i, j)

@@ -1,6 +1,3 @@
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>Matrices A = Q R with orthonormal columns in Q = B T, which is not multiplied out: its users multiply T by something small first.</summary>

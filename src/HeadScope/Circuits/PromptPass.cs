@@ -1,6 +1,3 @@
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>Where a head may fire: a token that looks at another, in one prompt of a pass. The layer stands beside it.</summary>

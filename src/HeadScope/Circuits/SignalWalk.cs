@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace HeadScope;
 
 /// <summary>One step of the trace of one prompt: a component that sent part of the signal of a firing.</summary>

@@ -1,11 +1,13 @@
+using System.Text.RegularExpressions;
+
 namespace HeadScope;
 
 /// <summary>How heads are scored. The defaults are those of the paper (arXiv 2412.11965, section 4.1 and appendix A).</summary>
-public sealed record HeadMapOptions
+public sealed partial record HeadMapOptions
 {
     /// <summary>
     /// A target counts when it is among the k largest logits; null for the published rule: 1 for copying relations and 10 for others;
-    /// 3 and 25 when the model's name contains <c>Llama-3</c>.
+    /// 3 and 25 when the model's name contains <c>Llama-3</c>, or <c>Llama 3</c> as GGUF files write it (but not <c>Llama 3B</c>, a size).
     /// </summary>
     public int? K { get; init; }
 
@@ -23,11 +25,14 @@ public sealed record HeadMapOptions
     public (int Part, int Of) Shard { get; init; } = (1, 1);
 
     internal int KFor(bool copying, string model) =>
-        K ?? (model.Contains("Llama-3", StringComparison.OrdinalIgnoreCase), copying) switch
+        K ?? (Llama3().IsMatch(model), copying) switch
         {
             (false, true) => 1,
             (false, false) => 10,
             (true, true) => 3,
             (true, false) => 25,
         };
+
+    [GeneratedRegex("llama[-_ ]?3(?![0-9b])", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex Llama3();
 }

@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace HeadScope;
 
 /// <summary>Finds a model's parameters in a file. Shapes are checked here, from the file's directory alone; numbers are read when used.</summary>

@@ -1,5 +1,3 @@
-using System.Text;
-
 namespace HeadScope;
 
 /// <summary>Lets TorchSharp's Linux library load where the C++ runtime is older than the one it was built with: that of Debian 12 and Ubuntu

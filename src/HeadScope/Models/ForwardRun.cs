@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace HeadScope;
 
 /// <summary>What one forward pass goes by: tokens, positions, what each position may see, hooks. Sequences are padded on the right to the

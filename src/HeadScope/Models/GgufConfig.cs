@@ -1,8 +1,3 @@
-using System.Globalization;
-using System.Text;
-using System.Text.Json;
-using System.Text.Json.Nodes;
-
 namespace HeadScope;
 
 /// <summary>Reads a model's shape from the metadata of a GGUF file; refuses what the forward pass would not compute.</summary>

@@ -1,5 +1,3 @@
-using System.Text.Json;
-
 namespace HeadScope;
 
 /// <summary>Reads the <c>config.json</c> of a Hugging Face model; refuses what the forward pass would not compute.</summary>

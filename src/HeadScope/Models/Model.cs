@@ -17,7 +17,8 @@ public sealed class Model : IDisposable
         Heads = [.. Enumerable.Range(0, config.LayerCount).SelectMany(layer => Enumerable.Range(0, config.HeadCount), (layer, head) => new Head(layer, head))];
     }
 
-    /// <summary>A short name: the hub id, the folder's or the file's name, or <c>demo</c>.</summary>
+    /// <summary>A short name: the hub id, the name that a GGUF file gives itself (<c>general.name</c>), else the folder's or the file's, or
+    /// <c>demo</c>.</summary>
     public string Name { get; }
 
     /// <summary>Its shape.</summary>
@@ -227,6 +228,7 @@ public sealed class Model : IDisposable
         TensorFile? tensors = null;
         try
         {
+            var name = files.Name;
             TransformerConfig config;
             CheckpointNames names;
             Lazy<Tokenizer>? words;
@@ -235,6 +237,7 @@ public sealed class Model : IDisposable
                 var gguf = GgufFile.Open(files.Location);
                 tensors = gguf;
                 config = GgufConfig.Read(gguf, gguf.Metadata);
+                name = NameOf(gguf, files.Name);
                 names = CheckpointNames.OfGguf((string)gguf.Metadata["general.architecture"]);
                 words = gguf.Metadata.ContainsKey("tokenizer.ggml.model") ? new(() => Tokenizer.FromGguf(gguf.Metadata, files.Location)) : null;
             }
@@ -250,7 +253,7 @@ public sealed class Model : IDisposable
                 words = Tokenizer.IsIn(files.Location) ? new(() => Tokenizer.FromFolder(files.Location)) : null;
             }
 
-            return new(files.Name, config, tensors, residence, Checkpoint.Read(tensors, config, names, residence), words, []);
+            return new(name, config, tensors, residence, Checkpoint.Read(tensors, config, names, residence), words, []);
         }
         catch
         {
@@ -258,6 +261,14 @@ public sealed class Model : IDisposable
             throw;
         }
     }
+
+    // Many files are called model.gguf. The hub's id, which alone has a slash, is what its user asked for; a name that could not stand in a line of a
+    // terminal is none.
+    private static string NameOf(GgufFile file, string known) =>
+        !known.Contains('/', StringComparison.Ordinal) && file.Metadata.TryGetValue("general.name", out var value) && value is string own
+        && own.Trim() is { Length: > 0 and <= 128 } name && !name.Any(char.IsControl)
+            ? name
+            : known;
 
     private static Device Usable(Device device) => device.type switch
     {

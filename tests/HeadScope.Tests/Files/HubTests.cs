@@ -283,6 +283,7 @@ public sealed partial class HubTests : IDisposable
         var model = ModelFiles.Resolve(Id, Options, cancellationToken: cancel);
         Assert.Equal((Id, Path.Combine(Model, "snapshots", Commit), false), (model.Name, model.Location, model.IsGguf));
         Assert.Equal(model, ModelFiles.Resolve($"{Id}@{Commit}", Options, cancellationToken: cancel));
+        Assert.Equal(model, ModelFiles.Resolve(model.Location, Options, cancellationToken: cancel));
         var gguf = ModelFiles.Resolve($"{Id}/deep/q8.gguf@main", Options, cancellationToken: cancel);
         Assert.True(gguf.IsGguf);
         Assert.Equal(weights, File.ReadAllBytes(gguf.Location));

@@ -61,6 +61,16 @@ public class HeadMapTests
         Assert.Equal(DemoMap.Value.ToJson(), HeadMap.Merge(parts.Reverse()).ToJson());
     }
 
+    [Theory]
+    [InlineData("meta-llama/Llama-3.1-8B", 3, 25)]
+    [InlineData("Meta Llama 3.1 8B Instruct", 3, 25)]
+    [InlineData("llama3", 3, 25)]
+    [InlineData("Llama 2 7B", 1, 10)]
+    [InlineData("open_llama_3b", 1, 10)]
+    [InlineData("gpt2", 1, 10)]
+    public void K_is_the_published_one_however_the_name_is_written(string model, int copying, int other) =>
+        Assert.Equal((copying, other), (new HeadMapOptions().KFor(copying: true, model), new HeadMapOptions().KFor(copying: false, model)));
+
     [Fact]
     public void Parts_of_other_pairs_do_not_merge()
     {

@@ -52,13 +52,13 @@ public class MapComparisonTests
     }
 
     [Theory]
-    [InlineData("\"layers\":2", "\"layers\":-2", "'layers' is -2")]
-    [InlineData("\"keyValueHeads\":2", "\"keyValueHeads\":0", "'keyValueHeads' is 0")]
+    [InlineData("\"layers\":2", "\"layers\":-2", "'layers' = -2; expected a positive")]
+    [InlineData("\"keyValueHeads\":2", "\"keyValueHeads\":0", "'keyValueHeads' = 0; expected a positive")]
     [InlineData("\"1/1\"", "\"3/2\"", "part 3/2")]
-    [InlineData("\"k\":10", "\"k\":0", "'k' is 0")]
+    [InlineData("\"k\":10", "\"k\":0", "'relations[0].k' = 0; expected a positive")]
     [InlineData("[[0,0]", "[[0,11]", "each from -1 to 10")]
-    [InlineData("\"s3\"", "null", "is null")]
-    [InlineData("\"model\":\"a\"", "\"model\":null", "'model' is null")]
+    [InlineData("\"s3\"", "null", "'relations[0].pairs[3][0]' = null; expected a text")]
+    [InlineData("\"model\":\"a\"", "\"model\":null", "has no 'model'")]
     [InlineData("\"pairs\":", "\"pairs\":[],\"_\":", "no pairs")]
     [InlineData("\"relations\":", "\"relations\":[],\"_\":", "0 relations")]
     public void A_map_with_a_field_that_no_model_has_is_refused(string field, string other, string message)

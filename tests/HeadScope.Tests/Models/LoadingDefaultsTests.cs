@@ -59,10 +59,27 @@ public sealed class LoadingDefaultsTests : IDisposable
         Assert.NotEqual(Logits(Gguf("other.gguf", 500000)), absent);
     }
 
-    private Model Gguf(string name, float? frequencyBase)
+    [Theory]
+    [InlineData("Smollm2 135M", "Smollm2 135M")]
+    [InlineData(" ", "model")]
+    [InlineData("two\nlines", "model")]
+    [InlineData("\u001b[2Jcleared", "model")]
+    [InlineData(null, "model")]
+    public void A_gguf_file_is_called_what_it_calls_itself(string? own, string expected)
+    {
+        using var model = Gguf("model.gguf", null, own);
+        Assert.Equal(expected, model.Name);
+    }
+
+    private Model Gguf(string name, float? frequencyBase, string? own = null)
     {
         var random = new Random(5);
         var file = new GgufBytes().Entry("general.architecture", 8, GgufBytes.Text("llama"));
+        if (own is not null)
+        {
+            file.Entry("general.name", 8, GgufBytes.Text(own));
+        }
+
         foreach (var (key, value) in new[] { ("block_count", 1), ("context_length", 16), ("embedding_length", Width), ("feed_forward_length", 16), ("attention.head_count", 2) })
         {
             file.Entry("llama." + key, 4, BitConverter.GetBytes(value));

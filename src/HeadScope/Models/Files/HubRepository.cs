@@ -1,6 +1,4 @@
-using System.Globalization;
 using System.Security.Cryptography;
-using System.Text;
 
 namespace HeadScope;
 
@@ -50,13 +48,21 @@ internal sealed class HubRepository
                 .Where(file => file.Exists)
                 .DistinctBy(file => file.FullName, StringComparer.Ordinal)
                 .Sum(file => file.Length)
-            let name = Path.GetFileName(model)[Models.Length..].Replace("--", "/", StringComparison.Ordinal)
-            select (name, string.Join(", ", revisions[commit].DefaultIfEmpty(commit).Order(StringComparer.Ordinal)), commit, size, snapshot);
+            select (IdOf(snapshot)!, string.Join(", ", revisions[commit].DefaultIfEmpty(commit).Order(StringComparer.Ordinal)), commit, size, snapshot);
 
         static IEnumerable<string> Folders(string folder, string pattern) =>
             Directory.Exists(folder) ? Directory.GetDirectories(folder, pattern).Order(StringComparer.Ordinal) : [];
 
         static string[] Files(string folder) => Directory.Exists(folder) ? Directory.GetFiles(folder, "*", SearchOption.AllDirectories) : [];
+    }
+
+    /// <summary>The id of the model whose snapshot a folder of the cache is; null for another folder.</summary>
+    public static string? IdOf(string folder)
+    {
+        var snapshots = Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
+        return Path.GetFileName(snapshots) == "snapshots" && Path.GetFileName(Path.GetDirectoryName(snapshots)) is { } model && model.StartsWith(Models, StringComparison.Ordinal)
+            ? model[Models.Length..].Replace("--", "/", StringComparison.Ordinal)
+            : null;
     }
 
     /// <summary>Whether a revision is a full commit, which never changes its content.</summary>

@@ -23,7 +23,8 @@ internal sealed record ModelFiles(string Name, string Location, bool IsGguf)
 
         if (Directory.Exists(nameOrPath))
         {
-            return new(Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(nameOrPath))), nameOrPath, IsGguf: false);
+            // A snapshot's own name is a commit.
+            return new(HubRepository.IdOf(nameOrPath) ?? Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(nameOrPath))), nameOrPath, IsGguf: false);
         }
 
         if (File.Exists(nameOrPath))

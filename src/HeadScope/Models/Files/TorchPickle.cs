@@ -1,9 +1,7 @@
 using System.Buffers.Binary;
-using System.Globalization;
 using System.IO.Compression;
 using System.Numerics;
 using System.Runtime.CompilerServices;
-using System.Text;
 
 namespace HeadScope;
 

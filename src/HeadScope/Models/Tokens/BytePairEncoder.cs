@@ -1,5 +1,3 @@
-using System.Text;
-
 namespace HeadScope;
 
 /// <summary>Byte-pair encoding of one word: its bytes as tokens, then the pair of neighbours with the lowest rank merged, the leftmost first,

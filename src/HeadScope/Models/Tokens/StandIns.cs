@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace HeadScope;
 
 /// <summary>Characters of the basic plane that stand for those beyond it in a pattern and its text. One stand-in serves all characters that the

@@ -1,5 +1,3 @@
-using System.Text.Json;
-
 namespace HeadScope;
 
 /// <summary>Reads tokenizer.json, the format of the Hugging Face tokenizers library.</summary>

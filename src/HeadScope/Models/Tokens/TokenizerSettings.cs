@@ -1,7 +1,3 @@
-using System.Globalization;
-using System.Text;
-using System.Text.Json;
-
 namespace HeadScope;
 
 /// <summary>What tokenizer_config.json, or the older special_tokens_map.json, adds to a tokenizer: which tokens begin and end a text, added

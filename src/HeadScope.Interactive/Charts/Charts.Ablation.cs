@@ -1,0 +1,68 @@
+using Plotly.NET;
+using Plotly.NET.LayoutObjects;
+using static HeadScope.PlotlyObject;
+
+namespace HeadScope;
+
+public static partial class Charts
+{
+    /// <summary>
+    /// Whether a model needs the heads of a relation (MAPS, section 4.3): its accuracy while they are ablated one after the other, beside as
+    /// many random heads (mean, with a band for the standard deviation) and the same heads in control tasks.
+    /// </summary>
+    /// <param name="ablation">The measured accuracies.</param>
+    /// <returns>The chart.</returns>
+    public static GenericChart Ablation(HeadAblation ablation)
+    {
+        ArgumentNullException.ThrowIfNull(ablation);
+        var traces = new List<Trace>();
+        var runs = ablation.RandomRuns.Count;
+        if (runs > 0)
+        {
+            var random = Enumerable.Range(0, ablation.RandomRuns.Min(run => run.Accuracies.Count)).Select(ablation.RandomAccuracy).ToArray();
+            int[] steps = [.. Enumerable.Range(0, random.Length)];
+
+            // One run alone spreads over nothing.
+            if (random.All(at => double.IsFinite(at.Deviation)))
+            {
+                traces.Add(Scatter(new
+                {
+                    mode = "lines", x = steps.Concat(steps.Reverse()).ToArray(), y = random.Select(at => at.Mean + at.Deviation).Concat(random.Reverse().Select(at => at.Mean - at.Deviation)).ToArray(),
+                    fill = "toself", fillcolor = ChartStyle.Tint(1, 0.18), line = Line(new { width = 0, color = ChartStyle.Palette[1] }), hoverinfo = "skip", showlegend = false, legendgroup = "random",
+                }));
+            }
+
+            traces.Add(Accuracies(
+                runs == 1 ? "random heads (1 draw)" : $"random heads (mean ± SD of {runs})", [.. random.Select(at => at.Mean)], 1, null,
+                i => runs == 1 ? "" : $" ± {PlotlyText.Number(random[i].Deviation)}", "random"));
+        }
+
+        var controls = ablation.Controls.Where(control => control.Accuracies is not null).ToArray();
+        traces.AddRange(controls.Select((control, i) =>
+            Accuracies($"control: {control.Relation.Replace('_', ' ')}", [.. control.Accuracies!.Select(a => (double)a)], i + 2, "dot")));
+        traces.Add(Accuracies($"heads of {ablation.Relation.Replace('_', ' ')}", [.. ablation.Accuracies.Select(a => (double)a)], 0, null, i => i == 0 ? "" : $", last {ablation.Heads[i - 1]}"));
+        var last = ablation.Accuracies.Count - 1;
+        return Chart(
+            traces,
+            new Layout().With(new
+            {
+                title = Title($"{PlotlyText.Spoken(ablation.Relation)}, {PlotlyText.Escape(ablation.Model)}"), width = 640, height = 440, hovermode = "closest", margin = new Margin().With(new { t = 84 }),
+                legend = new Legend().With(new { orientation = "h", x = 0, y = 1.01, yanchor = "bottom", traceorder = "reversed" }),
+                xaxis = Axis(new { title = Title("heads ablated"), zeroline = false, showline = true, showgrid = false }),
+                yaxis = Axis(new { title = Title("accuracy"), range = new[] { -0.02, 1.02 }, zeroline = false, showline = true }),
+            }),
+            $"Accuracy of {ablation.Model} for {ablation.Relation} in {ablation.Prompts} prompts while the outputs of {last} heads are replaced by {(ablation.Mean ? "their mean" : "zeros")}, strongest first: "
+            + $"{PlotlyText.Score(ablation.BaseAccuracy)} before, {PlotlyText.Score(ablation.Accuracies[last])} without all of them"
+            + (runs > 0 ? $", {PlotlyText.Score(ablation.RandomAccuracy(Math.Min(last, ablation.RandomRuns.Min(run => run.Accuracies.Count) - 1)).Mean)} without as many random ones ({runs} {(runs == 1 ? "draw" : "draws")})" : "")
+            + (controls.Length > 0 ? $"; dotted, the same heads in {controls.Length} control {(controls.Length == 1 ? "task" : "tasks")}" : "") + ".");
+    }
+
+    private static Trace2D Accuracies(string name, double[] accuracies, int kind, string? dash, Func<int, string>? note = null, string? group = null) => Scatter(new
+    {
+        name = PlotlyText.Escape(name), legendgroup = group, mode = accuracies.Length <= 40 && dash is null ? "lines+markers" : "lines",
+        x = Enumerable.Range(0, accuracies.Length).ToArray(), y = accuracies.Select(Finite).ToArray(), cliponaxis = false,
+        line = Line(new { color = ChartStyle.Palette[kind % ChartStyle.Palette.Count], width = 2, dash }), marker = Marker(new { color = ChartStyle.Palette[kind % ChartStyle.Palette.Count], size = 6 }),
+        hovertext = accuracies.Select((accuracy, i) => $"{PlotlyText.Escape(name)}<br>{i} heads ablated{(i == 0 ? "" : note?.Invoke(i) ?? "")}<br>accuracy {PlotlyText.Number(accuracy)}").ToArray(),
+        hovertemplate = "%{hovertext}<extra></extra>",
+    });
+}

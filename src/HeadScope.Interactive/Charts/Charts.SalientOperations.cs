@@ -1,0 +1,96 @@
+using System.Globalization;
+using System.Text;
+using Plotly.NET;
+using Plotly.NET.TraceObjects;
+using static HeadScope.PlotlyObject;
+
+namespace HeadScope;
+
+public static partial class Charts
+{
+    /// <summary>
+    /// What a head does (MAPS, section 5): a row for each source token that it amplifies most, with the tokens that it maps it to, largest logit
+    /// first; the darker a cell, the larger the logit.
+    /// </summary>
+    /// <param name="operations">The salient operations.</param>
+    /// <param name="head">The head, one of theirs; null for the first.</param>
+    /// <param name="rows">How many source tokens are shown at most.</param>
+    /// <param name="targets">How many targets of each are shown at most.</param>
+    /// <param name="suppressed">Whether the tokens with the smallest logits are shown instead.</param>
+    /// <returns>The chart; the caption says how many rows and targets of the result are not shown.</returns>
+    /// <exception cref="ArgumentException">The head is not among these.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">No rows or no targets are asked for.</exception>
+    public static GenericChart SalientOperations(SalientOperations operations, Head? head = null, int rows = 20, int targets = 5, bool suppressed = false)
+    {
+        ArgumentNullException.ThrowIfNull(operations);
+        ArgumentOutOfRangeException.ThrowIfLessThan(rows, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(targets, 1);
+        var shown = head ?? operations.Heads[0];
+        var all = operations[shown];
+        (string Source, double Amplification, (string Text, double Logit)[] Targets)[] lines =
+        [
+            .. all.Take(rows).Select(operation => (
+                Named(operation.Text, operation.Token), (double)operation.Amplification,
+                (suppressed ? operation.Suppressed : operation.Targets).Take(targets).Select(target => (Named(target.Text, target.Token), (double)target.Logit)).ToArray())),
+        ];
+
+        // As many letters as a column of a paper has room for; longer tokens go on in the next line.
+        var letters = Math.Max(6, 52 / Math.Max(1, lines.Max(line => line.Targets.Length)));
+        var cells = lines.Select(line => line.Targets.Select(target => Wrapped(target.Text, letters)).ToArray()).ToArray();
+        var height = cells.SelectMany(row => row).Select(cell => cell.Length).DefaultIfEmpty(1).Max();
+        var logits = lines.SelectMany(line => line.Targets).Select(target => target.Logit).Where(double.IsFinite).DefaultIfEmpty(0).ToArray();
+        var (verb, left) = (suppressed ? "suppresses" : "maps them to", (Rows: all.Count - lines.Length, Targets: (suppressed ? all[0].Suppressed : all[0].Targets).Count - lines[0].Targets.Length));
+        return Chart(
+            [
+                HeatMap(new
+                {
+                    z = lines.Select(line => line.Targets.Select(target => Finite(target.Logit)).ToArray()).ToArray(), colorscale = ChartStyle.Sequential, reversescale = suppressed,
+                    zmin = suppressed ? logits.Min() : Math.Min(0, logits.Min()), zmax = suppressed ? Math.Max(0, logits.Max()) : logits.Max(), xgap = 1, ygap = 1, hoverongaps = false,
+                    text = cells.Select(row => row.Select(cell => string.Join("<br>", cell.Select(PlotlyText.Escape))).ToArray()).ToArray(), texttemplate = "%{text}",
+                    textfont = Font(new { size = ChartStyle.FontSize - 1 }),
+                    hovertext = lines.Select(line => line.Targets.Select(target =>
+                        $"{PlotlyText.Token(line.Source)} → {PlotlyText.Token(target.Text)}<br>logit {PlotlyText.Number(target.Logit)}<br>amplification {PlotlyText.Number(line.Amplification)}").ToArray()).ToArray(),
+                    hovertemplate = "%{hovertext}<extra></extra>",
+                    colorbar = new ColorBar().With(new { orientation = "h", thickness = 8, len = 0.6, x = 0.5, xanchor = "center", y = 1.01, yanchor = "bottom", title = Title("logit").With(new { side = "top" }), nticks = 4 }),
+                }),
+            ],
+            new Layout().With(new
+            {
+                title = Title($"What head {shown} of {PlotlyText.Escape(operations.Model)} {(suppressed ? "suppresses" : "does")}"), width = 760, height = (int)(lines.Length * (10 + (15.0 * height))) + 190,
+                margin = new Plotly.NET.LayoutObjects.Margin().With(new { t = 110 }),
+                xaxis = Labelled(suppressed ? "suppressed, strongest first (rank)" : "mapped to, largest logit first (rank)", [.. Enumerable.Range(1, lines.Max(line => line.Targets.Length)).Select(rank => rank.ToString(CultureInfo.InvariantCulture))]),
+                yaxis = Labelled("source token (amplification)", [.. lines.Select(line => $"{string.Join("<br>", Wrapped(line.Source, 16).Select(PlotlyText.Escape))} ({PlotlyText.Score(line.Amplification)})")], reversed: true)
+                    .With(new { tickfont = Font(new { size = ChartStyle.FontSize - 1 }) }),
+            }),
+            $"The {lines.Length} tokens that head {shown} of {operations.Model} amplifies most, and the {lines[0].Targets.Length} tokens that it {verb} most, from the parameters alone: "
+            + string.Join("; ", lines.Take(3).Select(line => $"{line.Source} ({PlotlyText.Score(line.Amplification)}) → {string.Join(", ", line.Targets.Take(3).Select(target => target.Text))}")) + (lines.Length > 3 ? "; …" : ".")
+            + (left.Rows + left.Targets > 0 ? $" Not shown: {left.Rows} more sources, {left.Targets} more tokens of each." : ""),
+            new PaperLayout(lines.Length, 1.2 + (2.8 * height)));
+    }
+
+    /// <summary>A token whose spaces can be seen; its number when it has no text.</summary>
+    private static string Named(string text, int token) => text.Length == 0 ? string.Create(CultureInfo.InvariantCulture, $"#{token}") : text.Replace(' ', '·');
+
+    /// <summary>The lines of a text that has no place to break at; letters of East Asia are twice as wide. What none of three lines holds is cut, with an ellipsis.</summary>
+    private static string[] Wrapped(string text, int letters)
+    {
+        var (lines, line, width) = (new List<string>(), new StringBuilder(), 0);
+        var elements = StringInfo.GetTextElementEnumerator(text);
+        while (elements.MoveNext())
+        {
+            var element = elements.GetTextElement();
+            var wide = char.IsControl(element[0]) || char.IsSurrogate(element[0]) || element[0] is >= '\u1100' ? 2 : 1;
+            if (width + wide > letters && line.Length > 0)
+            {
+                lines.Add(line.ToString());
+                (line, width) = (new StringBuilder(), 0);
+            }
+
+            line.Append(element);
+            width += wide;
+        }
+
+        lines.Add(line.ToString());
+        return lines.Count <= 3 ? [.. lines] : [lines[0], lines[1], lines[2][..^1] + "…"];
+    }
+}
