@@ -39,6 +39,8 @@ public static class HeadScopeFormatters
         Shows<HeadMap>(map => Figures.HeadMap(map));
         Shows<RelationScores>(Figures.RelationScores);
         Shows<DynamicScores>(scores => Figures.DynamicStatic(scores));
+        Charted<ActivationPatching>(Charts.ActivationPatching);
+        Charted<LogitLens>(lens => Charts.LogitLens(lens));
         Shows<HeadAblation>(Figures.Ablation);
         Shows<Intervention>(result => Figures.Interventions(result));
         Shows<Circuit>(trace => Figures.Circuit(trace));

@@ -9,10 +9,17 @@ namespace HeadScope.Notebooks.Tests;
 [Collection(ChartBrowser.Collection)]
 public sealed class PaperLayoutTests(ChartBrowser browser)
 {
+    private static readonly string[] Prompt = ["When", " Mary", " and", " John", " went", " to", " the", " restaurant", ",", " John", " gave", " a", " drink", " to"];
+
     /// <summary>The kinds of charts, each made for a model of so many layers and heads.</summary>
     private static readonly Dictionary<string, Func<int, int, GenericChart>> Kinds = new(StringComparer.Ordinal)
     {
         ["grid of heads"] = (layers, heads) => Charts.HeadGrid(Random(layers, heads), "Direct effects", "direct effect on the logit difference"),
+        ["activation patching"] = (layers, heads) => Charts.ActivationPatching(new(
+            "demo", Prompt, [.. Prompt.Select((word, i) => i == 9 ? " Mary" : word)], " Mary", " John", 3, -2, Random(layers, Prompt.Length), Random(layers, heads), null, null)),
+        ["logit lens"] = (layers, _) => Charts.LogitLens(new(
+            "demo", Prompt, Prompt, Random(layers, Prompt.Length), Random(layers, Prompt.Length).sigmoid(), ones(layers, Prompt.Length), zeros(layers, Prompt.Length, 1, int64),
+            Random(layers, Prompt.Length, 1), new Dictionary<int, string> { [0] = " a" })),
     };
 
     public static TheoryData<string, double, int, int> Cases()
