@@ -45,6 +45,8 @@ public static class HeadScopeFormatters
         Charted<Omega>(omega => Charts.SingularValues(omega));
         Charted<Firing>(Charts.SignalContributions);
         Charted<Upstream>(upstream => Charts.Upstream(upstream));
+        Charted<ActivationPatching>(Charts.ActivationPatching);
+        Charted<LogitLens>(lens => Charts.LogitLens(lens));
         Charted<LorsaHead>(head => Charts.Dashboard(head));
         Charted<LorsaTrainingReport>(report => Charts.TrainingCurves(report));
 

@@ -60,8 +60,10 @@ public static class ChartExport
                 AtomicFile.WriteText(path, ChartOutput.Page(Path.GetFileNameWithoutExtension(path), [chart]));
                 break;
             case ".svg" or ".pdf" or ".png":
+                PaperBrowser.Require();
                 AtomicFile.RequireWritable(path);
-                var bytes = await PaperBrowser.WithAsync(browser => DrawAsync(browser, chart, ending, widthMm, heightMm, dpi), cancellationToken);
+                var (json, needed) = PaperText.Of(chart, widthMm);
+                var bytes = await PaperBrowser.WithPageAsync(page => DrawAsync(page, json, ending, widthMm, heightMm ?? needed, dpi), cancellationToken);
                 cancellationToken.ThrowIfCancellationRequested();
                 AtomicFile.Write(path, stream => stream.Write(bytes));
                 break;
@@ -70,49 +72,46 @@ public static class ChartExport
         }
     }
 
-    private static async Task<byte[]> DrawAsync(IBrowser browser, GenericChart chart, string ending, double widthMm, double? heightMm, double dpi)
+    private static async Task<byte[]> DrawAsync(IPage page, string json, string ending, double widthMm, double? heightMm, double dpi)
     {
-        var folder = Directory.CreateTempSubdirectory("headscope-paper-").FullName;
-        try
+        var drawn = await page.EvaluateFunctionAsync<JsonElement>(
+            "async (json, w, h, mm) => headscopePaper(JSON.parse(json), w, h, mm).catch(error => ({ error: error.message }))",
+            json,
+            widthMm * PerMillimetre,
+            heightMm * PerMillimetre ?? 0,
+            PerMillimetre);
+        if (drawn.TryGetProperty("error", out var error))
         {
-            // A file is a safe place to the browser, which gives fonts to no other.
-            var file = Path.Combine(folder, "page.html");
-            await File.WriteAllTextAsync(file, "<!doctype html><meta charset=\"utf-8\"><body style=\"margin:0\"></body>");
-            await using var page = await browser.NewPageAsync();
-            await page.GoToAsync(new Uri(file).AbsoluteUri);
-            await page.AddScriptTagAsync(new AddTagOptions { Content = ChartOutput.PlotlyScript });
-            await page.AddScriptTagAsync(new AddTagOptions { Content = Script.Value });
-            var width = widthMm * PerMillimetre;
-            var (json, needed) = PaperText.Of(chart, widthMm);
-            var drawn = await page.EvaluateFunctionAsync<JsonElement>(
-                "async (json, w, h, mm) => headscopePaper(JSON.parse(json), w, h, mm)", json, width, (heightMm ?? needed) * PerMillimetre ?? 0, PerMillimetre);
-            var (svg, height) = (drawn.GetProperty("svg").GetString()!, drawn.GetProperty("height").GetDouble());
-            await page.SetContentAsync(string.Create(
-                CultureInfo.InvariantCulture,
-                $"<!doctype html><meta charset=\"utf-8\"><style>@page {{ margin: 0; size: {width}px {height}px }} body {{ margin: 0 }} svg {{ display: block }}</style>{svg}"));
-            switch (ending)
-            {
-                case ".pdf":
-                    return await page.PdfDataAsync(new PdfOptions { PreferCSSPageSize = true, PrintBackground = true, PageRanges = "1" });
-                case ".png":
-                    await page.SetViewportAsync(new ViewPortOptions { Width = (int)Math.Ceiling(width), Height = (int)Math.Ceiling(height), DeviceScaleFactor = dpi / 96 });
-                    return WithDots(await page.ScreenshotDataAsync(new ScreenshotOptions { Type = ScreenshotType.Png }), dpi);
-                default:
-                    await page.GoToAsync(new Uri(file).AbsoluteUri);
-                    return Encoding.UTF8.GetBytes(await EmbeddedFonts.IntoAsync(page, svg));
-            }
+            throw new ArgumentException(error.GetString());
         }
-        finally
+
+        var (svg, height) = (drawn.GetProperty("svg").GetString()!, drawn.GetProperty("height").GetDouble() / PerMillimetre);
+        switch (ending)
         {
-            Directory.Delete(folder, recursive: true);
+            case ".pdf":
+                await ShowAsync(page, svg, string.Create(CultureInfo.InvariantCulture, $"@page {{ margin: 0; size: {widthMm}mm {height}mm }} svg {{ display: block }}"));
+                return await page.PdfDataAsync(new PdfOptions { PreferCSSPageSize = true, PrintBackground = true, PageRanges = "1" });
+            case ".png":
+                // One pixel of the page for each of the file, so that their number is exact.
+                var (across, down) = (Pixels(widthMm, dpi), Pixels(height, dpi));
+                await page.SetViewportAsync(new ViewPortOptions { Width = across, Height = down, DeviceScaleFactor = 1 });
+                await ShowAsync(page, svg, string.Create(CultureInfo.InvariantCulture, $"svg {{ display: block; width: {across}px; height: {down}px }}"));
+                return WithDots(await page.ScreenshotDataAsync(new ScreenshotOptions { Type = ScreenshotType.Png, Clip = new Clip { Width = across, Height = down } }), dpi);
+            default:
+                return Encoding.UTF8.GetBytes(await EmbeddedFonts.IntoAsync(page, svg));
         }
     }
 
-    private static readonly Lazy<string> Script = new(() =>
+    private static Task ShowAsync(IPage page, string svg, string style) =>
+        page.EvaluateFunctionAsync("(svg, style) => { document.body.innerHTML = `<style>${style}</style>${svg}`; }", svg, style);
+
+    private static int Pixels(double millimetres, double dpi)
     {
-        using var reader = new StreamReader(typeof(ChartExport).Assembly.GetManifestResourceStream("HeadScope.paper.js")!);
-        return reader.ReadToEnd();
-    });
+        const int Most = 16_000;
+        var pixels = (int)Math.Round(Math.Min(millimetres / 25.4 * dpi, int.MaxValue));
+        Fault.ArgumentIf(pixels is < 1 or > Most, $"{millimetres:0.#} mm at {dpi} dots an inch are {pixels} pixels; a picture has 1 to {Most}.");
+        return pixels;
+    }
 
     // A pHYs chunk behind the header, in dots a metre.
     private static byte[] WithDots(byte[] png, double dpi)

@@ -39,13 +39,15 @@ internal static class EmbeddedFonts
         }
 
         // Under the first name of the list: an embedded font goes before an installed one of that name.
-        return await page.EvaluateFunctionAsync<string>(
+        var embedded = await page.EvaluateFunctionAsync<string>(
             """
             async (svg, families, names) => {
+              document.body.textContent = '';
+              if (!window.queryLocalFonts) return svg;
               let rules = '';
               for (let i = 0; i < families.length; i++) {
-                const [font] = names[i] ? await queryLocalFonts({ postscriptNames: [names[i]] }) : [];
-                const blob = font && await font.blob();
+                const [font] = names[i] ? await queryLocalFonts({ postscriptNames: [names[i]] }).catch(() => []) : [];
+                const blob = font && await font.blob().catch(() => undefined);
                 if (!blob || blob.size > 2e6) continue;
                 const data = await new Promise(done => { const reader = new FileReader(); reader.onload = () => done(reader.result.split(',')[1]); reader.readAsDataURL(blob); });
                 rules += `@font-face{font-family:${families[i].split(',')[0].trim()};src:url(data:font/ttf;base64,${data})}`;
@@ -60,5 +62,9 @@ internal static class EmbeddedFonts
             svg,
             families,
             names);
+
+        // The permission ends with the session.
+        await session.DetachAsync();
+        return embedded;
     }
 }

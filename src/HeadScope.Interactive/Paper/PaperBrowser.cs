@@ -15,10 +15,10 @@ internal static class PaperBrowser
         ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge", "microsoft-edge-stable", "msedge"];
 
     private static readonly SemaphoreSlim Gate = new(1, 1);
-    private static readonly Timer Closing = new(_ => CloseAsync().GetAwaiter().GetResult());
-    private static IBrowser? browser;
+    private static readonly Timer Closing = new(_ => CloseIdleAsync().GetAwaiter().GetResult());
+    private static RunningBrowser? running;
 
-    static PaperBrowser() => AppDomain.CurrentDomain.ProcessExit += (_, _) => Task.Run(CloseAsync).Wait(TimeSpan.FromSeconds(5));
+    static PaperBrowser() => AppDomain.CurrentDomain.ProcessExit += (_, _) => Task.Run(async () => await EndAsync()).Wait(TimeSpan.FromSeconds(5));
 
     /// <summary>Finds a browser: the one that <c>HEADSCOPE_BROWSER</c> names, else Chromium, Chrome or Edge where they are usually installed.</summary>
     /// <returns>The path of the program; null when there is none.</returns>
@@ -38,24 +38,42 @@ internal static class PaperBrowser
     public static string Require() => Find() ?? throw new FileNotFoundException(
         $"SVG, PDF and PNG are drawn by Chromium, Chrome or Edge, and none was found. Install one, or name it in {Variable}; .html and .json need none.");
 
-    /// <summary>Lends the browser, to one user at a time.</summary>
+    /// <summary>Lends a page of a local file that has plotly.js and what lays charts out for paper, to one user at a time.</summary>
     /// <param name="work">What to do with it.</param>
-    /// <param name="cancellationToken">Stops the wait for it.</param>
+    /// <param name="cancellationToken">Stops the wait for it, and the work.</param>
     /// <exception cref="FileNotFoundException">No browser was found.</exception>
-    /// <exception cref="IOException">It does not start.</exception>
-    public static async Task<T> WithAsync<T>(Func<IBrowser, Task<T>> work, CancellationToken cancellationToken)
+    /// <exception cref="IOException">It does not start, or ended while it worked.</exception>
+    public static async Task<T> WithPageAsync<T>(Func<IPage, Task<T>> work, CancellationToken cancellationToken)
     {
         var program = Require();
         await Gate.WaitAsync(cancellationToken);
         try
         {
             Closing.Change(Timeout.Infinite, Timeout.Infinite);
-            if (browser is not { IsConnected: true })
+            for (var again = running is not null; ; again = false)
             {
-                browser = await StartAsync(program);
-            }
+                try
+                {
+                    if (running is not { IsConnected: true } || !string.Equals(running.Program, program, StringComparison.Ordinal))
+                    {
+                        await EndAsync();
+                        running = await RunningBrowser.StartAsync(program);
+                    }
 
-            return await work(browser);
+                    return await work(await running.PageAsync().WaitAsync(cancellationToken)).WaitAsync(cancellationToken);
+                }
+                catch (PuppeteerException) when (again && running is not { IsConnected: true })
+                {
+                    // It was ended since the last chart; a new one draws this.
+                }
+                catch (Exception exception) when (exception is PuppeteerException or OperationCanceledException)
+                {
+                    // A page whose work broke off may be in any state.
+                    await (running?.ForgetPageAsync() ?? Task.CompletedTask);
+                    cancellationToken.ThrowIfCancellationRequested();
+                    throw new IOException($"The browser {program} could not draw the chart: {exception.Message}", exception);
+                }
+            }
         }
         finally
         {
@@ -64,41 +82,27 @@ internal static class PaperBrowser
         }
     }
 
-    /// <summary>Starts a browser that its caller ends.</summary>
-    public static async Task<IBrowser> StartAsync(string program)
+    private static async Task CloseIdleAsync()
     {
-        try
+        // Whoever holds the gate sets the timer anew.
+        if (await Gate.WaitAsync(0))
         {
-            return await Puppeteer.LaunchAsync(new LaunchOptions
+            try
             {
-                ExecutablePath = program,
-                Args =
-                [
-                    "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--font-render-hinting=none",
-                    .. OperatingSystem.IsLinux() && Environment.UserName == "root" ? (string[])["--no-sandbox"] : [],
-                ],
-            });
-        }
-        catch (PuppeteerException exception)
-        {
-            throw new IOException($"The browser {program} does not start: {exception.Message}", exception);
+                await EndAsync();
+            }
+            finally
+            {
+                Gate.Release();
+            }
         }
     }
 
-    private static async Task CloseAsync()
+    private static async ValueTask EndAsync()
     {
-        await Gate.WaitAsync();
-        try
+        if (Interlocked.Exchange(ref running, null) is { } ending)
         {
-            if (browser is { } running)
-            {
-                browser = null;
-                await running.CloseAsync();
-            }
-        }
-        finally
-        {
-            Gate.Release();
+            await ending.DisposeAsync();
         }
     }
 

@@ -24,22 +24,17 @@ public sealed record ActivationPatching(
     private static readonly string[] Places = ["hook_resid_pre", Z, "hook_attn_out", "hook_mlp_out"];
 
     /// <summary>A line for each patch: activation, layer, position and token, or head, and what was recovered.</summary>
-    public DataFrame Table
-    {
-        get
+    public DataFrame Table => ResultTable.Of(
+        from map in Places.Zip([Residual, Heads, AttentionOutput, MlpOutput], (name, values) => (Name: name, Values: values))
+        where map.Values is not null
+        from cell in map.Values!.Copied<double>().Index()
+        let at = Math.DivRem(cell.Index, (int)map.Values!.shape[1])
+        select (map.Name, Layer: at.Quotient, Part: at.Remainder, Position: map.Name == Z ? (int?)null : at.Remainder, cell.Item),
+        patch => new
         {
-            var rows = Places.Zip([Residual, Heads, AttentionOutput, MlpOutput], (name, values) => (name, values)).Where(part => part.values is not null)
-                .SelectMany(part => part.values!.Copied<double>().Select((value, i) => (Name: part.name, At: Math.DivRem(i, (int)part.values!.shape[1]), Value: value)))
-                .ToArray();
-            return new(
-                new StringDataFrameColumn("activation", rows.Select(row => row.Name)),
-                new Int32DataFrameColumn("layer", rows.Select(row => row.At.Quotient)),
-                new Int32DataFrameColumn("position", rows.Select(row => row.Name == Z ? (int?)null : row.At.Remainder)),
-                new StringDataFrameColumn("token", rows.Select(row => row.Name == Z ? null : Tokens[row.At.Remainder])),
-                new Int32DataFrameColumn("head", rows.Select(row => row.Name == Z ? row.At.Remainder : (int?)null)),
-                new DoubleDataFrameColumn("recovered", rows.Select(row => row.Value)));
-        }
-    }
+            activation = patch.Name, layer = patch.Layer, position = patch.Position, token = patch.Position is { } position ? Tokens[position] : null,
+            head = patch.Position is null ? patch.Part : (int?)null, recovered = patch.Item,
+        });
 
     /// <summary>Patches every layer at every position, and every head, one at a time.</summary>
     /// <param name="model">The model, processed or not.</param>
@@ -86,33 +81,41 @@ public sealed record ActivationPatching(
         Fault.InvalidDataIf(!double.IsFinite(best - worst), $"The logits of '{model.Name}' are not finite; a weight is damaged, or its dtype is too narrow.");
         Fault.ArgumentIf(best == worst, $"The logit difference is {best:0.####} with both prompts; expected a corrupted prompt that changes it.");
 
-        // Before the first token that differs both runs are the same, and a patch does nothing.
+        // Before the first token that differs both runs are the same: a patch does nothing there, and the keys and values are computed once.
         var first = clean.Tokens.Zip(tokens).TakeWhile(pair => pair.First == pair.Second).Count();
-        var patches = names.ToDictionary(name => name, name => (
-            from layer in Enumerable.Range(0, config.LayerCount)
-            from part in name == Z ? Enumerable.Range(0, config.HeadCount) : Enumerable.Range(first, tokens.Length - first)
-            select (Place: $"blocks.{layer}.{name}", Axis: name == Z ? 1 : 0, Part: part)).ToArray(), StringComparer.Ordinal);
-        var (differences, done, total) = (new List<Tensor>(), 0, patches.Sum(list => list.Value.Length));
-        foreach (var copies in patches.SelectMany(list => list.Value).Chunk(batchSize))
+        var patches =
+            (from name in names
+             from layer in Enumerable.Range(0, config.LayerCount)
+             from part in Enumerable.Range(0, name == Z ? config.HeadCount : tokens.Length - first)
+             select (Place: $"blocks.{layer}.{name}", Axis: name == Z ? 1 : 0, Part: part)).ToArray();
+        var (differences, copies) = (new List<Tensor>(), Math.Min(batchSize, patches.Length));
+        using var start = first > 0 ? new KeyValueCache(model, copies) : null;
+        if (start is not null)
         {
-            progress?.Report(new("patching", done, total, "patches"));
+            model.Run([.. Enumerable.Repeat(tokens[..first], copies)], logits: LogitsOf.None, cache: start, cancellationToken: cancellationToken);
+        }
+
+        foreach (var some in patches.Chunk(copies))
+        {
+            progress?.Report(new("patching", (long)differences.Count * copies, patches.Length, "patches"));
             using var batch = NewDisposeScope();
             var hooks = new Hooks();
-            foreach (var (row, (place, axis, part)) in copies.Index())
+            foreach (var (row, (place, axis, part)) in some.Index())
             {
                 hooks.Edit(place, x =>
                 {
-                    x.select(0, row).select(axis, part).copy_(pass[place].select(0, 0).select(axis, part));
+                    x.select(0, row).select(axis, part).copy_(pass[place].select(0, 0).narrow(0, first, tokens.Length - first).select(axis, part));
                     return x;
                 });
             }
 
-            differences.Add(Difference(model.Run([.. copies.Select(_ => tokens)], hooks, LogitsOf.LastPosition, cancellationToken: cancellationToken)).MoveToOuterDisposeScope());
-            done += copies.Length;
+            var patched = Difference(model.Run([.. Enumerable.Repeat(tokens[first..], copies)], hooks, LogitsOf.LastPosition, start, cancellationToken: cancellationToken));
+            start?.RemoveLast(tokens.Length - first);
+            differences.Add(patched.narrow(0, 0, some.Length).MoveToOuterDisposeScope());
         }
 
-        progress?.Report(new("patching", done, total, "patches"));
-        var recovered = cat(differences).sub(broken).div(whole.sub(broken)).split([.. names.Select(name => (long)patches[name].Length)]);
+        progress?.Report(new("patching", patches.Length, patches.Length, "patches"));
+        var recovered = cat(differences).sub(broken).div(whole.sub(broken)).split([.. names.Select(name => (long)patches.Count(patch => patch.Place.EndsWith("." + name, StringComparison.Ordinal)))]);
         Tensor[] maps = [.. recovered.Zip(names, (values, name) =>
             cat([zeros([config.LayerCount, name == Z ? 0 : first], float64, model.Device), values.view(config.LayerCount, -1)], 1))];
         scope.MoveToOuter(maps);

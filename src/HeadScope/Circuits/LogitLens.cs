@@ -81,49 +81,52 @@ public sealed record LogitLens(
         using var scope = NewDisposeScope();
         using var noGradients = no_grad();
         var pass = model.Run(prompt, new Hooks().Keep("blocks.*.hook_resid_post"), LogitsOf.None, cancellationToken: cancellationToken);
+        var x = cat([.. Enumerable.Range(0, config.LayerCount).Select(layer => pass[$"blocks.{layer}.hook_resid_post"].squeeze(0))]);
+        var (rows, count) = ((int)x.shape[0], prompt.Length);
         var targets = target is { } chosen ? [.. prompt.Select(_ => (long)chosen)] : Array.Empty<long>();
-        var layers = new Tensor[config.LayerCount][];
 
-        // The last layer comes first: it says what the model predicts.
-        for (var layer = config.LayerCount - 1; layer >= 0; layer--)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            progress?.Report(new("reading layers", config.LayerCount - 1 - layer, config.LayerCount, "layers"));
-            var x = pass[$"blocks.{layer}.hook_resid_post"].squeeze(0);
-            var parts = Enumerable.Range(0, (prompt.Length + RowsAtOnce - 1) / RowsAtOnce).Select(part => Read(x, layer, part * RowsAtOnce)).ToArray();
-            layers[layer] = [.. parts[0].Select((_, i) => cat([.. parts.Select(part => part[i])]))];
-            targets = targets.Length > 0 ? targets : layers[layer][3].select(1, 0).Copied<long>();
-        }
-
+        // What the model itself predicts is known only behind the last layer.
+        targets = targets.Length > 0 ? targets : Over(rows - count)[3].select(1, 0).Copied<long>();
+        Tensor[] all = [.. Over(0).Select(values => values.unflatten(0, config.LayerCount, count).contiguous())];
         progress?.Report(new("reading layers", config.LayerCount, config.LayerCount, "layers"));
-        Tensor[] all = [.. layers[0].Select((_, i) => stack([.. layers.Select(layer => layer[i])]))];
         scope.MoveToOuter(all);
         GC.KeepAlive(model);
         return new(
             model.Name, [.. prompt.Select(model.TextOf)], [.. targets.Select(token => model.TextOf((int)token))], all[0], all[1], all[2], all[3], all[4],
             all[3].Copied<int>().Distinct().ToDictionary(token => token, model.TextOf));
 
-        // Logit, probability and rank of the targets, [row], top tokens and their probabilities, [row, k].
-        Tensor[] Read(Tensor x, int layer, int first)
+        Tensor[] Over(int from)
         {
-            using var rows = NewDisposeScope();
-            var count = Math.Min(RowsAtOnce, prompt.Length - first);
-            var logits = net.Unembedding.ForwardByRows(net.LnFinal.Forward(x.narrow(0, first, count), default)).to(float32);
+            var parts = new List<Tensor[]>();
+            for (var first = from; first < rows; first += RowsAtOnce)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                progress?.Report(new("reading layers", targets.Length > 0 ? first / count : 0, config.LayerCount, "layers"));
+                parts.Add(Read(first, Math.Min(RowsAtOnce, rows - first)));
+            }
+
+            return [.. parts[0].Select((_, i) => cat([.. parts.Select(part => part[i])]))];
+        }
+
+        // Logit, probability and rank of the targets, [row], top tokens and their probabilities, [row, k].
+        Tensor[] Read(int first, int length)
+        {
+            using var part = NewDisposeScope();
+            var logits = net.Unembedding.ForwardByRows(net.LnFinal.Forward(x.narrow(0, first, length), default)).to(float32);
             var normalizer = logits.logsumexp(1, keepdim: true);
-            Fault.InvalidDataIf(
-                Array.Exists(normalizer.Copied<float>(), number => !float.IsFinite(number)),
-                $"The logits of '{model.Name}' after layer {layer} are not finite; a weight is damaged, or its dtype is too narrow.");
+            var bad = Array.FindIndex(normalizer.Copied<float>(), number => !float.IsFinite(number));
+            Fault.InvalidDataIf(bad >= 0, $"The logits of '{model.Name}' after layer {(first + bad) / count} are not finite; a weight is damaged, or its dtype is too narrow.");
             var numbers = logits.Copied<float>();
             var best = tensor(
-                [.. Enumerable.Range(0, count).SelectMany(row => TopK.Indices(numbers.AsSpan(row * config.VocabularySize, config.VocabularySize), top)).Select(token => (long)token)],
-                [count, top], device: model.Device);
-            var wanted = targets.Length > 0 ? tensor(targets.AsSpan(first, count).ToArray(), [count, 1], device: model.Device) : best.narrow(1, 0, 1);
+                [.. numbers.Chunk(config.VocabularySize).SelectMany(row => TopK.Indices(row, top)).Select(token => (long)token)], [length, top], device: model.Device);
+            var wanted = targets.Length == 0 ? best.narrow(1, 0, 1)
+                : tensor([.. Enumerable.Range(first, length).Select(row => targets[row % count])], [length, 1], device: model.Device);
             var logit = logits.gather(1, wanted);
             Tensor[] read =
             [
                 logit.squeeze(1), logit.sub(normalizer).exp().squeeze(1), logits.gt(logit).sum([1L]).add(Scalars.One, Scalars.One), best, logits.gather(1, best).sub(normalizer).exp(),
             ];
-            rows.MoveToOuter(read);
+            part.MoveToOuter(read);
             return read;
         }
     }

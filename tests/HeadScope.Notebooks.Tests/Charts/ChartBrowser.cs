@@ -57,16 +57,15 @@ public sealed class ChartBrowser : IAsyncLifetime
         """;
 
     private readonly string folder = Directory.CreateTempSubdirectory("headscope-test-").FullName;
-    private IBrowser? browser;
+    private RunningBrowser? browser;
     private IPage? page;
 
     public async ValueTask InitializeAsync()
     {
         if (PaperBrowser.Find() is { } program)
         {
-            browser = await PaperBrowser.StartAsync(program);
-            page = await browser.NewPageAsync();
-            await page.AddScriptTagAsync(new AddTagOptions { Content = ChartOutput.PlotlyScript });
+            browser = await RunningBrowser.StartAsync(program);
+            page = await browser.PageAsync();
         }
     }
 

@@ -1,4 +1,6 @@
+using System.Xml.Linq;
 using Plotly.NET;
+using static HeadScope.PlotlyObject;
 using static TorchSharp.torch;
 
 namespace HeadScope.Notebooks.Tests;
@@ -7,6 +9,8 @@ namespace HeadScope.Notebooks.Tests;
 [Collection(ChartBrowser.Collection)]
 public sealed class PaperLayoutTests(ChartBrowser browser)
 {
+    private static readonly string[] Prompt = ["When", " Mary", " and", " John", " went", " to", " the", " restaurant", ",", " John", " gave", " a", " drink", " to"];
+
     /// <summary>The kinds of charts, each made for a model of so many layers and heads.</summary>
     private static readonly Dictionary<string, Func<int, int, GenericChart>> Kinds = new(StringComparer.Ordinal)
     {
@@ -22,6 +26,11 @@ public sealed class PaperLayoutTests(ChartBrowser browser)
         ["signal table"] = (layers, heads) => Charts.SignalTable(RandomCircuits.SignalsOf(layers, heads)),
         ["upstream"] = (layers, heads) => Charts.Upstream(RandomCircuits.UpstreamOf(layers, heads)),
         ["interventions"] = (layers, heads) => Charts.Interventions(RandomCircuits.InterventionOf(layers, heads)),
+        ["activation patching"] = (layers, heads) => Charts.ActivationPatching(new(
+            "demo", Prompt, [.. Prompt.Select((word, i) => i == 9 ? " Mary" : word)], " Mary", " John", 3, -2, Random(layers, Prompt.Length), Random(layers, heads), null, null)),
+        ["logit lens"] = (layers, _) => Charts.LogitLens(new(
+            "demo", Prompt, Prompt, Random(layers, Prompt.Length), Random(layers, Prompt.Length).sigmoid(), ones(layers, Prompt.Length), zeros(layers, Prompt.Length, 1, int64),
+            Random(layers, Prompt.Length, 1), new Dictionary<int, string> { [0] = " a" })),
     };
 
     public static TheoryData<string, double, int, int> Cases()
@@ -29,7 +38,7 @@ public sealed class PaperLayoutTests(ChartBrowser browser)
         var cases = new TheoryData<string, double, int, int>();
         foreach (var kind in Kinds.Keys)
         {
-            foreach (var (layers, heads) in new[] { (30, 9), (12, 12), (32, 32), (80, 64) })
+            foreach (var (layers, heads) in new[] { (4, 8), (30, 9), (12, 12), (32, 32), (80, 64) })
             {
                 cases.Add(kind, 84, layers, heads);
                 cases.Add(kind, 175, layers, heads);
@@ -43,6 +52,105 @@ public sealed class PaperLayoutTests(ChartBrowser browser)
     [MemberData(nameof(Cases))]
     public async Task Nothing_overlaps_or_is_cut_and_text_has_6_to_8_points(string kind, double widthMm, int layers, int heads) =>
         await browser.FitsAsync(Kinds[kind](layers, heads), widthMm);
+
+    /// <summary>Charts of users, who know nothing of paper.</summary>
+    private static readonly Dictionary<string, Func<GenericChart>> Others = new(StringComparer.Ordinal)
+    {
+        ["lines"] = () => Of(new { xaxis = new { title = "step" }, yaxis = new { title = "a title that is much longer than the axis that it belongs to, which is not high" } }, Line(20, "loss"), Line(20, "held-out loss")),
+        ["twenty lines"] = () => Of(new { xaxis = new { title = new { text = "step" } } }, [.. Enumerable.Range(0, 20).Select(i => Line(10, $"layer {i} with some words"))]),
+        ["logarithms"] = () => Of(new { xaxis = new { type = "log" }, yaxis = new { type = "log" } }, Scatter(new { x = Powers(9), y = Powers(9), mode = "lines" })),
+        ["two scales"] = () => Of(new { yaxis = new { title = "loss" }, yaxis2 = new { title = "dead heads", overlaying = "y", side = "right" } }, Line(9, "loss"), Line(9, "dead heads").With(new { yaxis = "y2" })),
+        ["errors"] = () => Of(new { xaxis = new { title = "head", type = "category" } }, Bar(new { x = Heads(40), y = Ramp(40), error_y = new { type = "data", array = Ramp(40) } })),
+        ["long categories"] = () => Of(new { }, Bar(new { orientation = "h", x = Ramp(12), y = Enumerable.Range(0, 12).Select(i => $"{i}: the relation of a country to its capital city, and of the city to the country") })),
+        ["categories below"] = () => Of(new { }, Bar(new { y = Ramp(3), x = new[] { "random heads", "the heads that were chosen", "all of the others, which nobody looked at" } })),
+        ["tokens"] = () => Of(new { xaxis = Words(40), yaxis = Words(40) }, HeatMap(new { z = Square(40), colorbar = new { title = "attention of the last layer" } })),
+        ["four maps of one axis"] = () => Of(
+            new
+            {
+                xaxis = new { domain = new[] { 0, 0.22 } }, xaxis2 = new { domain = new[] { 0.25, 0.47 } }, xaxis3 = new { domain = new[] { 0.5, 0.72 } }, xaxis4 = new { domain = new[] { 0.75, 0.97 } },
+                yaxis = new { title = "query", autorange = "reversed" },
+                annotations = Enumerable.Range(0, 4).Select(i => new { text = $"head 3.{i}", x = 0.11 + (0.25 * i), y = 1.02, xref = "paper", yref = "paper", yanchor = "bottom", showarrow = false }),
+            },
+            [.. Enumerable.Range(0, 4).Select(i => HeatMap(new { z = Square(8), xaxis = i == 0 ? "x" : $"x{i + 1}", showscale = i == 3, colorbar = new { title = "attention" } }))]),
+        ["two colour bars"] = () => Of(
+            new { xaxis = new { domain = new[] { 0, 0.4 }, title = "head" }, xaxis2 = new { domain = new[] { 0.6, 1 }, title = "head" }, yaxis = new { title = "layer" }, yaxis2 = new { anchor = "x2", title = "layer" } },
+            HeatMap(new { z = Square(12), colorbar = new { x = 0.42, title = "relation score" } }), HeatMap(new { z = Square(12), xaxis = "x2", yaxis = "y2", colorbar = new { title = "suppression score" } })),
+        ["a grid"] = () => global::Plotly.NET.CSharp.Chart.Grid(Enumerable.Range(0, 4).Select(i => Of(new { xaxis = new { title = "x" }, yaxis = new { title = "y" } }, Line(30, $"run {i}"))), 2, 2),
+        ["margins"] = () => Of(
+            new { xaxis = new { domain = new[] { 0, 0.85 } }, yaxis = new { domain = new[] { 0, 0.85 } }, xaxis2 = new { domain = new[] { 0.87, 1 } }, yaxis2 = new { domain = new[] { 0.87, 1 } } },
+            HeatMap(new { z = Square(12) }), Bar(new { y = Ramp(12), yaxis = "y2" }), Bar(new { x = Ramp(12), orientation = "h", xaxis = "x2" })),
+        ["notes"] = () => Of(
+            new { annotations = new object[] { new { text = "an arrow", x = 1, y = 1 }, new { text = "Source: the trained demo model, 64 prompts of the task that was described before, all of its layers", xref = "paper", yref = "paper", x = 0, y = -0.15, showarrow = false } } },
+            Scatter(new { x = Ramp(3), y = Ramp(3), mode = "markers+text", text = new[] { "a long label on the left", "middle", "a long label on the right" } })),
+        ["pie"] = () => Of(new { }, new Trace("pie").With(new { labels = new[] { "a long label", "b", "c" }, values = new[] { 3, 2, 1 } })),
+        ["table"] = () => Of(new { }, Rows(30)),
+    };
+
+    public static TheoryData<string, double> OtherCases()
+    {
+        var cases = new TheoryData<string, double>();
+        foreach (var kind in Others.Keys)
+        {
+            cases.Add(kind, 84);
+            cases.Add(kind, 175);
+        }
+
+        return cases;
+    }
+
+    [Theory]
+    [MemberData(nameof(OtherCases))]
+    public async Task Charts_of_users_come_out_well_too(string kind, double widthMm) => await browser.FitsAsync(Others[kind](), widthMm);
+
+    [Fact]
+    public async Task A_table_is_as_high_as_its_rows()
+    {
+        var svg = await browser.PaperAsync(Others["table"](), 84);
+        foreach (var i in Enumerable.Range(0, 30))
+        {
+            Assert.Contains($">row {i}<", svg, StringComparison.Ordinal);
+        }
+
+        var refused = await Assert.ThrowsAsync<ArgumentException>(() => browser.PaperAsync(Others["table"](), 84, 40));
+        Assert.Contains("needs a height of at least", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Panels_that_would_be_narrower_than_32_mm_go_below_each_other()
+    {
+        var (narrow, wide) = (await browser.PaperAsync(Others["two colour bars"](), 84), await browser.PaperAsync(Others["two colour bars"](), 175));
+        Assert.True(Size(narrow).Height > Size(wide).Height * 1.2);
+    }
+
+    [Fact]
+    public async Task A_height_is_kept_and_the_same_chart_is_drawn_the_same()
+    {
+        foreach (var kind in new[] { "lines", "four maps of one axis", "twenty lines" })
+        {
+            var svg = await browser.PaperAsync(Others[kind](), 120, 90);
+            Assert.Equal((120, 90), Size(svg));
+            Assert.Equal(svg, await browser.PaperAsync(Others[kind](), 120, 90));
+        }
+    }
+
+    [Fact]
+    public async Task A_size_without_room_for_the_plot_is_refused()
+    {
+        var refused = await Assert.ThrowsAsync<ArgumentException>(() => browser.PaperAsync(Others["lines"](), 6));
+        Assert.Contains("ask for more width", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Cells_stand_where_their_numbers_are()
+    {
+        var svg = XElement.Parse(await browser.PaperAsync(Of(new { yaxis = new { autorange = "reversed" } }, HeatMap(new { z = new[] { new double?[] { 1, null }, [0, 0.5] }, colorscale = ChartStyle.Sequential, zmin = 0, zmax = 1 })), 84));
+        var cells = svg.Descendants().Single(e => (string?)e.Attribute("class") == "hm").Descendants().Where(e => e.Name.LocalName == "rect").Select(e => ((double)e.Attribute("x")!, (double)e.Attribute("y")!, (string)e.Attribute("fill")!)).ToList();
+        Assert.Equal(3, cells.Count);
+        Assert.Equal((0, 0, ChartStyle.At(ChartStyle.Sequential, 1).Fill), cells[0]);
+        Assert.Equal((0, ChartStyle.At(ChartStyle.Sequential, 0).Fill), (cells[1].Item1, cells[1].Item3));
+        Assert.True(cells[1].Item2 > 10 && cells[2].Item1 > 10);
+        Assert.Equal(ChartStyle.At(ChartStyle.Sequential, 0.5).Fill, cells[2].Item3);
+    }
 
     [Fact]
     public async Task Faults_are_seen()
@@ -65,6 +173,40 @@ public sealed class PaperLayoutTests(ChartBrowser browser)
             fault => Assert.StartsWith("\"one\" and \"two\" overlap", fault, StringComparison.Ordinal),
             fault => Assert.StartsWith("\"outside\" leaves the page", fault, StringComparison.Ordinal),
             fault => Assert.Equal("\"small\" has 3.75 points", fault));
+    }
+
+    private static GenericChart Of(object layout, params Trace[] traces) =>
+        GenericChart.setLayout(new Layout().With(layout), GenericChart.ofTraceObjects(true, Microsoft.FSharp.Collections.ListModule.OfSeq(traces)));
+
+    private static Trace2D Line(int count, string name) => Scatter(new { y = Ramp(count).Select(y => 100 * Math.Sin(y * 30)).ToArray(), mode = "lines", name });
+
+    private static Trace Rows(int count) => new Trace("table").With(new
+    {
+        header = new { values = new[] { "row", "what it does", "tokens" } },
+        cells = new
+        {
+            values = new object[]
+            {
+                Enumerable.Range(0, count).Select(i => $"row {i}"), Enumerable.Range(0, count).Select(i => i % 3 == 0 ? "nothing" : "copies a name that was seen before in the sentence, mostly to its end"),
+                Enumerable.Range(0, count).Select(_ => "·Mary ·John ·a_token_that_is_much_longer_than_its_column"),
+            },
+        },
+    });
+
+    private static object Words(int count) => new { tickvals = Enumerable.Range(0, count), ticktext = Enumerable.Range(0, count).Select(i => i % 3 == 0 ? "·the" : "·sentence"), title = "token" };
+
+    private static double[] Ramp(int count) => [.. Enumerable.Range(0, count).Select(i => i / (count - 1.0))];
+
+    private static double[] Powers(int count) => [.. Enumerable.Range(0, count).Select(i => Math.Pow(10, i - 2))];
+
+    private static string[] Heads(int count) => [.. Enumerable.Range(0, count).Select(i => $"{i / 8}.{i % 8}")];
+
+    private static double[][] Square(int count) => [.. Enumerable.Range(0, count).Select(i => Enumerable.Range(0, count).Select(j => i * j * 1.0 / (count * count)).ToArray())];
+
+    private static (double Width, double Height) Size(string svg)
+    {
+        var root = XElement.Parse(svg);
+        return (double.Parse(((string)root.Attribute("width")!)[..^2]), double.Parse(((string)root.Attribute("height")!)[..^2]));
     }
 
     private static TorchSharp.torch.Tensor Random(params long[] shape)

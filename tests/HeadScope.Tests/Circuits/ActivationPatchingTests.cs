@@ -62,7 +62,7 @@ public sealed class ActivationPatchingTests
         // The other way round the same share of the difference comes back.
         var turned = ActivationPatching.Run(model, clean with { Answer = clean.Distractor, Distractor = clean.Answer }, corrupted);
         Assert.Equal(-all.CleanDifference, turned.CleanDifference, 1e-9);
-        Assert.All(all.Heads.Values<double>().Zip(turned.Heads.Values<double>()), pair => Assert.Equal(pair.First, pair.Second, 1e-9));
+        Assert.All(all.Heads.Values<double>().Zip(turned.Heads.Values<double>()), pair => Assert.Equal(pair.First, pair.Second, 1e-5));
     }
 
     [Fact]

@@ -247,7 +247,7 @@ public class CircuitPropertyTests
             ["check"] = (progress, token) => signals.LowRank(model, batchSize: 1, progress: progress, cancellationToken: token),
             ["intervention"] = (progress, token) => Intervention.Run(model, prompts, [edge], batchSize: 4, progress: progress, cancellationToken: token),
             ["patching"] = (progress, token) => ActivationPatching.Run(model, new([1, 2, 3], [], 4, 5), new([1, 9, 3], []), batchSize: 4, progress: progress, cancellationToken: token),
-            ["lens"] = (progress, token) => LogitLens.Of(model, [1, 2, 3], progress: progress, cancellationToken: token),
+            ["lens"] = (progress, token) => LogitLens.Of(model, [.. Enumerable.Range(1, 100)], progress: progress, cancellationToken: token),
         };
         foreach (var (_, call) in calls)
         {
