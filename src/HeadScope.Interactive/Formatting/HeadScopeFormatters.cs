@@ -76,7 +76,7 @@ public static class HeadScopeFormatters
         foreach (var type in typeof(GenericChart).GetNestedTypes().Where(type => type.IsSubclassOf(typeof(GenericChart))).Append(typeof(GenericChart)))
         {
             Formatter.Register(type, (chart, writer) => writer.Write(ChartOutput.Json((GenericChart)chart)), ChartOutput.MimeType);
-            Formatter.Register(type, (chart, writer) => writer.Write(ChartOutput.Fragment((GenericChart)chart)), Html);
+            Formatter.Register(type, (chart, writer) => writer.Write(ChartOutput.CellOutput((GenericChart)chart)), Html);
             Formatter.Register(type, (chart, writer) => writer.Write(ChartOutput.Caption((GenericChart)chart)), Plain);
             Formatter.SetPreferredMimeTypesFor(type, ChartOutput.MimeType, Html);
         }
@@ -87,7 +87,7 @@ public static class HeadScopeFormatters
         where T : notnull
     {
         Formatter.Register<T>(value => ChartOutput.Json(chart(value)), ChartOutput.MimeType);
-        Formatter.Register<T>(value => ChartOutput.Fragment(chart(value)), Html);
+        Formatter.Register<T>(value => ChartOutput.CellOutput(chart(value)), Html);
         Formatter.Register<T>(value => ChartOutput.Caption(chart(value)), Plain);
         Formatter.SetPreferredMimeTypesFor(typeof(T), ChartOutput.MimeType, Html);
     }
