@@ -1,16 +1,20 @@
+using Plotly.NET;
+
 namespace HeadScope.Cli;
 
 /// <summary>Figures in files: pages to explore and pictures for papers; the ending of the name says which.</summary>
 internal static class FigureFile
 {
+    private static readonly string[] Pictures = [".svg", ".pdf", ".png"];
+
     /// <summary>The endings of files that hold figures.</summary>
-    public static readonly string[] Endings = [".html", ".svg", ".pdf", ".png"];
+    public static readonly string[] Endings = [".html", .. Pictures];
 
     /// <summary>Checks a file before the work begins.</summary>
     /// <param name="path">The file; null for none.</param>
     /// <param name="known">The endings that the verb can write.</param>
     /// <exception cref="UsageException">The ending is another.</exception>
-    /// <exception cref="IOException">The file cannot be written.</exception>
+    /// <exception cref="IOException">The file cannot be written, or there is no browser to draw a picture with.</exception>
     public static void Require(string? path, params IReadOnlyCollection<string> known)
     {
         if (path is null)
@@ -23,32 +27,42 @@ internal static class FigureFile
             throw new UsageException($"--output {path}: expected a name that ends in {string.Join(" or ", known)}.");
         }
 
+        if (Pictures.Contains(Path.GetExtension(path), StringComparer.OrdinalIgnoreCase))
+        {
+            PaperBrowser.Require();
+        }
+
         AtomicFile.RequireWritable(path);
     }
 
-    /// <summary>Writes figures: all of them on a page, the first as a picture.</summary>
+    /// <summary>Writes charts: all of them on a page, which needs no network, the first as a picture.</summary>
     /// <param name="path">The file.</param>
     /// <param name="title">The title of a page.</param>
-    /// <param name="offline">Whether a page contains plotly.js.</param>
-    /// <param name="figures">The figures.</param>
+    /// <param name="charts">The charts.</param>
+    /// <param name="size">The size of a picture.</param>
     /// <param name="cancellationToken">Stops the work.</param>
-    public static void Write(string path, string title, bool offline, IReadOnlyList<Figure> figures, CancellationToken cancellationToken)
+    public static void Write(string path, string title, IReadOnlyList<GenericChart> charts, FigureSize size, CancellationToken cancellationToken)
     {
         if (Path.GetExtension(path).Equals(".html", StringComparison.OrdinalIgnoreCase))
         {
-            var plotly = offline ? TerminalProgress.Show(progress => PlotlyScript.FetchAsync(progress, cancellationToken).GetAwaiter().GetResult()) : null;
-            AtomicFile.WriteText(path, HtmlPage.Of(title, figures, plotly));
+            AtomicFile.WriteText(path, ChartOutput.Page(title, charts));
         }
         else
         {
-            figures[0].SaveAsync(path, cancellationToken: cancellationToken).GetAwaiter().GetResult();
+            charts[0].SavePaperAsync(path, size.WidthMm, size.HeightMm, size.Dpi, cancellationToken).GetAwaiter().GetResult();
         }
     }
 
-    /// <summary>The option that puts plotly.js into pages.</summary>
-    /// <returns>The option.</returns>
-    public static System.CommandLine.Option<bool> OfflineOption() => new("--offline")
+    /// <summary>Writes figures that are no charts of Plotly.NET yet.</summary>
+    public static void Write(string path, string title, IReadOnlyList<Figure> figures, FigureSize size, CancellationToken cancellationToken)
     {
-        Description = "Put plotly.js into HTML pages (5 MB), so that they are interactive without a network.",
-    };
+        if (Path.GetExtension(path).Equals(".html", StringComparison.OrdinalIgnoreCase))
+        {
+            AtomicFile.WriteText(path, HtmlPage.Of(title, figures));
+        }
+        else
+        {
+            figures[0].SaveAsync(path, size.WidthMm, size.HeightMm, unit: LengthUnit.Millimetres, cancellationToken: cancellationToken).GetAwaiter().GetResult();
+        }
+    }
 }

@@ -16,7 +16,6 @@ internal static class MergeCommand
         };
         var output = MapCommand.OutputOption();
         output.Required = true;
-        var offline = FigureFile.OfflineOption();
         var verb = new Verb("merge", "Joins the parts that headscope map --shard wrote into the head map of the whole model, identical to one made at once.")
         {
             Examples =
@@ -27,14 +26,15 @@ internal static class MergeCommand
         };
         verb.Add(parts);
         verb.Add(output);
-        verb.Add(offline);
+        var pictures = new FigureSize.Options(verb);
         verb.Does((parsed, cancellation) =>
         {
+            var size = pictures.Read(parsed);
             var paths = parsed.GetValue(output)!;
             Array.ForEach(paths, HeadMapFiles.Require);
             var map = HeadMap.Merge(parsed.GetValue(parts)!.Select(Read));
             HeadMapText.Print(map, top: 3, parsed.InvocationConfiguration.Output);
-            HeadMapFiles.Write(map, paths, parsed.GetValue(offline), parsed.InvocationConfiguration.Output, cancellation);
+            HeadMapFiles.Write(map, paths, size, parsed.InvocationConfiguration.Output, cancellation);
         });
         return verb;
     }

@@ -19,7 +19,6 @@ internal static class SignalsCommand
                 + ".svg, .pdf or .png a picture of how many directions they take. The option may be given several times.",
             HelpName = "file",
         };
-        var offline = FigureFile.OfflineOption();
         var top = new Option<int>("--top") { Description = "How many heads are printed.", HelpName = "n", DefaultValueFactory = _ => 20 };
         var verb = new Verb(
             "signals",
@@ -33,13 +32,15 @@ internal static class SignalsCommand
                 ("headscope signals --model gpt2 --prompts induction:64 --output firings.csv", "All firings of GPT-2 small, as a table."),
             ],
         };
-        foreach (var option in new Option[] { model, prompts.Prompts, prompts.Seed, prompts.Threshold, output, offline, top })
+        foreach (var option in new Option[] { model, prompts.Prompts, prompts.Seed, prompts.Threshold, output, top })
         {
             verb.Add(option);
         }
 
+        var pictures = new FigureSize.Options(verb);
         verb.Does((parsed, cancellation) =>
         {
+            var size = pictures.Read(parsed);
             var task = prompts.Task(parsed);
             var threshold = parsed.GetValue(prompts.Threshold);
             var paths = parsed.GetValue(output) ?? [];
@@ -61,8 +62,8 @@ internal static class SignalsCommand
                         FigureFile.Write(
                             path,
                             $"Signals of {signals.Model}",
-                            parsed.GetValue(offline),
                             [Figures.SignalDirections(signals), Figures.SignalTable(signals)],
+                            size,
                             cancellation);
                         break;
                 }

@@ -36,7 +36,6 @@ internal static class TraceCommand
                 + "The option may be given several times.",
             HelpName = "file",
         };
-        var offline = FigureFile.OfflineOption();
         var top = new Option<int>("--top") { Description = "How many edges are printed.", HelpName = "n", DefaultValueFactory = _ => 20 };
         var verb = new Verb(
             "trace",
@@ -51,13 +50,15 @@ internal static class TraceCommand
             ],
         };
         foreach (var option in new Option[]
-            { model, prompts.Prompts, prompts.Seed, roots, published, prompts.Threshold, minimum, minimumCount, output, offline, top })
+            { model, prompts.Prompts, prompts.Seed, roots, published, prompts.Threshold, minimum, minimumCount, output, top })
         {
             verb.Add(option);
         }
 
+        var pictures = new FigureSize.Options(verb);
         verb.Does((parsed, cancellation) =>
         {
+            var size = pictures.Read(parsed);
             var task = prompts.Task(parsed);
             var options = (parsed.GetValue(published) ? TraceOptions.Published : new TraceOptions()) with
             {
@@ -84,7 +85,7 @@ internal static class TraceCommand
                         AtomicFile.WriteText(path, trace.ToCsv());
                         break;
                     default:
-                        FigureFile.Write(path, $"Circuit of {trace.Model}", parsed.GetValue(offline), [Figures.Circuit(trace)], cancellation);
+                        FigureFile.Write(path, $"Circuit of {trace.Model}", [Figures.Circuit(trace)], size, cancellation);
                         break;
                 }
 
