@@ -47,8 +47,10 @@ internal static class AblateCommand
             verb.Add(option);
         }
 
+        var pictures = new FigureSize.Options(verb);
         verb.Does((parsed, cancellation) =>
         {
+            var size = pictures.Read(parsed);
             var path = parsed.GetValue(output);
             FigureFile.Require(path, [".json", ".csv", .. FigureFile.Endings]);
             var named = parsed.GetValue(relation)!;
@@ -72,7 +74,7 @@ internal static class AblateCommand
             using var loaded = ModelOption.Load(parsed, parsed.GetValue(model)!, cancellation);
             var result = TerminalProgress.Show(progress => HeadAblation.Run(loaded, chosen, options, progress, cancellation));
             Print(result, parsed.InvocationConfiguration.Output);
-            ResultFiles.Write(path, result.ToJson, result.ToCsv, parsed.InvocationConfiguration.Output, () => Charts.Ablation(result), cancellation);
+            ResultFiles.Write(path, result.ToJson, result.ToCsv, parsed.InvocationConfiguration.Output, () => Charts.Ablation(result), size, cancellation);
         });
         return verb;
     }

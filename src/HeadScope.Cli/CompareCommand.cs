@@ -32,8 +32,10 @@ internal static class CompareCommand
         verb.Add(second);
         verb.Add(threshold);
         verb.Add(output);
+        var pictures = new FigureSize.Options(verb);
         verb.Does((parsed, cancellation) =>
         {
+            var size = pictures.Read(parsed);
             var path = parsed.GetValue(output);
             FigureFile.Require(path, [".csv", .. FigureFile.Endings]);
             HeadMap[] maps = [.. new[] { first, second }.Select(a => HeadMap.FromJson(File.ReadAllText(parsed.GetValue(a)!)))];
@@ -53,7 +55,7 @@ internal static class CompareCommand
             }
 
             string Csv() => comparison.ToCsv();
-            ResultFiles.Write(path, Csv, Csv, parsed.InvocationConfiguration.Output, () => Charts.Comparison(maps[0], maps[1], limit), cancellation);
+            ResultFiles.Write(path, Csv, Csv, parsed.InvocationConfiguration.Output, () => Charts.Comparison(maps[0], maps[1], limit), size, cancellation);
         });
         return verb;
     }

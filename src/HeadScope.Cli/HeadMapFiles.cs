@@ -1,3 +1,5 @@
+using Plotly.NET;
+
 namespace HeadScope.Cli;
 
 /// <summary>The files that a head map is written to; the ending of the name says which kind.</summary>
@@ -12,9 +14,10 @@ internal static class HeadMapFiles
     /// <summary>Writes a map.</summary>
     /// <param name="map">The map.</param>
     /// <param name="paths">The files.</param>
+    /// <param name="size">The size of pictures.</param>
     /// <param name="output">Where is said what was written.</param>
     /// <param name="cancellationToken">Stops before the next file.</param>
-    public static void Write(HeadMap map, IReadOnlyList<string> paths, TextWriter output, CancellationToken cancellationToken)
+    public static void Write(HeadMap map, IReadOnlyList<string> paths, FigureSize size, TextWriter output, CancellationToken cancellationToken)
     {
         foreach (var path in paths)
         {
@@ -28,8 +31,8 @@ internal static class HeadMapFiles
                     AtomicFile.WriteText(path, map.ToCsv());
                     break;
                 default:
-                    FigureFile.Write(
-                        path, $"Head map of {map.Model}", map.Relations.Count > 1 ? [Charts.HeadMap(map), Charts.RelationComparison(map)] : [Charts.HeadMap(map)], cancellationToken);
+                    GenericChart[] charts = map.Relations.Count > 1 ? [Charts.HeadMap(map), Charts.RelationComparison(map)] : [Charts.HeadMap(map)];
+                    FigureFile.Write(path, $"Head map of {map.Model}", charts, size, cancellationToken);
                     break;
             }
 

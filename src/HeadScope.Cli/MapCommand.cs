@@ -49,6 +49,7 @@ internal static class MapCommand
                 ("headscope map", "All shipped relations on the demo model; writes head-map.html."),
                 ("headscope map --model gpt2 --relation country_to_capital --relation name_copying", "Two relations on GPT-2 small."),
                 ("headscope map --model model.gguf --relation pairs.csv --k 10 --output x.json", "Your own pairs on a GGUF file, as JSON."),
+                ("headscope map --model gpt2 --output map.pdf --width 84", "A picture for one column of a paper."),
                 ("headscope map --dynamic --relation country_to_capital", "Also what the heads do on prompts, and Pearson's correlation of the two."),
                 ("headscope map --model meta-llama/Llama-3.1-8B --shard 3/16 --output part-3.json", "The third of sixteen parts, for a cluster."),
             ],
@@ -58,8 +59,10 @@ internal static class MapCommand
             verb.Add(option);
         }
 
+        var pictures = new FigureSize.Options(verb);
         verb.Does((parsed, cancellation) =>
         {
+            var size = pictures.Read(parsed);
             RequireAtLeast(1, k, parsed.GetValue(k));
             RequireAtLeast(0, top, parsed.GetValue(top));
             RequireAtLeast(1, minimum, parsed.GetValue(minimum));
@@ -87,7 +90,7 @@ internal static class MapCommand
                     loaded, chosen, options, progress: progress, cancellationToken: cancellation));
                 HeadMapText.Print(measured.Static, parsed.GetValue(top), parsed.InvocationConfiguration.Output);
                 DynamicMapText.Print(measured, parsed.InvocationConfiguration.Output);
-                HeadMapFiles.Write(measured.Static, paths, parsed.InvocationConfiguration.Output, cancellation);
+                HeadMapFiles.Write(measured.Static, paths, size, parsed.InvocationConfiguration.Output, cancellation);
                 var table = Path.ChangeExtension(paths[0], ".dynamic.csv");
                 AtomicFile.WriteText(table, measured.ToCsv());
                 parsed.InvocationConfiguration.Output.WriteLine($"Wrote {table}");
@@ -96,7 +99,7 @@ internal static class MapCommand
 
             var map = TerminalProgress.Show(progress => HeadMap.Score(loaded, chosen, options, progress, cancellation));
             HeadMapText.Print(map, parsed.GetValue(top), parsed.InvocationConfiguration.Output);
-            HeadMapFiles.Write(map, paths, parsed.InvocationConfiguration.Output, cancellation);
+            HeadMapFiles.Write(map, paths, size, parsed.InvocationConfiguration.Output, cancellation);
         });
         return verb;
     }

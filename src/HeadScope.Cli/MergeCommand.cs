@@ -26,13 +26,15 @@ internal static class MergeCommand
         };
         verb.Add(parts);
         verb.Add(output);
+        var pictures = new FigureSize.Options(verb);
         verb.Does((parsed, cancellation) =>
         {
+            var size = pictures.Read(parsed);
             var paths = parsed.GetValue(output)!;
             Array.ForEach(paths, HeadMapFiles.Require);
             var map = HeadMap.Merge(parsed.GetValue(parts)!.Select(Read));
             HeadMapText.Print(map, top: 3, parsed.InvocationConfiguration.Output);
-            HeadMapFiles.Write(map, paths, parsed.InvocationConfiguration.Output, cancellation);
+            HeadMapFiles.Write(map, paths, size, parsed.InvocationConfiguration.Output, cancellation);
         });
         return verb;
     }

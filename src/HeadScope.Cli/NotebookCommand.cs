@@ -61,6 +61,7 @@ internal static class NotebookCommand
             // Jupyter starts a kernel in the notebook's folder, so paths in cells are meant from there.
             var here = Directory.GetCurrentDirectory();
             Directory.SetCurrentDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
+            ChartOutput.Carries = false;
             NotebookRun run;
             try
             {
@@ -74,7 +75,13 @@ internal static class NotebookCommand
             notebook.Write(target);
             if (html is not null)
             {
-                AtomicFile.WriteText(html, NotebookPage.Of(notebook, Path.GetFileNameWithoutExtension(target), Path.GetDirectoryName(Path.GetFullPath(path))));
+                var text = NotebookPage.Of(notebook, Path.GetFileNameWithoutExtension(target), Path.GetDirectoryName(Path.GetFullPath(path)));
+                if (text.Contains(ChartOutput.Mark, StringComparison.Ordinal))
+                {
+                    text = NotebookPage.Of(notebook, Path.GetFileNameWithoutExtension(target), Path.GetDirectoryName(Path.GetFullPath(path)), ChartOutput.Carrier);
+                }
+
+                AtomicFile.WriteText(html, text);
             }
 
             var configuration = parsed.InvocationConfiguration;

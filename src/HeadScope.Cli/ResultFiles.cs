@@ -10,19 +10,20 @@ internal static class ResultFiles
     /// <param name="json">The result as JSON.</param>
     /// <param name="csv">The result as CSV; null when the verb writes none.</param>
     /// <param name="output">Where is said what was written.</param>
-    /// <param name="figure">The result as a figure; null when the verb draws none.</param>
+    /// <param name="chart">The result as a chart; null when the verb draws none.</param>
+    /// <param name="size">The size of a picture of the chart.</param>
     /// <param name="cancellationToken">Stops the drawing.</param>
     public static void Write(
-        string? path, Func<string> json, Func<string>? csv, TextWriter output, Func<GenericChart>? figure = null, CancellationToken cancellationToken = default)
+        string? path, Func<string> json, Func<string>? csv, TextWriter output, Func<GenericChart>? chart = null, FigureSize? size = null, CancellationToken cancellationToken = default)
     {
         if (path is null)
         {
             return;
         }
 
-        if (figure is not null && FigureFile.Endings.Contains(Path.GetExtension(path), StringComparer.OrdinalIgnoreCase))
+        if (chart is not null && size is not null && FigureFile.Endings.Contains(Path.GetExtension(path), StringComparer.OrdinalIgnoreCase))
         {
-            FigureFile.Write(path, Path.GetFileNameWithoutExtension(path), [figure()], cancellationToken);
+            FigureFile.Write(path, Path.GetFileNameWithoutExtension(path), [chart()], size, cancellationToken);
             output.WriteLine($"Wrote {path}");
             return;
         }

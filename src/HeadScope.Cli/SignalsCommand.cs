@@ -37,8 +37,10 @@ internal static class SignalsCommand
             verb.Add(option);
         }
 
+        var pictures = new FigureSize.Options(verb);
         verb.Does((parsed, cancellation) =>
         {
+            var size = pictures.Read(parsed);
             var task = prompts.Task(parsed);
             var threshold = parsed.GetValue(prompts.Threshold);
             var paths = parsed.GetValue(output) ?? [];
@@ -57,7 +59,12 @@ internal static class SignalsCommand
                         AtomicFile.WriteText(path, signals.ToCsv());
                         break;
                     default:
-                        FigureFile.Write(path, $"Signals of {signals.Model}", [Charts.SignalDirections(signals), Charts.SignalTable(signals)], cancellation);
+                        FigureFile.Write(
+                            path,
+                            $"Signals of {signals.Model}",
+                            [Charts.SignalDirections(signals), Charts.SignalTable(signals)],
+                            size,
+                            cancellation);
                         break;
                 }
 

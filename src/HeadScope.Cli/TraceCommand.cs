@@ -55,8 +55,10 @@ internal static class TraceCommand
             verb.Add(option);
         }
 
+        var pictures = new FigureSize.Options(verb);
         verb.Does((parsed, cancellation) =>
         {
+            var size = pictures.Read(parsed);
             var task = prompts.Task(parsed);
             var options = (parsed.GetValue(published) ? TraceOptions.Published : new TraceOptions()) with
             {
@@ -83,7 +85,7 @@ internal static class TraceCommand
                         AtomicFile.WriteText(path, trace.ToCsv());
                         break;
                     default:
-                        FigureFile.Write(path, $"Circuit of {trace.Model}", [Charts.Circuit(trace)], cancellation);
+                        FigureFile.Write(path, $"Circuit of {trace.Model}", [Charts.Circuit(trace)], size, cancellation);
                         break;
                 }
 

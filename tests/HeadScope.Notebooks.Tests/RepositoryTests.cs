@@ -9,4 +9,13 @@ public class RepositoryTests
             .Where(file => !file.Contains($"{Path.DirectorySeparatorChar}bin{Path.DirectorySeparatorChar}", StringComparison.Ordinal));
         Assert.Empty(kept);
     }
+
+    [Fact]
+    public void No_notebook_carries_plotly()
+    {
+        foreach (var file in Directory.EnumerateFiles(Path.Combine(TestData.Repository, "notebooks"), "*.ipynb"))
+        {
+            Assert.DoesNotContain(ChartOutput.Mark + "Packed", File.ReadAllText(file), StringComparison.Ordinal);
+        }
+    }
 }

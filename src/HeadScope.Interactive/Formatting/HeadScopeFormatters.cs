@@ -1,6 +1,5 @@
 using System.Net;
 using TorchSharp;
-using HeadScope.Notebooks.Static;
 using Microsoft.Data.Analysis;
 using Microsoft.DotNet.Interactive.Formatting;
 using Plotly.NET;
@@ -13,12 +12,7 @@ namespace HeadScope;
 /// </summary>
 public static class HeadScopeFormatters
 {
-    /// <summary>The mime type of Plotly's figures, which VS Code and Jupyter draw by themselves.</summary>
-    public const string PlotlyMimeType = "application/vnd.plotly.v1+json";
-
     private const string Html = "text/html";
-
-    private const string Drawing = "image/svg+xml";
 
     private const string Plain = "text/plain";
 
@@ -35,7 +29,6 @@ public static class HeadScopeFormatters
         // A cell may make tensors before it uses anything of HeadScope.
         LibTorch.Prepare();
         ShowsCharts();
-        Shows<Figure>(figure => figure);
         Charted<HeadMap>(map => Charts.HeadMap(map));
         Charted<RelationScores>(scores => Charts.RelationScores(scores));
         Charted<DynamicScores>(scores => Charts.DynamicStatic(scores));
@@ -78,7 +71,7 @@ public static class HeadScopeFormatters
         foreach (var type in typeof(GenericChart).GetNestedTypes().Where(type => type.IsSubclassOf(typeof(GenericChart))).Append(typeof(GenericChart)))
         {
             Formatter.Register(type, (chart, writer) => writer.Write(ChartOutput.Json((GenericChart)chart)), ChartOutput.MimeType);
-            Formatter.Register(type, (chart, writer) => writer.Write(ChartOutput.Fragment((GenericChart)chart)), Html);
+            Formatter.Register(type, (chart, writer) => writer.Write(ChartOutput.CellOutput((GenericChart)chart)), Html);
             Formatter.Register(type, (chart, writer) => writer.Write(ChartOutput.Caption((GenericChart)chart)), Plain);
             Formatter.SetPreferredMimeTypesFor(type, ChartOutput.MimeType, Html);
         }
@@ -89,20 +82,9 @@ public static class HeadScopeFormatters
         where T : notnull
     {
         Formatter.Register<T>(value => ChartOutput.Json(chart(value)), ChartOutput.MimeType);
-        Formatter.Register<T>(value => ChartOutput.Fragment(chart(value)), Html);
+        Formatter.Register<T>(value => ChartOutput.CellOutput(chart(value)), Html);
         Formatter.Register<T>(value => ChartOutput.Caption(chart(value)), Plain);
         Formatter.SetPreferredMimeTypesFor(typeof(T), ChartOutput.MimeType, Html);
-    }
-
-    /// <summary>A result that shows itself as a figure.</summary>
-    private static void Shows<T>(Func<T, Figure> figure)
-        where T : notnull
-    {
-        Formatter.Register<T>(value => figure(value).ToJson(), PlotlyMimeType);
-        Formatter.Register<T>(value => HtmlPage.Fragment(figure(value)), Html);
-        Formatter.Register<T>(value => StaticFigure.Draw(figure(value)), Drawing);
-        Formatter.Register<T>(value => figure(value).Caption, Plain);
-        Formatter.SetPreferredMimeTypesFor(typeof(T), PlotlyMimeType, Html, Drawing);
     }
 
     /// <summary>A result that shows itself as text.</summary>

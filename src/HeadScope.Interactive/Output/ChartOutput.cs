@@ -1,6 +1,8 @@
+using System.IO.Compression;
 using System.Net;
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.RegularExpressions;
 using Newtonsoft.Json;
 using Plotly.NET;
 
@@ -10,7 +12,7 @@ namespace HeadScope;
 /// How a Plotly.NET chart shows itself in notebooks and on pages: safely, whatever its texts are, and without a network. plotly.js comes out of Plotly.NET's
 /// own assembly.
 /// </summary>
-public static class ChartOutput
+public static partial class ChartOutput
 {
     /// <summary>The mime type of plotly.js's figures, which VS Code and some Jupyters draw by themselves.</summary>
     public const string MimeType = "application/vnd.plotly.v1+json";
@@ -47,7 +49,7 @@ public static class ChartOutput
     public static string Json(GenericChart chart)
     {
         ArgumentNullException.ThrowIfNull(chart);
-        return JsonConvert.SerializeObject(GenericChart.toChartDTO(chart), Safe);
+        return LoneSurrogate().Replace(JsonConvert.SerializeObject(GenericChart.toChartDTO(chart), Safe), half => $"\\u{(int)half.Value[0]:x4}");
     }
 
     /// <summary>What is to be seen, in words: the caption of HeadScope's charts, the title or the number of traces of others.</summary>
@@ -56,23 +58,44 @@ public static class ChartOutput
     public static string Caption(GenericChart chart)
     {
         ArgumentNullException.ThrowIfNull(chart);
-        var meta = GenericChart.getLayout(chart).TryGetPropertyValue("meta") is { Value: { } found } ? found : null;
-        return meta?.GetType().GetProperty("caption")?.GetValue(meta) as string ?? $"Chart of {GenericChart.countTrace(chart)} traces";
+        var layout = GenericChart.getLayout(chart);
+        object? Of(DynamicObj.DynamicObj from, string name) => from.TryGetPropertyValue(name) is { Value: { } found } ? found : null;
+        var caption = Of(layout, "meta") is { } meta ? meta.GetType().GetProperty("caption")?.GetValue(meta) as string : null;
+        if (caption is null && Of(layout, "title") is DynamicObj.DynamicObj title && Of(title, "text") is string { Length: > 0 } text)
+        {
+            caption = WebUtility.HtmlDecode(Tag().Replace(text, " "));
+        }
+
+        return LoneSurrogate().Replace(caption ?? $"Chart of {GenericChart.countTrace(chart)} traces", "\uFFFD");
     }
+
+    /// <summary>The chart as the output of a notebook's cell: the first of a process carries plotly.js for all charts of the notebook, which takes 1.4 MB.</summary>
+    /// <param name="chart">The chart.</param>
+    /// <returns>The HTML.</returns>
+    internal static string CellOutput(GenericChart chart) => (Carries && Interlocked.Exchange(ref carried, 1) == 0 ? Carrier + "\n" : "") + Fragment(chart);
+
+    /// <summary>Whether outputs of cells carry plotly.js. Not where a notebook is run for a file that is kept: that stays small, and a page that is made of it
+    /// carries plotly.js in its head.</summary>
+    internal static bool Carries { get; set; } = true;
+
+    private static int carried;
+
+    /// <summary>What the HTML of every chart contains.</summary>
+    internal const string Mark = "window.headscopePlotly";
 
     /// <summary>The part of a page that shows one chart.</summary>
     /// <param name="chart">The chart.</param>
-    /// <returns>The HTML: the data, and a script that draws it with the plotly.js that is in the page or was in an earlier one of the same place, else with
-    /// one from the network; it says so where there is none.</returns>
+    /// <returns>The HTML: the data, and a script that draws it with the plotly.js that the page carries or an earlier page of the same
+    /// origin carried, else with one from the network. The caption stands in its place until then.</returns>
     public static string Fragment(GenericChart chart)
     {
         var json = Json(chart);
         var id = "headscope-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(json)))[..12];
         var caption = WebUtility.HtmlEncode(Caption(chart));
         return $"""
-            <div class="{id}" role="img" aria-label="{caption}"><div></div><script type="application/json">{json}</script></div>
+            <div class="{id}" role="img" aria-label="{caption}"><div>{caption}</div><script type="application/json">{json}</script></div>
             <script>
-            (function (id, version, dark, isDark) {Drawing.Value})("{id}", "{Globals.PLOTLYJS_VERSION}", {JsonConvert.SerializeObject(ChartStyle.DarkColors)}, {IsDark});
+            (function (id, version, integrity, dark, isDark) {Drawing.Value})("{id}", "{Globals.PLOTLYJS_VERSION}", "{Integrity.Value}", {JsonConvert.SerializeObject(ChartStyle.DarkColors)}, {IsDark});
             </script>
             """;
     }
@@ -120,6 +143,25 @@ public static class ChartOutput
         return reader.ReadToEnd();
     }
 
-    /// <summary>plotly.js as a script element. The only text that could end the element is escaped; in JavaScript's strings it means the same.</summary>
-    internal static string Carrier => $"<script>{PlotlyScript.Replace("</script", "<\\/script", StringComparison.OrdinalIgnoreCase)}</script>";
+    /// <summary>plotly.js for all charts of a page, as a script element that stands before them: gzip in base64.</summary>
+    internal static string Carrier => Packed.Value;
+
+    private static readonly Lazy<string> Packed = new(() =>
+    {
+        using var packed = new MemoryStream();
+        using (var gzip = new GZipStream(packed, CompressionLevel.SmallestSize, leaveOpen: true))
+        {
+            gzip.Write(Encoding.UTF8.GetBytes(PlotlyScript));
+        }
+
+        return $"<script>{Mark}Packed = \"{Convert.ToBase64String(packed.GetBuffer(), 0, (int)packed.Length)}\"; (window.headscopeWaiting || []).splice(0).forEach(function (draw) {{ draw(); }});</script>";
+    });
+
+    private static readonly Lazy<string> Integrity = new(() => "sha384-" + Convert.ToBase64String(SHA384.HashData(Encoding.UTF8.GetBytes(PlotlyScript))));
+
+    [GeneratedRegex("(?<![\\uD800-\\uDBFF])[\\uDC00-\\uDFFF]|[\\uD800-\\uDBFF](?![\\uDC00-\\uDFFF])", RegexOptions.None, 10_000)]
+    private static partial Regex LoneSurrogate();
+
+    [GeneratedRegex("<[^>]*>", RegexOptions.NonBacktracking)]
+    private static partial Regex Tag();
 }

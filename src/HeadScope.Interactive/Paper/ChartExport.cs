@@ -75,7 +75,7 @@ public static class ChartExport
     private static async Task<byte[]> DrawAsync(IPage page, string json, string ending, double widthMm, double? heightMm, double dpi)
     {
         var drawn = await page.EvaluateFunctionAsync<JsonElement>(
-            "async (json, w, h, mm) => headscopePaper(JSON.parse(json), w, h, mm).catch(error => ({ error: error.message }))",
+            "async (json, w, h, mm) => headscopePaper(json, w, h, mm).catch(error => ({ error: error.message }))",
             json,
             widthMm * PerMillimetre,
             heightMm * PerMillimetre ?? 0,

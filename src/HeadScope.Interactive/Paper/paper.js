@@ -1,8 +1,10 @@
 // Lays a chart out for paper and draws it. plotly.js draws; where panels, colour bars, the legend and titles stand is decided here, from what labels measure:
 // draw, measure, place anew, until nothing moves. Sizes are CSS pixels, 96 an inch.
-async function headscopePaper(figure, width, height, mm) {
+async function headscopePaper(json, width, height, mm) {
   const point = 96 / 72, normal = 7 * point, least = 6 * point, most = 8 * point, pad = 2, tallest = 230 * mm, gap = 1.5 * mm, narrowest = 32 * mm;
-  const { data, layout } = figure, hints = (layout.meta || {}).paper || {}, free = !height;
+  // What XML has no place for shows as a replacement character.
+  const { data, layout } = JSON.parse(json, (_, value) => typeof value === 'string' ? value.toWellFormed().replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '\ufffd') : value);
+  const hints = (layout.meta || {}).paper || {}, free = !height;
   const box = document.body.appendChild(document.createElement('div'));
   const written = new Map(); // What titles, notes and ticks said before they were broken, shortened or thinned.
   const before = (holder, value) => { if (!written.has(holder)) written.set(holder, value); return written.get(holder); };
@@ -387,7 +389,8 @@ async function headscopePaper(figure, width, height, mm) {
     let moved = false;
     const origin = box.querySelector('svg.main-svg').getBoundingClientRect();
     const rect = element => { const r = element.getBoundingClientRect(); return { left: r.left - origin.left, right: r.right - origin.left, top: r.top - origin.top, bottom: r.bottom - origin.top }; };
-    const rects = selector => [...box.querySelectorAll(selector)].filter(e => e.textContent.trim()).map(rect);
+    // Text that plotly.js hides has no place.
+    const rects = selector => [...box.querySelectorAll(selector)].filter(e => e.textContent.trim() && e.getClientRects().length).map(rect);
     const settle = (holder, key, value) => {
       // At first labels are as long as they were on the screen; late nothing shrinks any more, so that it comes to an end.
       value = Math.max(round > 16 ? holder[key] : 0, Math.min(round < 3 ? 0.3 * width / Math.sqrt(columns.length) : Infinity, Math.ceil(value * 2) / 2));

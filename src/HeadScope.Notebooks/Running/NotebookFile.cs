@@ -87,25 +87,10 @@ public sealed class NotebookFile
         }
     }
 
-    /// <summary>
-    /// Writes the notebook, whole or not at all. Of a figure it keeps the data for viewers that have Plotly and the drawing for all others;
-    /// the page with both, which viewers of stored notebooks show without its scripts or not at all, is left out.
-    /// </summary>
+    /// <summary>Writes the notebook, whole or not at all.</summary>
     /// <param name="path">The file.</param>
     /// <exception cref="IOException">It cannot be written.</exception>
-    public void Write(string path)
-    {
-        var stored = (JsonObject)Root.DeepClone();
-        foreach (var output in ((JsonArray)stored["cells"]!).SelectMany(cell => cell!["outputs"] as JsonArray ?? []))
-        {
-            if (output!["data"] is JsonObject data && data.ContainsKey(HeadScopeFormatters.PlotlyMimeType) && data.ContainsKey("image/svg+xml"))
-            {
-                data.Remove("text/html");
-            }
-        }
-
-        AtomicFile.WriteText(path, Text(stored));
-    }
+    public void Write(string path) => AtomicFile.WriteText(path, Text(Root));
 
     /// <summary>The notebook with everything that its cells showed.</summary>
     public override string ToString() => Text(Root);

@@ -39,7 +39,8 @@ public static class NotebookPage
     /// <param name="notebook">The notebook with its outputs.</param>
     /// <param name="title">The title of the page; any text.</param>
     /// <param name="folder">The folder of the notebook: pictures that its text names relative to it become part of the page. Null leaves them as links.</param>
-    public static string Of(NotebookFile notebook, string title, string? folder = null)
+    /// <param name="head">HTML for the page's head, such as a script that its outputs need.</param>
+    public static string Of(NotebookFile notebook, string title, string? folder = null, string head = "")
     {
         ArgumentNullException.ThrowIfNull(notebook);
         ArgumentNullException.ThrowIfNull(title);
@@ -53,6 +54,7 @@ public static class NotebookPage
             <style>
             {Style}
             </style>
+            {head}
             </head>
             <body>
 

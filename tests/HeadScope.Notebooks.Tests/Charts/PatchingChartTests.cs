@@ -125,6 +125,7 @@ public sealed class PatchingChartTests(ChartBrowser browser)
         var svg = await browser.PaperAsync(Charts.LogitLens(Lens()), widthMm);
         Assert.Empty(await browser.FaultsAsync(svg));
         Assert.Contains(">·a<", svg, StringComparison.Ordinal);
+        Assert.InRange(double.Parse(svg.Split("height=\"")[1].Split("mm")[0], System.Globalization.CultureInfo.InvariantCulture), 20, 70);
     }
 
     [Fact]

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
-using System.Text.Json.Nodes;
+using PuppeteerSharp;
 
 namespace HeadScope.Notebooks.Tests;
 
@@ -11,8 +11,6 @@ namespace HeadScope.Notebooks.Tests;
 public sealed class NotebookPageTests(PythonClient client) : IAsyncDisposable
 {
     private const string Token = "for-this-test";
-    private const int Width = 1200;
-    private const int Height = 900;
     private static readonly TimeSpan Longest = TimeSpan.FromSeconds(120);
 
     private readonly string folder = Directory.CreateTempSubdirectory("headscope-page-").FullName;
@@ -35,7 +33,7 @@ public sealed class NotebookPageTests(PythonClient client) : IAsyncDisposable
     {
         client.Require();
         Assert.SkipWhen(client.Run("-c", "import notebook.notebookapp").Code != 0, "Jupyter's notebook page is not installed; on Debian: apt-get install jupyter-notebook.");
-        Assert.SkipWhen(HeadlessBrowser.Find() is null, $"No Chromium, Chrome or Edge is installed, and {HeadlessBrowser.Variable} names none.");
+        ChartBrowser.Require();
         await File.WriteAllTextAsync(Path.Combine(folder, "a.ipynb"), """
             {"cells": [
               {"cell_type": "markdown", "metadata": {}, "source": "# Which heads know capitals?\nRun with the button."},
@@ -44,35 +42,24 @@ public sealed class NotebookPageTests(PythonClient client) : IAsyncDisposable
              "metadata": {"kernelspec": {"name": "headscope", "display_name": "C# (HeadScope)", "language": "C#"}}, "nbformat": 4, "nbformat_minor": 4}
             """, TestContext.Current.CancellationToken);
         var address = await ServeAsync();
-        await using var browser = await HeadlessBrowser.StartAsync(TestContext.Current.CancellationToken);
-        await browser.PngAsync(Width, Height, cancellationToken: TestContext.Current.CancellationToken); // sets the size of the page
-        await browser.EvaluateAsync($"location.href = '{address}'", TestContext.Current.CancellationToken);
+        await using var running = await RunningBrowser.StartAsync(PaperBrowser.Require());
+        var browser = await running.PageAsync();
+        await browser.SetViewportAsync(new ViewPortOptions { Width = 1200, Height = 900 });
+        await browser.GoToAsync(address);
         await WaitAsync(browser, "window.Jupyter && Jupyter.notebook && Jupyter.notebook.kernel && Jupyter.notebook.kernel.is_connected()", "the kernel's connection");
         Assert.Equal("C# (HeadScope)", await TextAsync(browser, "document.querySelector('.kernel_indicator_name').textContent"));
 
-        // Without plotly.js in the page there is the drawing, and the cell after the figure works as well. Where the work takes long, its
-        // progress stands above the figure, in an area of its own.
+        // The kernel's first figure carries plotly.js along, so that no network is needed. Where the work takes long, its progress stands above
+        // the figure, in an area of its own.
         const string Output = "document.querySelectorAll('.code_cell')[0].querySelector('.output')";
         await RunAsync(browser, cell: 1);
-        await WaitAsync(browser, $"{Output} && {Output}.querySelector('svg text')", "the drawing");
+        await WaitAsync(browser, $"{Output} && {Output}.querySelector('svg.main-svg .heatmaplayer image')", "plotly.js's figure");
         await RunAsync(browser, cell: 2);
         await WaitAsync(browser, "document.querySelectorAll('.code_cell')[1].querySelector('.output_result')", "the second cell's value");
         Assert.Equal("[1]:|[2]:", await TextAsync(
             browser, "[...document.querySelectorAll('.code_cell .input_prompt')].slice(0, 2).map(p => p.textContent.replace(/In\\s*/, '').trim()).join('|')"));
         Assert.Contains("country to capital", await TextAsync(browser, $"{Output}.textContent"), StringComparison.Ordinal);
-        Assert.True(await InkAsync(browser, $"{Output}.querySelector('svg')", "notebook-page-drawing.png") > 0.02, "The drawing is blank.");
-
-        // With it, the figure becomes interactive.
-        if (PlotlyScript.Find() is { } plotly)
-        {
-            File.Copy(plotly, Path.Combine(folder, "plotly.min.js"));
-            await browser.EvaluateAsync(
-                "new Promise((done, fail) => { const s = document.createElement('script'); s.src = '/files/plotly.min.js'; s.onload = () => done(); s.onerror = fail; document.head.append(s); })",
-                TestContext.Current.CancellationToken);
-            await RunAsync(browser, cell: 1);
-            await WaitAsync(browser, $"{Output} && {Output}.querySelector('svg.main-svg .heatmaplayer image')", "plotly.js's figure");
-            Assert.True(await InkAsync(browser, $"{Output}.querySelector('svg.main-svg')", "notebook-page.png") > 0.02, "The figure is blank.");
-        }
+        Assert.True(await InkAsync(browser, $"{Output}.querySelector('svg.main-svg')", "notebook-page.png") > 0.02, "The figure is blank.");
     }
 
     /// <summary>Starts Jupyter with settings of its own; gives the address of the notebook.</summary>
@@ -121,15 +108,14 @@ public sealed class NotebookPageTests(PythonClient client) : IAsyncDisposable
     }
 
     /// <summary>Clicks a cell and the Run button, as a person does.</summary>
-    private static async Task RunAsync(HeadlessBrowser browser, int cell) => await browser.EvaluateAsync(
-        $"Jupyter.notebook.select({cell}); document.querySelector('[data-jupyter-action=\"jupyter-notebook:run-cell-and-select-next\"]').click()",
-        TestContext.Current.CancellationToken);
+    private static async Task RunAsync(IPage browser, int cell) => await browser.EvaluateExpressionAsync(
+        $"Jupyter.notebook.select({cell}); document.querySelector('[data-jupyter-action=\"jupyter-notebook:run-cell-and-select-next\"]').click()");
 
-    private static async Task WaitAsync(HeadlessBrowser browser, string condition, string what)
+    private static async Task WaitAsync(IPage browser, string condition, string what)
     {
         for (var waited = Stopwatch.StartNew(); waited.Elapsed < Longest; await Task.Delay(100, TestContext.Current.CancellationToken))
         {
-            if ((await browser.EvaluateAsync($"!!({condition})", TestContext.Current.CancellationToken))!.GetValue<bool>())
+            if (await browser.EvaluateExpressionAsync<bool>($"!!({condition})"))
             {
                 return;
             }
@@ -138,19 +124,18 @@ public sealed class NotebookPageTests(PythonClient client) : IAsyncDisposable
         Assert.Fail($"Waited in vain for {what}; the page says: {await TextAsync(browser, "document.body.innerText")}");
     }
 
-    private static async Task<string> TextAsync(HeadlessBrowser browser, string expression) =>
-        (await browser.EvaluateAsync(expression, TestContext.Current.CancellationToken))!.GetValue<string>();
+    private static async Task<string> TextAsync(IPage browser, string expression) => await browser.EvaluateExpressionAsync<string>(expression);
 
     /// <summary>
     /// Takes a picture of the page, keeps it beside the tests for people to look at, and gives the share of an element's pixels that
     /// differ from the paper.
     /// </summary>
-    private static async Task<double> InkAsync(HeadlessBrowser browser, string element, string file)
+    private static async Task<double> InkAsync(IPage browser, string element, string file)
     {
-        await browser.EvaluateAsync($"{element}.scrollIntoView({{ block: 'center' }})", TestContext.Current.CancellationToken);
-        var picture = await browser.PngAsync(Width, Height, cancellationToken: TestContext.Current.CancellationToken);
+        await browser.EvaluateExpressionAsync($"{element}.scrollIntoView({{ block: 'center' }})");
+        var picture = await browser.ScreenshotDataAsync();
         await File.WriteAllBytesAsync(Path.Combine(AppContext.BaseDirectory, file), picture, TestContext.Current.CancellationToken);
-        var ink = await browser.EvaluateAsync(
+        return await browser.EvaluateExpressionAsync<double>(
             $$"""
             new Promise((done, fail) => {
               const picture = new Image();
@@ -171,8 +156,6 @@ public sealed class NotebookPageTests(PythonClient client) : IAsyncDisposable
               };
               picture.src = 'data:image/png;base64,{{Convert.ToBase64String(picture)}}';
             })
-            """,
-            TestContext.Current.CancellationToken);
-        return ink!.GetValue<double>();
+            """);
     }
 }

@@ -5,8 +5,8 @@ using HeadScope.Notebooks.Running.Mathematics;
 
 namespace HeadScope.Notebooks.Tests;
 
-[Collection(InBrowser.Name)]
-public class MathMlTests
+[Collection(ChartBrowser.Collection)]
+public class MathMlTests(ChartBrowser charts)
 {
     [Theory]
     [InlineData("x", "<mi>x</mi>")]
@@ -93,26 +93,14 @@ public class MathMlTests
     [Fact]
     public async Task A_browser_lays_equations_out()
     {
-        PlotlyBrowser.Require();
-        var folder = Directory.CreateTempSubdirectory().FullName;
-        try
-        {
-            var file = Path.Combine(folder, "page.html");
-            await File.WriteAllTextAsync(file, NotebookPage.Of(Text("$$ \\\\frac{1}{|R|} \\\\sum_{i} x_i $$"), "n"), TestContext.Current.CancellationToken);
-            await using var browser = await HeadlessBrowser.StartAsync(TestContext.Current.CancellationToken);
-            await browser.OpenAsync(file, TestContext.Current.CancellationToken);
+        await using var page = await charts.Page.Browser.NewPageAsync();
+        await page.SetContentAsync(NotebookPage.Of(Text("$$ \\\\frac{1}{|R|} \\\\sum_{i} x_i $$"), "n"));
 
-            // The denominator is below the numerator, and nothing of the source is left to read.
-            var below = await browser.EvaluateAsync(
-                "(() => { const f = document.querySelector('mfrac'); return f.children[1].getBoundingClientRect().top - f.children[0].getBoundingClientRect().top; })()",
-                TestContext.Current.CancellationToken);
-            Assert.True(below!.GetValue<double>() > 5);
-            Assert.DoesNotContain("frac", (await browser.EvaluateAsync("document.body.innerText", TestContext.Current.CancellationToken))!.GetValue<string>(), StringComparison.Ordinal);
-        }
-        finally
-        {
-            Directory.Delete(folder, recursive: true);
-        }
+        // The denominator is below the numerator, and nothing of the source is left to read.
+        var below = await page.EvaluateExpressionAsync<double>(
+            "(() => { const f = document.querySelector('mfrac'); return f.children[1].getBoundingClientRect().top - f.children[0].getBoundingClientRect().top; })()");
+        Assert.True(below > 5);
+        Assert.DoesNotContain("frac", await page.EvaluateExpressionAsync<string>("document.body.innerText"), StringComparison.Ordinal);
     }
 
     private static NotebookFile Text(string source) => NotebookFile.Parse(

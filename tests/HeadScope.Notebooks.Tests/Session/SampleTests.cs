@@ -58,7 +58,7 @@ public sealed class SampleTests : IDisposable
     [Fact]
     public async Task Every_type_of_the_library_is_known_in_a_cell_by_its_name()
     {
-        var types = new[] { typeof(Head).Assembly, typeof(Figure).Assembly }.SelectMany(assembly => assembly.GetExportedTypes())
+        var types = new[] { typeof(Head).Assembly, typeof(Charts).Assembly }.SelectMany(assembly => assembly.GetExportedTypes())
             .Where(type => !type.IsNested && type.Namespace is not ("HeadScope.Notebooks.Kernel" or "HeadScope.Notebooks.Running"))
             .Select(type => type.IsGenericType ? $"{type.Name[..type.Name.IndexOf('`')]}<{new string(',', type.GetGenericArguments().Length - 1)}>" : type.Name)
             .ToList();
