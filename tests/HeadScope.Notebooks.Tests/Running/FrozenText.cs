@@ -66,12 +66,12 @@ internal static partial class FrozenText
             return NotebookFile.Joined(output["text"]);
         }
 
-        if (data["application/vnd.plotly.v1+json"] is not null)
+        var html = data["text/html"] is { } node ? NotebookFile.Joined(node) : "";
+        if (data[ChartOutput.MimeType] is not null || html.Contains("role=\"group\"", StringComparison.Ordinal))
         {
             return "[figure]";
         }
 
-        var html = data["text/html"] is { } node ? NotebookFile.Joined(node) : "";
         return html.Contains("<table><thead>", StringComparison.Ordinal)
             ? string.Join('\n', Rows().Matches(html).Select(row => string.Join(
                 " | ", Cells().Matches(row.Value).Select(cell => WebUtility.HtmlDecode(Tags().Replace(cell.Value, "")).Trim()))))

@@ -31,7 +31,8 @@ public class ShippedNotebookTests(PythonClient client)
     {
         var (notebook, run) = await RunOf(name);
         Assert.True(run.Succeeded, run.Error is null ? "" : $"{run.Source}\n{AnsiText.Plain(string.Join('\n', run.Error.Traceback))}");
-        Assert.Contains("<svg", NotebookPage.Of(notebook, name), StringComparison.Ordinal);
+        Assert.Contains("Plotly.newPlot", NotebookPage.Of(notebook, name), StringComparison.Ordinal);
+        Assert.DoesNotContain(ChartOutput.PlotlyScript[..60], notebook.ToString(), StringComparison.Ordinal);
     }
 
     /// <summary>Notebooks 1 to 3 to the digit; 4 and 5, which train, within tolerances that stand beside each number.</summary>
