@@ -79,9 +79,13 @@ internal static class LorsaSparsePass
 
         var contexts = Causal(d, (pattern, b, end) => pattern.reshape(-1, end).mm(x[b].narrow(0, 0, end)));
         Array.Sort(order);
+
+        // Asked for here: each is a new tensor, and the loop's other threads have no dispose scope.
+        Tensor[] gradients = [.. new[] { "W_O", "W_V", "b_V" }.Select(name => lorsa.Weight(name).grad!)];
         Parallelism.For((n + AtOnce - 1) / AtOnce, part =>
         {
-            Span<float> write = Gradient("W_O"), read = Gradient("W_V"), readBias = Gradient("b_V"), errors = dy.Memory<float>(), context = contexts.Memory<float>();
+            Span<float> write = gradients[0].Memory<float>(), read = gradients[1].Memory<float>(), readBias = gradients[2].Memory<float>();
+            Span<float> errors = dy.Memory<float>(), context = contexts.Memory<float>();
             var at = Array.BinarySearch(order, (long)part * AtOnce * order.Length);
             for (at = at < 0 ? ~at : at; at < order.Length && order[at] < (part + 1L) * AtOnce * order.Length; at++)
             {
@@ -96,8 +100,6 @@ internal static class LorsaSparsePass
         bias?.grad!.add_(dy.sum([0L, 1L]), Scalars.One);
         patterns.backward([dp]);
         return (squaredErrors, uses);
-
-        Span<float> Gradient(string name) => lorsa.Weight(name).grad!.Memory<float>();
 
         // The patterns [G, rows, end] of each sequence times something, [B, T, G, width].
         Tensor Causal(int width, Func<Tensor, int, int, Tensor> product)
