@@ -15,7 +15,7 @@ public class RepositoryTests
     {
         foreach (var file in Directory.EnumerateFiles(Path.Combine(TestData.Repository, "notebooks"), "*.ipynb"))
         {
-            Assert.DoesNotContain(ChartOutput.Mark + "Packed", File.ReadAllText(file), StringComparison.Ordinal);
+            Assert.DoesNotContain(ChartOutput.Mark + "Packed = ", File.ReadAllText(file), StringComparison.Ordinal);
         }
     }
 }
