@@ -574,6 +574,11 @@ async function headscopePaper(json, width, height, mm) {
     const image = await Plotly.toImage(box, { format: 'svg', width, height: layout.height });
     const svg = new DOMParser().parseFromString(decodeURIComponent(image.replace(/^data:image\/svg\+xml,/, '')), 'image/svg+xml').documentElement;
     rectangles(svg);
+
+    // plotly.js decodes entities once more on the way: what is drawn says what the texts are.
+    const leaves = (root, within) => [...root.querySelectorAll(`${within} text, ${within} tspan`)].filter(e => !e.children.length);
+    const [drawn, written] = [leaves(box, 'svg.main-svg'), leaves(svg, ':scope')];
+    if (drawn.length === written.length) drawn.forEach((text, i) => { if (/&/.test(text.textContent)) written[i].textContent = text.textContent; });
     svg.querySelectorAll('.cell-text-holder').forEach(cell => cell.setAttribute('transform', cell.getAttribute('transform').replace(/,\s*8\)/, ',5)')));
     const size = value => +(value / mm).toFixed(3) + 'mm', caption = (layout.meta || {}).caption;
     svg.setAttribute('width', size(width)); svg.setAttribute('height', size(layout.height)); svg.setAttribute('viewBox', `0 0 ${width} ${layout.height}`);

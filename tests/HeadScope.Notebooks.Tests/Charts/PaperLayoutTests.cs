@@ -153,6 +153,14 @@ public sealed class PaperLayoutTests(ChartBrowser browser)
     }
 
     [Fact]
+    public async Task Tokens_that_are_entities_or_tags_are_drawn_letter_by_letter()
+    {
+        var svg = await browser.PaperAsync(Charts.ColoredText(["&lt;", " <b>x</b>", "&amp;", " $x$", "a&b"], [0.1f, 0.5f, 1, 0.2f, 0.7f], "text", "value"), 84);
+        var texts = System.Xml.Linq.XElement.Parse(svg).Descendants().Where(e => e.Name.LocalName == "text").Select(e => e.Value).ToHashSet(StringComparer.Ordinal);
+        Assert.Superset(new HashSet<string>(StringComparer.Ordinal) { "&lt;", "·<b>x</b>", "&amp;", "·$x$", "a&b" }, texts);
+    }
+
+    [Fact]
     public async Task Faults_are_seen()
     {
         const string Svg =
