@@ -12,7 +12,8 @@ internal static class EmbeddedFonts
     /// <returns>The SVG with the fonts; a font that the browser does not give away, or that is larger than 2 MB, is left to the viewer.</returns>
     public static async Task<string> IntoAsync(IPage page, string svg)
     {
-        var session = await page.CreateCDPSessionAsync();
+        // The page's own session: a permission ends with the session that it was given to, at some time after.
+        var session = page.Client;
         await session.SendAsync("Browser.grantPermissions", new { permissions = new[] { "localFonts" } });
         var families = await page.EvaluateFunctionAsync<string[]>(
             """
@@ -34,19 +35,31 @@ internal static class EmbeddedFonts
         for (var i = 0; i < families.Length; i++)
         {
             var node = (await session.SendAsync<JsonElement>("DOM.querySelector", new { nodeId = root, selector = $"#font{i}" })).GetProperty("nodeId").GetInt32();
-            var fonts = (await session.SendAsync<JsonElement>("CSS.getPlatformFontsForNode", new { nodeId = node })).GetProperty("fonts");
-            names.Add(fonts.GetArrayLength() > 0 ? fonts[0].GetProperty("postScriptName").GetString() : null);
+            names.Add(null);
+
+            // Which font it is the browser knows when it has laid the text out.
+            for (var tries = 0; names[i] is null && tries < 20; tries++)
+            {
+                await Task.Delay(tries * 10);
+                var fonts = (await session.SendAsync<JsonElement>("CSS.getPlatformFontsForNode", new { nodeId = node })).GetProperty("fonts");
+                names[i] = fonts.GetArrayLength() > 0 ? fonts[0].GetProperty("postScriptName").GetString() : null;
+            }
         }
 
         // Under the first name of the list: an embedded font goes before an installed one of that name.
-        var embedded = await page.EvaluateFunctionAsync<string>(
+        return await page.EvaluateFunctionAsync<string>(
             """
             async (svg, families, names) => {
               document.body.textContent = '';
               if (!window.queryLocalFonts) return svg;
               let rules = '';
               for (let i = 0; i < families.length; i++) {
-                const [font] = names[i] ? await queryLocalFonts({ postscriptNames: [names[i]] }).catch(() => []) : [];
+                // The browser may still be listing its fonts, and a permission takes a moment to arrive.
+                let font;
+                for (let tries = 0; names[i] && !font && tries < 20; tries++) {
+                  [font] = await queryLocalFonts({ postscriptNames: [names[i]] }).catch(() => []);
+                  if (!font) await new Promise(done => setTimeout(done, 50));
+                }
                 const blob = font && await font.blob().catch(() => undefined);
                 if (!blob || blob.size > 2e6) continue;
                 const data = await new Promise(done => { const reader = new FileReader(); reader.onload = () => done(reader.result.split(',')[1]); reader.readAsDataURL(blob); });
@@ -62,9 +75,5 @@ internal static class EmbeddedFonts
             svg,
             families,
             names);
-
-        // The permission ends with the session.
-        await session.DetachAsync();
-        return embedded;
     }
 }

@@ -119,8 +119,8 @@ public class ShippedNotebookTests(PythonClient client)
             // Dots, which every site shows, and a click away the vectors; each small enough to keep.
             var dots = new FileInfo(Path.Combine(Folder, picture.Url!));
             var vectors = new FileInfo(Path.Combine(Folder, Assert.IsType<LinkInline>(picture.Parent).Url!));
-            Assert.InRange(dots.Length, 1_000, 200_000);
-            Assert.InRange(vectors.Length, 1_000, 200_000);
+            Assert.InRange(dots.Length, 1_000, 700_000);
+            Assert.InRange(vectors.Length, 1_000, 700_000);
             Assert.Contains("<text", File.ReadAllText(vectors.FullName), StringComparison.Ordinal);
         }
     }
