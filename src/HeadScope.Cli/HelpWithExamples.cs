@@ -20,7 +20,6 @@ internal sealed class HelpWithExamples(HelpAction usual) : SynchronousCommandLin
         Environment:
           HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE
                               where models are kept and fetched from, as in the Hugging Face tools
-          HEADSCOPE_PLOTLY    a plotly.min.js to use in place of the one that is fetched once
           HEADSCOPE_BROWSER   the Chromium, Chrome or Edge that draws SVG, PDF and PNG
           NO_COLOR            no colours in the terminal
         """;
