@@ -5,7 +5,8 @@ namespace HeadScope.Benchmarks;
 
 /// <summary>
 /// The quality of training: a Lorsa for a layer of SmolLM2-135M-Instruct on the reference's windows in the reference's order and budget
-/// (350 steps of 1,024 tokens), against the held-out explained variance of the official trainer. Needs HEADSCOPE_TEST_DATA.
+/// (350 steps of 1,024 tokens), against the held-out explained variance of the official trainer. Needs HEADSCOPE_TEST_DATA. The curves of both
+/// are drawn into the folder, <c>training.svg</c> and <c>.png</c>, where a browser is installed.
 /// </summary>
 internal static class LorsaQualityBenchmark
 {
@@ -31,13 +32,18 @@ internal static class LorsaQualityBenchmark
                 HeldOutSequences = 100, EvaluateEvery = 100, Folder = folder, CheckpointEvery = 50, Seed = seed,
             },
             new Lines());
-        using var baseline = JsonDocument.Parse(
-            File.ReadAllText(Path.Combine(data, "reference", "lorsa", "train", $"baseline_layer{layer}.json")));
+        var peer = Path.Combine(data, "reference", "lorsa", "train", $"baseline_layer{layer}");
+        using var baseline = JsonDocument.Parse(File.ReadAllText(peer + ".json"));
         var official = baseline.RootElement.GetProperty("heldout").GetProperty("ev").GetDouble();
         var report = lorsa.Training!;
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
             $"| layer {layer} | seed {seed} | EV {report.HeldOut!.ExplainedVariance:f4} | official {official:f4} | NMSE {report.HeldOut.NormalizedError:f4} | L0 {report.HeldOut.ActiveHeads:f2} | dead {report.HeldOut.DeadHeads.Count()} | {report.TokensPerSecond:f0} tokens/s |"));
+        var curve = File.ReadLines(peer + ".csv").Skip(1).Select(line => line.Split(','))
+            .Select(cells => (long.Parse(cells[1], CultureInfo.InvariantCulture), double.Parse(cells[6], CultureInfo.InvariantCulture)));
+        var chart = Charts.TrainingCurves(report, [.. curve]);
+        chart.SavePaper(Path.Combine(folder, "training.svg"), widthMm: 175);
+        chart.SavePaper(Path.Combine(folder, "training.png"), widthMm: 175, dpi: 150);
     }
 
     private sealed class Lines : IProgress<WorkProgress>

@@ -59,7 +59,8 @@ internal static partial class FrozenText
         return outside.Count == 0 ? null : string.Join('\n', outside.Select(n => $"{n.Found} is not {n.limit.Expected} ± {n.limit.Tolerance}"));
     }
 
-    private static string Of(JsonObject output)
+    /// <summary>The text of one output: what it prints, the rows of its table, or that it is a figure.</summary>
+    public static string Of(JsonObject output)
     {
         if (output["data"] is not JsonObject data)
         {
