@@ -52,26 +52,26 @@ internal static class PaperBrowser
             Closing.Change(Timeout.Infinite, Timeout.Infinite);
             for (var again = running is not null; ; again = false)
             {
+                if (running is not { IsConnected: true } || !string.Equals(running.Program, program, StringComparison.Ordinal))
+                {
+                    await EndAsync();
+                    running = await RunningBrowser.StartAsync(program, cancellationToken);
+                }
+
                 try
                 {
-                    if (running is not { IsConnected: true } || !string.Equals(running.Program, program, StringComparison.Ordinal))
-                    {
-                        await EndAsync();
-                        running = await RunningBrowser.StartAsync(program);
-                    }
-
-                    return await work(await running.PageAsync().WaitAsync(cancellationToken)).WaitAsync(cancellationToken);
+                    return await running.UseAsync(work, cancellationToken);
                 }
-                catch (PuppeteerException) when (again && running is not { IsConnected: true })
+                catch (Exception exception) when (exception is not ArgumentException)
                 {
-                    // It was ended since the last chart; a new one draws this.
-                }
-                catch (Exception exception) when (exception is PuppeteerException or OperationCanceledException)
-                {
-                    // A page whose work broke off may be in any state.
-                    await (running?.ForgetPageAsync() ?? Task.CompletedTask);
+                    // A browser whose work broke off may be in any state. One that was ended since the last chart gives way to a new one.
+                    again &= !running.IsConnected;
+                    await EndAsync();
                     cancellationToken.ThrowIfCancellationRequested();
-                    throw new IOException($"The browser {program} could not draw the chart: {exception.Message}", exception);
+                    if (!again)
+                    {
+                        throw new IOException($"The browser {program} could not draw the chart: {exception.Message}", exception);
+                    }
                 }
             }
         }

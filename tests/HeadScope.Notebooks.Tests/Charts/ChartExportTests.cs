@@ -5,6 +5,7 @@ using System.Text.Json;
 using System.Text.RegularExpressions;
 using System.Xml.Linq;
 using Plotly.NET;
+using PuppeteerSharp;
 using static TorchSharp.torch;
 
 namespace HeadScope.Notebooks.Tests;
@@ -12,6 +13,8 @@ namespace HeadScope.Notebooks.Tests;
 [Collection(ChartBrowser.Collection)]
 public sealed class ChartExportTests(ChartBrowser browser) : IDisposable
 {
+    private const string Told = "HEADSCOPE_TEST_TOLD";
+
     private readonly string folder = Directory.CreateTempSubdirectory("headscope-test-").FullName;
 
     public void Dispose()
@@ -127,14 +130,67 @@ public sealed class ChartExportTests(ChartBrowser browser) : IDisposable
     public async Task A_browser_that_was_killed_is_started_anew()
     {
         ChartBrowser.Require();
-        var first = await PaperBrowser.WithPageAsync(page => Task.FromResult(page.Browser.Process!.Id), CancellationToken.None);
-        using (var process = Process.GetProcessById(first))
+        var page = await PaperBrowser.WithPageAsync(Task.FromResult, TestContext.Current.CancellationToken);
+        var ended = new TaskCompletionSource();
+        page.Browser.Disconnected += (_, _) => ended.TrySetResult();
+        await SendAsync(page, "Browser.crash");
+        await ended.Task;
+        Map().SavePaper(In("map.svg"), 84);
+        Assert.NotSame(page, await PaperBrowser.WithPageAsync(Task.FromResult, TestContext.Current.CancellationToken));
+    }
+
+    [Theory]
+    [InlineData("Browser.crash")]
+    [InlineData("Page.crash")]
+    public async Task What_ends_while_it_draws_is_noticed_and_a_new_browser_draws_the_next(string way)
+    {
+        ChartBrowser.Require();
+        var folders = new HashSet<string>();
+        var ended = await Assert.ThrowsAsync<IOException>(() => PaperBrowser.WithPageAsync(
+            async page =>
+            {
+                folders.Add(Path.GetDirectoryName(new Uri(page.Url).LocalPath)!);
+                await SendAsync(page, way);
+                return await new TaskCompletionSource<int>().Task;
+            },
+            TestContext.Current.CancellationToken));
+        Assert.Contains(PaperBrowser.Require(), ended.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain(folders, Directory.Exists);
+        Map().SavePaper(In("map.png"), 84);
+    }
+
+    [Fact(Timeout = 300_000)]
+    public async Task The_browser_of_a_program_that_is_killed_ends_and_its_folder_goes()
+    {
+        ChartBrowser.Require();
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "The browser is bound to its program by a shell.");
+        var start = new ProcessStartInfo(Environment.ProcessPath!, ["-explicit", "only", "-method", $"{typeof(ChartExportTests).FullName}.{nameof(Waits_to_be_killed)}"])
         {
-            process.Kill(entireProcessTree: true);
+            Environment = { [Told] = In("place") },
+            RedirectStandardOutput = true,
+            UseShellExecute = false,
+        };
+        using var program = Process.Start(start)!;
+        while (!File.Exists(In("place")))
+        {
+            Assert.False(program.HasExited, "The other program ended before it was killed.");
+            await Task.Delay(20, TestContext.Current.CancellationToken);
         }
 
-        Map().SavePaper(In("map.svg"), 84);
-        Assert.NotEqual(first, await PaperBrowser.WithPageAsync(page => Task.FromResult(page.Browser.Process!.Id), CancellationToken.None));
+        program.Kill();
+        var place = await File.ReadAllTextAsync(In("place"), TestContext.Current.CancellationToken);
+        while (Directory.Exists(place))
+        {
+            await Task.Delay(20, TestContext.Current.CancellationToken);
+        }
+    }
+
+    [Fact(Explicit = true)]
+    public async Task Waits_to_be_killed()
+    {
+        var place = await PaperBrowser.WithPageAsync(page => Task.FromResult(Path.GetDirectoryName(new Uri(page.Url).LocalPath)!), TestContext.Current.CancellationToken);
+        AtomicFile.WriteText(Environment.GetEnvironmentVariable(Told)!, place);
+        await Task.Delay(Timeout.Infinite, TestContext.Current.CancellationToken);
     }
 
     [Fact]
@@ -187,6 +243,9 @@ public sealed class ChartExportTests(ChartBrowser browser) : IDisposable
     }
 
     private string In(string name) => Path.Combine(folder, name);
+
+    // Who crashes gives no answer.
+    private static async Task SendAsync(IPage page, string command) => await Task.WhenAny(page.Client.SendAsync(command), Task.Delay(1));
 
     private static GenericChart Map() => Charts.HeadGrid(arange(12, float32).reshape(3, 4), "A <title>", "effect");
 }
