@@ -160,8 +160,8 @@ public static partial class Charts
         {
             title = Title(title),
             width = (int)panels.Take(abreast).Sum(panel => Math.Clamp(panel.Heads * (abreast == 1 ? 34.0 : 27), 250, abreast == 1 ? 720 : 560)) + 130 + (50 * abreast),
-            height = (int)Math.Clamp(layers * 23.0, 190, 780) + (menu is null ? 140 : 180),
-            margin = new Margin().With(new { t = menu is null ? 84 : 124, r = 90 }),
+            height = (int)Math.Clamp(layers * 23.0, 190, 780) + (menu is null ? 140 : 166),
+            margin = new Margin().With(new { t = menu is null ? 84 : 110, r = 90 }),
             annotations = abreast == 1 ? null : panels.Take(abreast).Select((panel, i) => PanelTitle(panel.Title, (Left(i) + Right(i)) / 2)).ToArray(),
             updatemenus = menu,
             showlegend = false,
