@@ -38,6 +38,7 @@ public static partial class Charts
         var letters = Math.Max(6, 52 / Math.Max(1, lines.Max(line => line.Targets.Length)));
         var cells = lines.Select(line => line.Targets.Select(target => Wrapped(target.Text, letters)).ToArray()).ToArray();
         var height = cells.SelectMany(row => row).Select(cell => cell.Length).DefaultIfEmpty(1).Max();
+        var plot = 14 + (lines.Length * (10 + (15.0 * height)));
         var logits = lines.SelectMany(line => line.Targets).Select(target => target.Logit).Where(double.IsFinite).DefaultIfEmpty(0).ToArray();
         var (verb, left) = (suppressed ? "suppresses" : "maps them to", (Rows: all.Count - lines.Length, Targets: (suppressed ? all[0].Suppressed : all[0].Targets).Count - lines[0].Targets.Length));
         return Chart(
@@ -51,13 +52,13 @@ public static partial class Charts
                     hovertext = lines.Select(line => line.Targets.Select(target =>
                         $"{PlotlyText.Token(line.Source)} → {PlotlyText.Token(target.Text)}<br>logit {PlotlyText.Number(target.Logit)}<br>amplification {PlotlyText.Number(line.Amplification)}").ToArray()).ToArray(),
                     hovertemplate = "%{hovertext}<extra></extra>",
-                    colorbar = new ColorBar().With(new { orientation = "h", thickness = 8, len = 0.6, x = 0.5, xanchor = "center", y = 1.01, yanchor = "bottom", title = Title("logit").With(new { side = "top" }), nticks = 4 }),
+                    colorbar = new ColorBar().With(new { orientation = "h", thickness = 8, len = 0.6, x = 0.5, xanchor = "center", y = -60 / plot, yanchor = "top", title = Title("logit\u2007"), nticks = 4 }),
                 }),
             ],
             new Layout().With(new
             {
-                title = Title($"What head {shown} of {PlotlyText.Escape(operations.Model)} {(suppressed ? "suppresses" : "does")}"), width = 760, height = (int)(lines.Length * (10 + (15.0 * height))) + 190,
-                margin = new Plotly.NET.LayoutObjects.Margin().With(new { t = 110 }),
+                title = Title($"What head {shown} of {PlotlyText.Escape(operations.Model)} {(suppressed ? "suppresses" : "does")}"), width = 760, height = (int)plot + 176,
+                margin = new Plotly.NET.LayoutObjects.Margin().With(new { b = 116 }),
                 xaxis = Labelled(suppressed ? "suppressed, strongest first (rank)" : "mapped to, largest logit first (rank)", [.. Enumerable.Range(1, lines.Max(line => line.Targets.Length)).Select(rank => rank.ToString(CultureInfo.InvariantCulture))]),
                 yaxis = Labelled("source token (amplification)", [.. lines.Select(line => $"{string.Join("<br>", Wrapped(line.Source, 16).Select(PlotlyText.Escape))} ({PlotlyText.Score(line.Amplification)})")], reversed: true)
                     .With(new { tickfont = Font(new { size = ChartStyle.FontSize - 1 }) }),
