@@ -39,7 +39,7 @@ public static partial class Charts
 
         var controls = ablation.Controls.Where(control => control.Accuracies is not null).ToArray();
         traces.AddRange(controls.Select((control, i) =>
-            Accuracies("control tasks", [.. control.Accuracies!.Select(a => (double)a)], 7, "dot", _ => $", control {control.Relation.Replace('_', ' ')}", "control", showLegend: i == 0)));
+            Accuracies("control tasks", [.. control.Accuracies!.Select(a => (double)a)], 7, "dot", _ => $", control {PlotlyText.Spoken(control.Relation)}", "control", showLegend: i == 0)));
         traces.Add(Accuracies("heads of the relation", [.. ablation.Accuracies.Select(a => (double)a)], 0, null, i => i == 0 ? "" : $", last {ablation.Heads[i - 1]}"));
         var last = ablation.Accuracies.Count - 1;
         return Chart(
@@ -65,7 +65,7 @@ public static partial class Charts
             name = PlotlyText.Escape(name), legendgroup = group, showlegend = showLegend, mode = dots ? "lines+markers" : "lines",
             x = Enumerable.Range(0, accuracies.Length).ToArray(), y = accuracies.Select(Finite).ToArray(), cliponaxis = dots ? (object)false : null,
             line = Line(new { color, width = 2, dash }), marker = dots ? Marker(new { color, size = 6 }) : null,
-            hovertext = accuracies.Select((accuracy, i) => $"{PlotlyText.Escape(name)}<br>{i} ablated{PlotlyText.Escape(note?.Invoke(i) ?? "")}<br>accuracy {PlotlyText.Number(accuracy)}").ToArray(),
+            hovertext = accuracies.Select((accuracy, i) => $"{PlotlyText.Escape(name)}<br>{i} ablated{note?.Invoke(i)}<br>accuracy {PlotlyText.Number(accuracy)}").ToArray(),
             hovertemplate = "%{hovertext}<extra></extra>",
         });
     }

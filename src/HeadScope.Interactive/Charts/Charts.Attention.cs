@@ -129,7 +129,7 @@ public static partial class Charts
     }
 
     // A token beside an axis; the whole is told where the pointer is.
-    private static string Short(string token) => Short(token.Replace(' ', '·'), 14);
+    private static string Short(string token) => Short(PlotlyText.Dotted(token), 14);
 
     private static string Short(string text, int letters)
     {

@@ -48,8 +48,7 @@ public static partial class Charts
     private static double[][] Rows(Tensor values)
     {
         Fault.ArgumentIf(values.dim() != 2, $"The numbers have the shape [{string.Join(", ", values.shape)}]; expected [row, column].");
-        using var scope = TorchSharp.torch.NewDisposeScope();
-        var flat = values.detach().to(float64).cpu().contiguous().data<double>().ToArray();
+        var flat = values.Copied<double>();
         return flat.Length == 0 ? [] : [.. flat.Chunk((int)values.shape[1])];
     }
 }

@@ -23,7 +23,7 @@ public static partial class Charts
         (string Name, Func<Head, bool, HeadScore> Of)[] views =
         [
             ("strongest relation of each head", (head, suppression) => map.Relations.Select(relation => relation.Of(head, suppression)).MaxBy(score => score.Score)),
-            .. map.Relations.Select(relation => (relation.Name.Replace('_', ' '), (Func<Head, bool, HeadScore>)relation.Of)),
+            .. map.Relations.Select(relation => (PlotlyText.Spoken(relation.Name), (Func<Head, bool, HeadScore>)relation.Of)),
         ];
         views = several ? views : views[1..];
         var end = ScaleEnd(map.Relations.SelectMany(AllScores));

@@ -25,7 +25,7 @@ public static partial class Charts
             ("before", before, [.. scores.Select(score => score.Before)]), ("after", after, [.. scores.Select(score => score.After)]),
             ("random directions instead", control, [.. scores.Select(score => score.Control)]),
         ];
-        var labels = result.Edges.Take(shown).Select(edge => PlotlyText.Escape($"{edge.Sender ?? "all"} → {edge.Receiver}".Replace("mlp", "MLP", StringComparison.Ordinal))
+        var labels = result.Edges.Take(shown).Select(edge => PlotlyText.Escape($"{PlotlyText.Component(edge.Sender ?? "all")} → {edge.Receiver}")
             + $"<br>{PlotlyText.Escape($"{edge.DestinationRole} to {edge.SourceRole}, {(edge.Side == SignalSide.Source ? "source" : "destination")}")}").ToArray();
         var title = $"Signals of {result.Edges.Count} {(result.Edges.Count == 1 ? "edge" : "edges")} {result.Factor switch { 0 => "removed", > 1 => "boosted", _ => "scaled" }} "
             + $"{(result.Local ? "at the receiver" : "everywhere")}, {result.Model}";

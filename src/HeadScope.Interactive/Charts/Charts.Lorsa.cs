@@ -20,7 +20,7 @@ public static partial class Charts
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(at, pattern.Tokens.Count, nameof(position));
         var z = pattern.PreActivations.Copied<float>()[at];
         return ColoredText(
-            pattern.TokenTexts, Row(pattern, at), FormattableString.Invariant($"Lorsa head {pattern.Head}: what makes z = {PlotlyText.Number(z)} at '{Dotted(pattern.TokenTexts[at])}' (position {at})"),
+            pattern.TokenTexts, Row(pattern, at), FormattableString.Invariant($"Lorsa head {pattern.Head}: what makes z = {PlotlyText.Number(z)} at '{PlotlyText.Dotted(pattern.TokenTexts[at])}' (position {at})"),
             "contribution to z", at, columns);
     }
 
@@ -145,6 +145,4 @@ public static partial class Charts
         using var scope = TorchSharp.torch.NewDisposeScope();
         return pattern.Contributions[at].Copied<float>();
     }
-
-    private static string Dotted(string token) => token.Replace(' ', '·');
 }

@@ -30,8 +30,8 @@ public static partial class Charts
         (string Source, double Amplification, (string Text, double Logit)[] Targets)[] lines =
         [
             .. all.Take(rows).Select(operation => (
-                Named(operation.Text, operation.Token), (double)operation.Amplification,
-                (suppressed ? operation.Suppressed : operation.Targets).Take(targets).Select(target => (Named(target.Text, target.Token), (double)target.Logit)).ToArray())),
+                PlotlyText.Named(operation.Text, operation.Token), (double)operation.Amplification,
+                (suppressed ? operation.Suppressed : operation.Targets).Take(targets).Select(target => (PlotlyText.Named(target.Text, target.Token), (double)target.Logit)).ToArray())),
         ];
 
         // As many letters as a column of a paper has room for; longer tokens go on in the next line.
@@ -75,9 +75,6 @@ public static partial class Charts
         var colors = ChartStyle.Sequential.Take(3).Select(stop => stop[1]);
         return [.. (reversed ? colors.Reverse() : colors).Select((color, i) => new[] { i / 2.0, color })];
     }
-
-    /// <summary>A token whose spaces can be seen; its number when it has no text.</summary>
-    private static string Named(string text, int token) => text.Length == 0 ? string.Create(CultureInfo.InvariantCulture, $"#{token}") : text.Replace(' ', '·');
 
     /// <summary>The lines of a text that has no place to break at, alike in width; letters of East Asia are twice as wide. Of more than three lines the rest is
     /// an ellipsis.</summary>

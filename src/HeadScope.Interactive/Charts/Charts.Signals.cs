@@ -75,8 +75,7 @@ public static partial class Charts
     public static GenericChart SingularValues(Omega omega, Firing? marked = null)
     {
         ArgumentNullException.ThrowIfNull(omega);
-        using var scope = TorchSharp.torch.NewDisposeScope();
-        var values = omega.S.cpu().data<double>().ToArray();
+        var values = omega.S.Copied<double>();
         var chosen = marked?.Directions.ToHashSet() ?? [];
         Trace Some(string name, Func<int, bool> which, int color, string symbol)
         {
@@ -123,7 +122,7 @@ public static partial class Charts
         var parts = upstream.Table.Rows.Select(row => (Component: (string)row["component"], Value: (double)row["part"])).OrderByDescending(part => Math.Abs(part.Value)).ToArray();
         return Bars(
             [
-                .. parts.Take(most).OrderByDescending(part => part.Value).Select(part => (part.Component.Replace("mlp", "MLP", StringComparison.Ordinal), part.Value, 0.0)),
+                .. parts.Take(most).OrderByDescending(part => part.Value).Select(part => (PlotlyText.Component(part.Component), part.Value, 0.0)),
                 .. parts.Length > most ? new[] { ($"{parts.Length - most} others", parts.Skip(most).Sum(part => part.Value), 0.0) } : [],
             ],
             $"Who wrote the signal of head {upstream.Firing.Head}, {(upstream.Side == SignalSide.Source ? "source" : "destination")} token {upstream.Position}",

@@ -31,7 +31,7 @@ public static partial class Charts
     });
 
     /// <summary>A menu above the titles of the panels that chooses one of several views; at first the first is seen.</summary>
-    /// <param name="views">The name of each view, plain text, and for every trace whether it is seen then.</param>
+    /// <param name="views">The name of each view, escaped already, and for every trace whether it is seen then.</param>
     private static UpdateMenu[] Menu(IReadOnlyList<(string Name, bool[] Visible)> views) =>
     [
         new UpdateMenu().With(new
@@ -39,7 +39,7 @@ public static partial class Charts
             x = 0, xanchor = "left", y = 1, yanchor = "bottom", pad = new { b = 24 }, showactive = true, direction = "down", active = 0,
             buttons = views.Select(view => new UpdateMenuButton().With(new
             {
-                label = PlotlyText.Escape(view.Name), method = "restyle", args = new object[] { new { visible = view.Visible } },
+                label = view.Name, method = "restyle", args = new object[] { new { visible = view.Visible } },
             })).ToArray(),
         }),
     ];

@@ -70,21 +70,20 @@ public static class HeadScopeFormatters
     {
         foreach (var type in typeof(GenericChart).GetNestedTypes().Where(type => type.IsSubclassOf(typeof(GenericChart))).Append(typeof(GenericChart)))
         {
-            Formatter.Register(type, (chart, writer) => writer.Write(ChartOutput.Json((GenericChart)chart)), ChartOutput.MimeType);
-            Formatter.Register(type, (chart, writer) => writer.Write(ChartOutput.CellOutput((GenericChart)chart)), Html);
-            Formatter.Register(type, (chart, writer) => writer.Write(ChartOutput.Caption((GenericChart)chart)), Plain);
-            Formatter.SetPreferredMimeTypesFor(type, ChartOutput.MimeType, Html);
+            Charted(type, chart => (GenericChart)chart);
         }
     }
 
     /// <summary>A result that shows itself as a chart.</summary>
     private static void Charted<T>(Func<T, GenericChart> chart)
-        where T : notnull
+        where T : notnull => Charted(typeof(T), value => chart((T)value));
+
+    private static void Charted(Type type, Func<object, GenericChart> chart)
     {
-        Formatter.Register<T>(value => ChartOutput.Json(chart(value)), ChartOutput.MimeType);
-        Formatter.Register<T>(value => ChartOutput.CellOutput(chart(value)), Html);
-        Formatter.Register<T>(value => ChartOutput.Caption(chart(value)), Plain);
-        Formatter.SetPreferredMimeTypesFor(typeof(T), ChartOutput.MimeType, Html);
+        Formatter.Register(type, (value, writer) => writer.Write(ChartOutput.Json(chart(value))), ChartOutput.MimeType);
+        Formatter.Register(type, (value, writer) => writer.Write(ChartOutput.CellOutput(chart(value))), Html);
+        Formatter.Register(type, (value, writer) => writer.Write(ChartOutput.Caption(chart(value))), Plain);
+        Formatter.SetPreferredMimeTypesFor(type, ChartOutput.MimeType, Html);
     }
 
     /// <summary>A result that shows itself as text.</summary>
@@ -97,12 +96,7 @@ public static class HeadScopeFormatters
     }
 
     /// <summary>Lists of records that show themselves as tables that can be sorted.</summary>
-    private static void Lists<T>()
-    {
-        Formatter.Register<IEnumerable<T>>(rows => HtmlTable.Of(rows), Html);
-        Formatter.Register<IEnumerable<T>>(rows => string.Join(Environment.NewLine, rows), Plain);
-        Formatter.SetPreferredMimeTypesFor(typeof(IEnumerable<T>), Html);
-    }
+    private static void Lists<T>() => Writes<IEnumerable<T>>(HtmlTable.Of, rows => string.Join(Environment.NewLine, rows));
 
     private static string Card(Model model) =>
         $"<div style=\"border:1px solid #8884;border-radius:6px;padding:.6em 1em;display:inline-block\"><b>{Text(model.Name)}</b><table>"
@@ -125,10 +119,10 @@ public static class HeadScopeFormatters
             [
                 .. operations[head].Select(operation => (IReadOnlyList<object?>)
                 [
-                    Token(operation.Text, operation.Token),
+                    PlotlyText.Named(operation.Text, operation.Token),
                     operation.Amplification,
-                    string.Join("  ", operation.Targets.Select(target => Token(target.Text, target.Token))),
-                    string.Join("  ", operation.Suppressed.Select(target => Token(target.Text, target.Token))),
+                    string.Join("  ", operation.Targets.Select(target => PlotlyText.Named(target.Text, target.Token))),
+                    string.Join("  ", operation.Suppressed.Select(target => PlotlyText.Named(target.Text, target.Token))),
                 ]),
             ])));
 
@@ -141,8 +135,6 @@ public static class HeadScopeFormatters
                 return (IReadOnlyList<object?>)[relation.Relation, relation.Static.Category, without.R, without.PValue, with.R, with.PValue, with.Count];
             }),
         ]);
-
-    private static string Token(string text, int token) => text.Length == 0 ? $"#{token}" : text.Replace(' ', '·').Replace("\n", "↵", StringComparison.Ordinal);
 
     private static string Activations(ForwardPass pass) => HtmlTable.Of(
         ["name", "shape"],

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Net;
-using System.Security.Cryptography;
 using System.Text;
 using Newtonsoft.Json;
 using static TorchSharp.torch;
@@ -13,8 +12,6 @@ namespace HeadScope;
 /// </summary>
 public sealed record TokenView
 {
-    private static readonly Lazy<string> Script = new(() => ChartOutput.Script("tokens.js"));
-
     private readonly IReadOnlyList<string> tokens;
     private readonly IReadOnlyList<string> heads;
     private readonly float[][][] values;
@@ -111,7 +108,7 @@ public sealed record TokenView
 
         var swatches = string.Concat(light.Select((color, step) => $"<span data-step=\"{step}\" style=\"display:inline-block;width:6px;height:.8em;background:{color.Fill}\"></span>"));
         var buttons = heads.Count < 2 ? "" : $"<div hidden style=\"margin:.4em 0\">head {string.Concat(heads.Select((head, h) => $"<button type=\"button\" aria-pressed=\"{(h == FirstHead ? "true" : "false")}\" style=\"font:inherit;margin:1px 3px\">{WebUtility.HtmlEncode(head)}</button>"))}</div>";
-        var id = "headscope-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(data + html)))[..12];
+        var id = ChartOutput.IdOf(data + html);
         var caption = PlotlyText.Escape(Caption).Replace("\"", "&quot;", StringComparison.Ordinal);
         return $"""
             <div class="{id}" role="group" aria-label="{caption}" style="font-family:{ChartStyle.SansSerif.Replace("'", "&#39;", StringComparison.Ordinal)};font-size:13px;max-width:60em">
@@ -120,9 +117,7 @@ public sealed record TokenView
             <div>{PlotlyText.Number(low)} {swatches} {PlotlyText.Number(Largest)} {PlotlyText.Escape(ValueName)}</div>
             <div aria-live="polite" style="min-height:1.4em"></div>
             <script type="application/json">{data}</script></div>
-            <script>
-            (function (id, isDark) {Script.Value})("{id}", {ChartOutput.IsDark});
-            </script>
+            {ChartOutput.Run("tokens.js", ("id", $"\"{id}\""), ChartOutput.IsDark)}
             """;
     }
 
