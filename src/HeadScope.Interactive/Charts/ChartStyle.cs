@@ -62,6 +62,14 @@ public static class ChartStyle
         return string.Create(CultureInfo.InvariantCulture, $"rgba({color[0]},{color[1]},{color[2]},{opacity})");
     }
 
+    /// <summary>The scale for numbers: from nothing to the largest, or symmetric about 0 where one is negative; what is not finite does not count.</summary>
+    internal static (double Low, double High, IReadOnlyList<IReadOnlyList<object>> Colors) ScaleOf(IEnumerable<double> numbers)
+    {
+        var finite = numbers.Where(double.IsFinite).ToArray();
+        var high = finite.Select(Math.Abs).DefaultIfEmpty(0).Max() is > 0 and var largest ? largest : 1;
+        return finite.Any(number => number < 0) ? (-high, high, Diverging) : (0, high, Sequential);
+    }
+
     /// <summary>The colour at a place of a scale between 0 and 1, of 25 that a dark page has too, and ink that can be read on it.</summary>
     internal static (string Fill, string Ink) At(IReadOnlyList<IReadOnlyList<object>> scale, double place)
     {

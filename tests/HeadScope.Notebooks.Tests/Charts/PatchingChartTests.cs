@@ -102,8 +102,8 @@ public sealed class PatchingChartTests(ChartBrowser browser)
         Assert.Equal((2.5, -0.5), ((double)figure["layout"]!["yaxis"]!["range"]![0]!, (double)figure["layout"]!["yaxis"]!["range"]![1]!));
         var expected = lens.Texts[(int)lens.TopTokens[1, 3, 0].item<long>()];
         Assert.Equal((PlotlyText.Token(expected), 1.5, 1), ((string?)names["text"]![5], (double)names["base"]![5]!, (int)names["y"]![5]!));
-        Assert.StartsWith("after layer 1, position 3 ", (string?)map["text"]![1]![2], StringComparison.Ordinal);
-        Assert.Contains($"rank {lens.Ranks[1, 3].item<long>()}<br>1. {PlotlyText.Token(expected)} ", (string?)map["text"]![1]![2], StringComparison.Ordinal);
+        Assert.StartsWith("after layer 1, position 3 ", (string?)map["hovertext"]![1]![2], StringComparison.Ordinal);
+        Assert.Contains($"rank {lens.Ranks[1, 3].item<long>()}<br>1. {PlotlyText.Token(expected)} ", (string?)map["hovertext"]![1]![2], StringComparison.Ordinal);
         Assert.Contains("positions 1 to 3 of 6", ChartOutput.Caption(chart), StringComparison.Ordinal);
         Assert.Contains(PlotlyText.Token(expected), await browser.TextsAsync(chart));
 
