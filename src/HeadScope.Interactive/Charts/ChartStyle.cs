@@ -96,13 +96,16 @@ public static class ChartStyle
                 paper_bgcolor = Paper,
                 plot_bgcolor = Paper,
                 colorway = Palette,
-                title = new { x = 0.02, xanchor = "left", y = 0.98, yanchor = "top", yref = "container", font = new { size = Math.Round(FontSize * 1.2, 1) } },
+                title = new { x = 0.02, xanchor = "left", y = 1, yanchor = "top", yref = "container", pad = new { t = 10 }, font = new { size = Math.Round(FontSize * 1.2, 1) } },
                 xaxis = Axis(),
                 yaxis = Axis(),
                 colorscale = new { sequential = Sequential, diverging = Diverging },
                 hoverlabel = new { align = "left" },
                 margin = new { l = 56, r = 24, t = 60, b = 48 },
                 legend = new { bgcolor = "rgba(0,0,0,0)" },
+
+                // Its buttons cover a long title, else each could not be told from the other.
+                modebar = new { bgcolor = Paper, color = Muted, activecolor = Ink },
                 annotationdefaults = new { font = new { size = FontSize, color = Ink }, arrowcolor = Muted },
                 updatemenudefaults = new { bgcolor = Paper, bordercolor = Grid, font = new { color = Ink, size = FontSize } },
             }),

@@ -35,14 +35,14 @@ public static partial class Charts
         }).ToArray();
         var (answer, wrong) = (Short(patching.Answer), Short(patching.Wrong));
         return Chart(
-            maps.Zip(panels).Select((map, i) =>
+            maps.Select((map, i) =>
             {
-                var ((_, areHeads, rows), (_, across, up, _, _)) = map;
-                var end = rows.SelectMany(row => row).Where(double.IsFinite).Select(Math.Abs).Append(1e-9).Max();
-                return Cells(rows, -end, end, ChartStyle.Diverging, new
+                var (across, up) = (panels[i].Across, panels[i].Up);
+                var end = map.Rows.SelectMany(row => row).Where(double.IsFinite).Select(Math.Abs).Append(1e-9).Max();
+                return Cells(map.Rows, -end, end, ChartStyle.Diverging, new
                 {
-                    text = areHeads ? null : rows.Select(_ => tokens).ToArray(),
-                    hovertemplate = (areHeads ? "head %{y}.%{x}" : "%{text}<br>layer %{y}, position %{x}") + "<br>recovered %{z:.3f}<extra></extra>",
+                    text = map.AreHeads ? null : map.Rows.Select(_ => tokens).ToArray(),
+                    hovertemplate = (map.AreHeads ? "head %{y}.%{x}" : "%{text}<br>layer %{y}, position %{x}") + "<br>recovered %{z:.3f}<extra></extra>",
                     colorbar = ColorBar("recovered").With(new { x = across.To + (8 / width), xanchor = "left", y = (up.From + up.To) / 2, len = up.To - up.From, ypad = 0 }),
                 }).In(i);
             }),

@@ -77,10 +77,10 @@ public static partial class Charts
         (int X, int Y, string Name)[] tiles = [.. heads.Select((_, h) => (h % columns * wide, h / columns * high, new Head(layer, h).ToString()))];
         var size = Math.Clamp(740 / columns, 110, 300);
         return Chart(
-            heads.Zip(tiles).Select((head, h) => Cells(head.First, 0, 1, ChartStyle.Sequential, new
+            heads.Select((cells, h) => Cells(cells, 0, 1, ChartStyle.Sequential, new
             {
-                name = head.Second.Name, x0 = head.Second.X, dx = 1, y0 = head.Second.Y, dy = 1, xgap = 0, ygap = 0, showscale = h == 0, colorbar = h == 0 ? ColorBar("attention").With(new { len = 0.5 }) : null,
-                hovertemplate = $"head {head.Second.Name}<br>%{{y}} attends to %{{x}}<br>attention %{{z:.3f}}<extra></extra>",
+                name = tiles[h].Name, x0 = tiles[h].X, dx = 1, y0 = tiles[h].Y, dy = 1, xgap = 0, ygap = 0, showscale = h == 0, colorbar = h == 0 ? ColorBar("attention").With(new { len = 0.5 }) : null,
+                hovertemplate = $"head {tiles[h].Name}<br>%{{y}} attends to %{{x}}<br>attention %{{z:.3f}}<extra></extra>",
             })).Append(Texts(tiles.Select(tile => (tile.X - 0.5, tile.Y - 0.5, tile.Name)), "top right", Font(new { size = 11 }))),
             Figure(PlotlyText.Escape(text), (size * columns) + 180, (size * rows * high / wide) + 130, new
             {

@@ -45,7 +45,7 @@ public static partial class Charts
                 {
                     text = cells.Select(row => row.Select(cell => string.Join("<br>", cell.Select(PlotlyText.Escape))).ToArray()).ToArray(), texttemplate = "%{text}",
                     textfont = Font(new { size = ChartStyle.FontSize - 1, color = ChartStyle.Ink }),
-                    colorbar = ColorBar("logit\u2007").With(new { orientation = "h", thickness = 8, len = 0.6, x = 0.5, xanchor = "center", y = -60 / plot, yanchor = "top", nticks = 4 }),
+                    colorbar = ColorBar("logit\u2007").With(new { orientation = "h", thickness = 16, len = 0.6, x = 0.5, xanchor = "center", y = -60 / plot, yanchor = "top", nticks = 4 }),
                 }).Telling(lines.Select(line => line.Targets.Select(target =>
                     $"{PlotlyText.Token(line.Source)} → {PlotlyText.Token(target.Text)}<br>logit {PlotlyText.Number(target.Logit)}<br>amplification {PlotlyText.Number(line.Amplification)}").ToArray()).ToArray()),
             ],

@@ -71,6 +71,9 @@ public static partial class Charts
         ArgumentNullException.ThrowIfNull(omega);
         var values = omega.S.Copied<double>();
         var chosen = marked?.Directions.ToHashSet() ?? [];
+
+        // Powers of 2, or of 10 where they are many: what plotly.js writes between powers of 10 is too small for paper.
+        var dtick = values.Length > 0 && values[0] < 100 * values[^1] ? Math.Log10(2) : 1;
         Trace Some(string name, Func<int, bool> which, int color, string symbol)
         {
             int[] some = [.. Enumerable.Range(0, values.Length).Where(which)];
@@ -85,7 +88,7 @@ public static partial class Charts
             chosen.Count == 0 ? [Some("all", _ => true, 0, "circle")] : [Some("not in the set", k => !chosen.Contains(k), 0, "circle"), Some("in the sparse set", chosen.Contains, 1, "diamond")],
             Figure($"Singular values of head {omega.Head}", 560, 360, new
             {
-                showlegend = chosen.Count > 0, xaxis = Axis("direction", new { zeroline = false }), yaxis = Axis("singular value", new { type = "log", dtick = "D2", zeroline = false }),
+                showlegend = chosen.Count > 0, xaxis = Axis("direction", new { zeroline = false }), yaxis = Axis("singular value", new { type = "log", dtick, zeroline = false }),
             }).LegendAbove(),
             $"The {values.Length} singular values of Omega of head {omega.Head}, from {PlotlyText.Number(values.FirstOrDefault())} to {PlotlyText.Number(values.LastOrDefault())}"
             + (chosen.Count > 0 ? $"; in the sparse set of a firing are {string.Join(", ", chosen.Order())}." : "."));

@@ -36,7 +36,11 @@ internal static class PlotlyObject
     public static Trace2D HeatMap(object properties) => new Trace2D("heatmap").With(properties);
 
     /// <summary>What is told where the pointer is, a text for each point, escaped already.</summary>
-    public static Trace2D Telling(this Trace2D trace, object texts) => trace.With(new { hovertext = texts, hovertemplate = "%{hovertext}<extra></extra>", hoverinfo = "text" });
+    public static Trace2D Telling(this Trace2D trace, object texts)
+    {
+        trace.RemoveProperty("hoverinfo");
+        return trace.With(new { hovertext = texts, hovertemplate = "%{hovertext}<extra></extra>" });
+    }
 
     public static Line Line(object properties) => new Line().With(properties);
 
