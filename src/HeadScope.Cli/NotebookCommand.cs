@@ -75,13 +75,7 @@ internal static class NotebookCommand
             notebook.Write(target);
             if (html is not null)
             {
-                var text = NotebookPage.Of(notebook, Path.GetFileNameWithoutExtension(target), Path.GetDirectoryName(Path.GetFullPath(path)));
-                if (text.Contains(ChartOutput.Mark, StringComparison.Ordinal))
-                {
-                    text = NotebookPage.Of(notebook, Path.GetFileNameWithoutExtension(target), Path.GetDirectoryName(Path.GetFullPath(path)), ChartOutput.Carrier);
-                }
-
-                AtomicFile.WriteText(html, text);
+                AtomicFile.WriteText(html, NotebookPage.Of(notebook, Path.GetFileNameWithoutExtension(target), Path.GetDirectoryName(Path.GetFullPath(path))));
             }
 
             var configuration = parsed.InvocationConfiguration;

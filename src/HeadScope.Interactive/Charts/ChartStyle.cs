@@ -62,6 +62,14 @@ public static class ChartStyle
         return string.Create(CultureInfo.InvariantCulture, $"rgba({color[0]},{color[1]},{color[2]},{opacity})");
     }
 
+    /// <summary>The scale for numbers: from nothing to the largest, or symmetric about 0 where one is negative; what is not finite does not count.</summary>
+    internal static (double Low, double High, IReadOnlyList<IReadOnlyList<object>> Colors) ScaleOf(IEnumerable<double> numbers)
+    {
+        var finite = numbers.Where(double.IsFinite).ToArray();
+        var high = finite.Select(Math.Abs).DefaultIfEmpty(0).Max() is > 0 and var largest ? largest : 1;
+        return finite.Any(number => number < 0) ? (-high, high, Diverging) : (0, high, Sequential);
+    }
+
     /// <summary>The colour at a place of a scale between 0 and 1, of 25 that a dark page has too, and ink that can be read on it.</summary>
     internal static (string Fill, string Ink) At(IReadOnlyList<IReadOnlyList<object>> scale, double place)
     {
@@ -88,13 +96,16 @@ public static class ChartStyle
                 paper_bgcolor = Paper,
                 plot_bgcolor = Paper,
                 colorway = Palette,
-                title = new { x = 0.02, xanchor = "left", y = 0.98, yanchor = "top", yref = "container", font = new { size = Math.Round(FontSize * 1.2, 1) } },
+                title = new { x = 0.02, xanchor = "left", y = 1, yanchor = "top", yref = "container", pad = new { t = 10 }, font = new { size = Math.Round(FontSize * 1.2, 1) } },
                 xaxis = Axis(),
                 yaxis = Axis(),
                 colorscale = new { sequential = Sequential, diverging = Diverging },
                 hoverlabel = new { align = "left" },
                 margin = new { l = 56, r = 24, t = 60, b = 48 },
                 legend = new { bgcolor = "rgba(0,0,0,0)" },
+
+                // Its buttons cover a long title, else each could not be told from the other.
+                modebar = new { bgcolor = Paper, color = Muted, activecolor = Ink },
                 annotationdefaults = new { font = new { size = FontSize, color = Ink }, arrowcolor = Muted },
                 updatemenudefaults = new { bgcolor = Paper, bordercolor = Grid, font = new { color = Ink, size = FontSize } },
             }),

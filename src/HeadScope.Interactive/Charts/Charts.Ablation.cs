@@ -1,5 +1,4 @@
 using Plotly.NET;
-using Plotly.NET.LayoutObjects;
 using static HeadScope.PlotlyObject;
 
 namespace HeadScope;
@@ -39,18 +38,16 @@ public static partial class Charts
 
         var controls = ablation.Controls.Where(control => control.Accuracies is not null).ToArray();
         traces.AddRange(controls.Select((control, i) =>
-            Accuracies("control tasks", [.. control.Accuracies!.Select(a => (double)a)], 7, "dot", _ => $", control {control.Relation.Replace('_', ' ')}", "control", showLegend: i == 0)));
+            Accuracies("control tasks", [.. control.Accuracies!.Select(a => (double)a)], 7, "dot", _ => $", control {PlotlyText.Spoken(control.Relation)}", "control", showLegend: i == 0)));
         traces.Add(Accuracies("heads of the relation", [.. ablation.Accuracies.Select(a => (double)a)], 0, null, i => i == 0 ? "" : $", last {ablation.Heads[i - 1]}"));
         var last = ablation.Accuracies.Count - 1;
         return Chart(
             traces,
-            new Layout().With(new
+            Figure($"{PlotlyText.Spoken(ablation.Relation)}, {PlotlyText.Escape(ablation.Model)}", 640, 440, new
             {
-                title = Title($"{PlotlyText.Spoken(ablation.Relation)}, {PlotlyText.Escape(ablation.Model)}"), width = 640, height = 440, hovermode = "closest", margin = new Margin().With(new { t = 84 }),
-                legend = new Legend().With(new { orientation = "h", x = 0, y = 1.01, yanchor = "bottom", traceorder = "reversed" }),
-                xaxis = Axis(new { title = Title("heads ablated"), zeroline = false, showline = true, showgrid = false }),
-                yaxis = Axis(new { title = Title("accuracy"), range = new[] { -0.02, 1.02 }, zeroline = false, showline = true }),
-            }),
+                hovermode = "closest", xaxis = Axis("heads ablated", new { zeroline = false, showline = true, showgrid = false }),
+                yaxis = Axis("accuracy", new { range = new[] { -0.02, 1.02 }, zeroline = false, showline = true }),
+            }).LegendAbove("reversed"),
             $"Accuracy of {ablation.Model} for {ablation.Relation} in {ablation.Prompts} prompts while the {(last == 1 ? "output of 1 head is" : $"outputs of {last} heads are")} replaced by {(ablation.Mean ? "their mean" : "zeros")}, strongest first: "
             + $"{PlotlyText.Score(ablation.BaseAccuracy)} before, {PlotlyText.Score(ablation.Accuracies[last])} without all of them"
             + (runs > 0 ? $", {PlotlyText.Score(ablation.RandomAccuracy(Math.Min(last, ablation.RandomRuns.Min(run => run.Accuracies.Count) - 1)).Mean)} without as many random ones ({runs} {(runs == 1 ? "draw" : "draws, with their standard deviation")})" : "")
@@ -62,11 +59,9 @@ public static partial class Charts
         var (color, dots) = (ChartStyle.Palette[kind % ChartStyle.Palette.Count], accuracies.Length <= 40 && dash is null);
         return Scatter(new
         {
-            name = PlotlyText.Escape(name), legendgroup = group, showlegend = showLegend, mode = dots ? "lines+markers" : "lines",
+            name, legendgroup = group, showlegend = showLegend, mode = dots ? "lines+markers" : "lines",
             x = Enumerable.Range(0, accuracies.Length).ToArray(), y = accuracies.Select(Finite).ToArray(), cliponaxis = dots ? (object)false : null,
             line = Line(new { color, width = 2, dash }), marker = dots ? Marker(new { color, size = 6 }) : null,
-            hovertext = accuracies.Select((accuracy, i) => $"{PlotlyText.Escape(name)}<br>{i} ablated{PlotlyText.Escape(note?.Invoke(i) ?? "")}<br>accuracy {PlotlyText.Number(accuracy)}").ToArray(),
-            hovertemplate = "%{hovertext}<extra></extra>",
-        });
+        }).Telling(accuracies.Select((accuracy, i) => $"{name}<br>{i} ablated{note?.Invoke(i)}<br>accuracy {PlotlyText.Number(accuracy)}").ToArray());
     }
 }

@@ -1,7 +1,6 @@
 using System.Globalization;
 using Plotly.NET;
 using Plotly.NET.LayoutObjects;
-using Plotly.NET.TraceObjects;
 using static HeadScope.PlotlyObject;
 using static TorchSharp.torch;
 
@@ -20,30 +19,27 @@ public static partial class Charts
         ArgumentNullException.ThrowIfNull(title);
         var cells = Patterns(pattern, tokens, heads: false)[0];
         var labels = tokens.Select(token => Short(token)).ToArray();
-        var font = Font(new { family = ChartStyle.Monospace, size = 11 });
         var side = Math.Clamp(tokens.Count * 22, 280, 720);
-        var most = Strongest(cells);
         return Chart(
             [
-                AttentionMap(cells, null, 1).With(new
+                Cells(cells, 0, 1, ChartStyle.Sequential, new
                 {
-                    customdata = tokens.Select(query => tokens.Select(key => $"{PlotlyText.Token(query)} attends to {PlotlyText.Token(key)}").ToArray()).ToArray(),
-                    hovertemplate = "%{customdata}<br>attention %{z:.3f}<extra></extra>", xgap = tokens.Count > 40 ? 0 : 1, ygap = tokens.Count > 40 ? 0 : 1,
+                    colorbar = ColorBar("attention"), customdata = tokens.Select(query => tokens.Select(key => $"{PlotlyText.Token(query)} attends to {PlotlyText.Token(key)}").ToArray()).ToArray(),
+                    hovertemplate = "%{customdata}<br>attention %{z:.3f}<extra></extra>",
                 }),
             ],
-            new Layout().With(new
+            Figure(PlotlyText.Escape(title), side + 230, side + 170, new
             {
-                title = Title(PlotlyText.Escape(title)), width = side + 230, height = side + 170,
-                xaxis = Labelled("attended to (key)", labels, angle: -90).With(new { tickfont = font, constrain = "domain" }),
-                yaxis = Labelled("attending (query)", labels, reversed: true).With(new { tickfont = font, scaleanchor = "x", constrain = "domain" }),
+                xaxis = Labelled("attended to (key)", labels, angle: -90).With(new { tickfont = Tokens(), constrain = "domain" }),
+                yaxis = Labelled("attending (query)", labels, reversed: true).With(new { tickfont = Tokens(), scaleanchor = "x", constrain = "domain" }),
             }),
-            $"{title}: attention of {tokens.Count} tokens; rows attend to columns. {most}",
+            $"{title}: attention of {tokens.Count} tokens; rows attend to columns. {Strongest(cells)}",
             new PaperLayout(Ratio: 0.78));
 
-        string Strongest(double?[][] rows)
+        string Strongest(double[][] rows)
         {
-            var best = rows.SelectMany((row, query) => row.Select((value, key) => (query, key, value))).Where(cell => cell.key > 0 && cell.value is not null).DefaultIfEmpty().MaxBy(cell => cell.value);
-            return best.value is { } value ? $"Beside the first token, most is {PlotlyText.Score(value)}, from '{tokens[best.query]}' to '{tokens[best.key]}'." : "";
+            var (query, key, value) = rows.SelectMany((row, query) => row.Select((value, key) => (query, key, value))).Where(cell => cell.key > 0 && double.IsFinite(cell.value)).DefaultIfEmpty().MaxBy(cell => cell.value);
+            return key > 0 ? $"Beside the first token, most is {PlotlyText.Score(value)}, from '{tokens[query]}' to '{tokens[key]}'." : "";
         }
     }
 
@@ -68,51 +64,42 @@ public static partial class Charts
         var (right, bottom, top) = ((columns * wide) - 0.5 - (wide - n), (rows * high) - 0.5 - (high - n), n - high - 0.5);
         var labels = tokens.Select(PlotlyText.Token).ToArray();
         var text = title.Length > 0 ? title : string.Create(CultureInfo.InvariantCulture, $"Attention of the heads of layer {layer}");
-        Annotation Note(string words, double x, double y, string xanchor, string yanchor, int textangle) => new Annotation().With(new
+        Annotation Beside(string words, double x, double y, string xanchor, string yanchor, int textangle) => new Annotation().With(new
         {
             text = words, x, y, xanchor, yanchor, textangle, showarrow = false, borderpad = 2, xref = "x", yref = "y", font = Font(new { size = 11 }),
         });
-        LinearAxis Tokens(int tiles, int step, double[] range, object more) => Axis(new
+        LinearAxis Positions(int tiles, int step, double[] range) => Axis(null, new
         {
             showgrid = false, zeroline = false, showticklabels = false, ticks = "", showline = false, range, constrain = "domain",
             tickvals = Enumerable.Range(0, tiles).SelectMany(tile => Enumerable.Range(0, n).Select(i => (tile * step) + i)).ToArray(),
             ticktext = Enumerable.Repeat(labels, tiles).SelectMany(all => all).ToArray(),
-        }).With(more);
+        });
+        (int X, int Y, string Name)[] tiles = [.. heads.Select((_, h) => (h % columns * wide, h / columns * high, new Head(layer, h).ToString()))];
+        var size = Math.Clamp(740 / columns, 110, 300);
         return Chart(
-            heads.Select((cells, h) => AttentionMap(cells, new Head(layer, h).ToString(), h == 0 ? 0.5 : 0).With(new
+            heads.Select((cells, h) => Cells(cells, 0, 1, ChartStyle.Sequential, new
             {
-                x0 = h % columns * wide, dx = 1, y0 = h / columns * high, dy = 1, hovertemplate = $"head {new Head(layer, h)}<br>%{{y}} attends to %{{x}}<br>attention %{{z:.3f}}<extra></extra>",
-            })).Append(Scatter(new
+                name = tiles[h].Name, x0 = tiles[h].X, dx = 1, y0 = tiles[h].Y, dy = 1, xgap = 0, ygap = 0, showscale = h == 0, colorbar = h == 0 ? ColorBar("attention").With(new { len = 0.5 }) : null,
+                hovertemplate = $"head {tiles[h].Name}<br>%{{y}} attends to %{{x}}<br>attention %{{z:.3f}}<extra></extra>",
+            })).Append(Texts(tiles.Select(tile => (tile.X - 0.5, tile.Y - 0.5, tile.Name)), "top right", Font(new { size = 11 }))),
+            Figure(PlotlyText.Escape(text), (size * columns) + 180, (size * rows * high / wide) + 130, new
             {
-                mode = "text", x = heads.Select((_, h) => (h % columns * wide) - 0.5).ToArray(), y = heads.Select((_, h) => (h / columns * high) - 0.5).ToArray(), text = heads.Select((_, h) => new Head(layer, h).ToString()).ToArray(),
-                textposition = "top right", textfont = Font(new { size = 11 }), cliponaxis = false, hoverinfo = "skip", showlegend = false,
-            })),
-            new Layout().With(new
-            {
-                title = Title(PlotlyText.Escape(text)), width = (Math.Clamp(740 / columns, 110, 300) * columns) + 180, height = (Math.Clamp(740 / columns, 110, 300) * rows * high / wide) + 130, showlegend = false,
-                xaxis = Tokens(columns, wide, [-0.5, right], new { }),
-                yaxis = Tokens(rows, high, [bottom, top], new { scaleanchor = "x" }),
-                annotations = new[] { Note("attended to (key)", (right - 0.5) / 2, bottom, "center", "top", 0), Note("attending (query)", -0.5, (bottom + top) / 2, "right", "middle", -90) },
+                showlegend = false, xaxis = Positions(columns, wide, [-0.5, right]), yaxis = Positions(rows, high, [bottom, top]).With(new { scaleanchor = "x" }),
+                annotations = new[] { Beside("attended to (key)", (right - 0.5) / 2, bottom, "center", "top", 0), Beside("attending (query)", -0.5, (bottom + top) / 2, "right", "middle", -90) },
             }),
             $"{text}: {heads.Count} heads, each over the same {n} tokens in order; rows attend to columns.",
             new PaperLayout(Ratio: Math.Round((0.93 * rows * high / (columns * wide)) - 0.09, 3)));
     }
 
-    private static Trace2D AttentionMap(double?[][] cells, string? name, double scaleLength) => HeatMap(new
-    {
-        name, z = cells, zmin = 0, zmax = 1, colorscale = ChartStyle.Sequential, showscale = scaleLength > 0, colorbar = scaleLength == 0 ? null : new ColorBar().With(new { len = scaleLength, title = Title("attention").With(new { side = "right" }) }), hoverongaps = false,
-    });
-
     // Few enough abreast that each can be seen at the width of a column.
     private static int TilesAbreast(int count) => count <= 4 ? count : count <= 12 ? (count + 2) / 3 : Math.Min(8, (int)Math.Ceiling(Math.Sqrt(count)));
 
-    // The patterns of heads; null behind the diagonal: what lies after a token cannot be attended to, and a gap says so better than a 0.
-    private static IReadOnlyList<double?[][]> Patterns(Tensor pattern, IReadOnlyList<string> tokens, bool heads)
+    // The patterns of heads, NaN behind the diagonal: what lies after a token cannot be attended to, and a gap says so better than a 0.
+    private static IReadOnlyList<double[][]> Patterns(Tensor pattern, IReadOnlyList<string> tokens, bool heads)
     {
         ArgumentNullException.ThrowIfNull(tokens);
         var n = tokens.Count;
-        return [.. PatternNumbers(pattern, n, heads).Chunk(n * n).Select(head =>
-            head.Chunk(n).Select((row, query) => row.Select((value, key) => key > query ? null : Finite(Math.Round((double)value, 4))).ToArray()).ToArray())];
+        return [.. PatternNumbers(pattern, n, heads).Chunk(n * n).Select(head => head.Chunk(n).Select((row, query) => row.Select((value, key) => key > query ? double.NaN : Math.Round(value, 4)).ToArray()).ToArray())];
     }
 
     /// <summary>The numbers of one pattern, [query, key], or of those of several heads, [head, query, key]; axes of length 1 may stand before.</summary>
@@ -129,7 +116,7 @@ public static partial class Charts
     }
 
     // A token beside an axis; the whole is told where the pointer is.
-    private static string Short(string token) => Short(token.Replace(' ', '·'), 14);
+    private static string Short(string token) => Short(PlotlyText.Dotted(token), 14);
 
     private static string Short(string text, int letters)
     {

@@ -17,22 +17,18 @@ public static partial class Charts
         ArgumentNullException.ThrowIfNull(title);
         ArgumentNullException.ThrowIfNull(valueTitle);
         var labels = bars.Select(bar => PlotlyText.Escape(bar.Label)).ToArray();
+        string[] told = [.. bars.Select((bar, i) => $"{labels[i]}: {PlotlyText.Number(bar.Value)}{(bar.Spread > 0 ? $" ± {PlotlyText.Number(bar.Spread)}" : "")}")];
         return Chart(
             [
-                Bar(new
+                Bars(bars.Select(bar => bar.Value), told, new
                 {
-                    x = bars.Select(bar => Finite(bar.Value)).ToArray(), y = Enumerable.Range(0, bars.Count).ToArray(), orientation = "h",
-                    hovertext = bars.Select((bar, i) => $"{labels[i]}: {PlotlyText.Number(bar.Value)}{(bar.Spread > 0 ? $" ± {PlotlyText.Number(bar.Spread)}" : "")}").ToArray(),
-                    hovertemplate = "%{hovertext}<extra></extra>", marker = Marker(new { color = bars.Select(bar => ChartStyle.Palette[bar.Value < 0 ? 1 : 0]).ToArray() }),
-                    error_x = bars.Any(bar => bar.Spread > 0)
-                        ? new Error().With(new { type = "data", array = bars.Select(bar => double.IsFinite(bar.Spread) ? Math.Max(0, bar.Spread) : 0).ToArray(), thickness = 1.2, width = 3 })
-                        : null,
+                    marker = Marker(new { color = bars.Select(bar => ChartStyle.Palette[bar.Value < 0 ? 1 : 0]).ToArray() }),
+                    error_x = bars.Any(bar => bar.Spread > 0) ? Spread(bars.Select(bar => Math.Max(0, bar.Spread))) : null,
                 }),
             ],
-            new Layout().With(new
+            Figure(PlotlyText.Escape(title), 560, Math.Clamp(bars.Count * 22.0, 80, 900) + 130, new
             {
-                title = Title(PlotlyText.Escape(title)), width = 560, height = (int)Math.Clamp(bars.Count * 22.0, 80, 900) + 130, bargap = 0.25,
-                xaxis = Axis(new { title = Title(PlotlyText.Escape(valueTitle)), zeroline = true }), yaxis = Labelled(null, labels, reversed: true),
+                bargap = 0.25, xaxis = Axis(PlotlyText.Escape(valueTitle), new { zeroline = true }), yaxis = Labelled(null, labels, reversed: true),
             }),
             $"{title}: {valueTitle} of {string.Join(", ", bars.Take(5).Select(bar => $"{bar.Label} ({PlotlyText.Number(bar.Value)})"))}{(bars.Count > 5 ? $", … {bars.Count} in all" : "")}.",
             new PaperLayout(bars.Count, 3.5));
@@ -64,11 +60,7 @@ public static partial class Charts
                     marker = Marker(new { color = ChartStyle.Palette[0], line = Line(new { color = ChartStyle.Paper, width = 0.5 }) }), hovertemplate = "%{x}: %{y}<extra></extra>",
                 }),
             ],
-            new Layout().With(new
-            {
-                title = Title(PlotlyText.Escape(title)), width = 560, height = 360,
-                xaxis = Axis(new { title = Title(PlotlyText.Escape(valueTitle)), showline = true }), yaxis = Axis(new { title = Title("count"), rangemode = "tozero" }),
-            }),
+            Figure(PlotlyText.Escape(title), 560, 360, new { xaxis = Axis(PlotlyText.Escape(valueTitle), new { showline = true }), yaxis = Axis("count", new { rangemode = "tozero" }) }),
             $"{title}: {finite.Length} numbers from {PlotlyText.Number(low)} to {PlotlyText.Number(high)}"
             + $"{(finite.Length < values.Count ? $"; {values.Count - finite.Length} that are not finite are left out" : "")}.");
     }

@@ -32,21 +32,19 @@ public static partial class Charts
         var shown = $"{PlotlyText.Count(drawing.Drawn.Count)} of {PlotlyText.Count(circuit.Edges.Count)} edges, {PlotlyText.Count(drawing.Boxes.Count)} of {PlotlyText.Count(drawing.AllBoxes)} nodes";
         return Chart(
             [.. Arrows(circuit, drawing), .. new[] { drawing.Output }.Concat(drawing.Boxes).GroupBy(box => box.Kind).SelectMany(Boxes)],
-            new Layout().With(new
+            Figure(PlotlyText.Escape(what), 820, (26 * (drawing.Top + 1.8)) + 150, new
             {
-                title = Title(PlotlyText.Escape(what)), width = 820, height = (int)(26 * (drawing.Top + 1.8)) + 150, hovermode = "closest", margin = new Margin().With(new { t = 84 }),
-                legend = new { orientation = "h", x = 0, y = 1.01, yanchor = "bottom" },
-                xaxis = Axis(new
+                hovermode = "closest", xaxis = Axis($"token ({shown})", new
                 {
-                    title = Title($"token ({shown})"), tickvals = drawing.Columns.Select(column => column.X).ToArray(), ticktext = drawing.Columns.Select(column => PlotlyText.Escape(column.Role)).ToArray(),
+                    tickvals = drawing.Columns.Select(column => column.X).ToArray(), ticktext = drawing.Columns.Select(column => PlotlyText.Escape(column.Role)).ToArray(),
                     range = new[] { 0, CircuitLayout.Width + 0.5 }, zeroline = false,
                 }),
-                yaxis = Axis(new
+                yaxis = Axis("layer", new
                 {
-                    title = Title("layer"), tickvals = drawing.Layers.Select(layer => layer.Y).ToArray(), ticktext = drawing.Layers.Select(layer => layer.Layer < 0 ? "" : $"{layer.Layer}").ToArray(),
+                    tickvals = drawing.Layers.Select(layer => layer.Y).ToArray(), ticktext = drawing.Layers.Select(layer => layer.Layer < 0 ? "" : $"{layer.Layer}").ToArray(),
                     range = new[] { -0.7, drawing.Top + 1.1 }, zeroline = false, showgrid = false,
                 }),
-            }),
+            }).LegendAbove(),
             $"{what}: {shown}, those on the strongest paths to the roots. {Story(circuit, drawing)}",
             new PaperLayout(drawing.Top + 1.8, 4));
     }
@@ -54,9 +52,9 @@ public static partial class Charts
     /// <summary>A chart that says why there is nothing to draw.</summary>
     private static GenericChart Nothing(string title, string reason) => Chart(
         [],
-        new Layout().With(new
+        Figure(PlotlyText.Escape(title), 620, 160, new
         {
-            title = Title(PlotlyText.Escape(title)), width = 620, height = 160, xaxis = Axis(new { visible = false, range = new[] { 0, 1 } }), yaxis = Axis(new { visible = false, range = new[] { 0, 1 } }),
+            xaxis = Axis(null, new { visible = false, range = new[] { 0, 1 } }), yaxis = Axis(null, new { visible = false, range = new[] { 0, 1 } }),
             annotations = new[] { new Annotation().With(new { text = PlotlyText.Escape(reason), x = 0.5, y = 0.5, showarrow = false }) },
         }),
         $"{title}: {reason}",
@@ -90,12 +88,7 @@ public static partial class Charts
         });
 
         // The middle of letters lies a little below that of their line.
-        yield return Scatter(new
-        {
-            mode = "text", text = kind.Select(box => box.Label).ToArray(), textposition = "middle center", textfont = Font(new { size = 11, color = ink }),
-            x = kind.Select(box => box.X).ToArray(), y = kind.Select(box => box.Y - 0.05).ToArray(), showlegend = false, cliponaxis = false,
-            hovertext = kind.Select(box => box.Hover).ToArray(), hovertemplate = "%{hovertext}<extra></extra>",
-        });
+        yield return Texts(kind.Select(box => (box.X, box.Y - 0.05, box.Label)), "middle center", Font(new { size = 11, color = ink })).Telling(kind.Select(box => box.Hover).ToArray());
     }
 
     /// <summary>The arrows, those of one side and about one width as one trace, thin ones first, and their legend.</summary>
@@ -119,8 +112,7 @@ public static partial class Charts
                 }),
                 x = arrows.SelectMany(arrow => arrow.Points.Select(point => (double?)Math.Round(point.X, 3)).Append(null)).ToArray(),
                 y = arrows.SelectMany(arrow => arrow.Points.Select(point => (double?)Math.Round(point.Y, 3)).Append(null)).ToArray(),
-                hovertext = arrows.SelectMany(arrow => Enumerable.Repeat(arrow.Hover, arrow.Points.Count + 1)).ToArray(), hovertemplate = "%{hovertext}<extra></extra>",
-            });
+            }).Telling(arrows.SelectMany(arrow => Enumerable.Repeat(arrow.Hover, arrow.Points.Count + 1)).ToArray());
         }
 
         foreach (var (_, name, color) in sides.Where(side => drawing.Arrows.Any(arrow => arrow.Side == side.Side)))

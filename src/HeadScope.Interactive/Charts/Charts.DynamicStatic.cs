@@ -43,24 +43,18 @@ public static partial class Charts
                 Scatter(new
                 {
                     mode = "markers", x = places.Select(place => place.Key.X).ToArray(), y = places.Select(place => place.Key.Y).ToArray(), cliponaxis = false, showlegend = false,
-                    hovertext = places.Select(place => $"head {string.Join(", ", place.Select(point => point.Head).Distinct().Take(6))}{(place.Select(point => point.Head).Distinct().Count() > 6 ? ", …" : "")}"
+                    text = places.Select(place => $"head {string.Join(", ", place.Select(point => point.Head).Distinct().Take(6))}{(place.Select(point => point.Head).Distinct().Count() > 6 ? ", …" : "")}"
                         + $"<br>{PlotlyText.Count(place.Count())} of {PlotlyText.Count(points.Length)} heads and templates"
                         + (scores.Templates.Count > 1 && place.Count() == 1 ? $"<br>{PlotlyText.Escape(place.First().Template)}" : "")).ToArray(),
-                    hovertemplate = $"%{{hovertext}}<br>static {kind} %{{x:.3f}}<br>dynamic {kind} %{{y:.3f}}<extra></extra>",
+                    hovertemplate = $"%{{text}}<br>static {kind} %{{x:.3f}}<br>dynamic {kind} %{{y:.3f}}<extra></extra>",
                     marker = Marker(new { color = ChartStyle.Palette[0], size = places.Select(place => Math.Round(6 + Math.Min(8, 2 * Math.Log2(place.Count())), 1)).ToArray(), opacity = 0.7, line = Line(new { width = 0 }) }),
                 }),
-                Scatter(new
-                {
-                    mode = "text", x = named.Select(point => point.X).ToArray(), y = named.Select(point => point.Y).ToArray(), text = named.Select(point => $"\u2007{point.Head}\u2007").ToArray(),
-                    textposition = "middle right", cliponaxis = false, hoverinfo = "skip", showlegend = false,
-                }),
+                Texts(named.Select(point => (point.X, point.Y, $"\u2007{point.Head}\u2007")), "middle right", Font(new { })),
             ],
-            new Layout().With(new
+            Figure($"{PlotlyText.Spoken(scores.Relation)}, {(context ? "with" : "without")} context", 520, 480, new
             {
-                title = Title($"{PlotlyText.Spoken(scores.Relation)}, {(context ? "with" : "without")} context"), width = 520, height = 480, hovermode = "closest",
-                xaxis = Axis(new { title = Title($"static {kind}"), zeroline = false, showline = true, range }),
-                yaxis = Axis(new { title = Title($"dynamic {kind}"), zeroline = false, showline = true, range = range.ToArray() }),
-                annotations = new[] { PanelTitle(PlotlyText.Escape(r.ToString()), 0, 1.01).With(new { xanchor = "left" }) },
+                hovermode = "closest", xaxis = Axis($"static {kind}", new { zeroline = false, showline = true, range }),
+                yaxis = Axis($"dynamic {kind}", new { zeroline = false, showline = true, range = range.ToArray() }), annotations = new[] { Note(PlotlyText.Escape(r.ToString()), 0, 1.01, "left") },
             }),
             $"Dynamic against static {kind}s for {scores.Relation}, {(context ? "with" : "without")} context: {r}; a point for each head and template ({points.Length}, in {places.Length} places; larger points are several)"
             + $"{(points.Length < all.Length ? $"; {all.Length - points.Length} that were not scored are left out" : "")}. Highest: {string.Join(", ", named.Select(point => $"{point.Head} ({PlotlyText.Score(point.X)}, {PlotlyText.Score(point.Y)})"))}.",

@@ -1,6 +1,4 @@
 using Plotly.NET;
-using Plotly.NET.LayoutObjects;
-using Plotly.NET.TraceObjects;
 using static HeadScope.PlotlyObject;
 using static TorchSharp.torch;
 
@@ -20,36 +18,20 @@ public static partial class Charts
         ArgumentNullException.ThrowIfNull(title);
         ArgumentNullException.ThrowIfNull(valueName);
         var rows = Rows(values);
-        var (layers, heads) = (rows.Length, rows.Max(row => row.Length));
+        var (layers, heads, name) = (rows.Length, rows.Max(row => row.Length), PlotlyText.Escape(valueName));
         var finite = rows.SelectMany(row => row).Where(double.IsFinite).DefaultIfEmpty(0).ToArray();
-        var (low, end) = (finite.Min(), Math.Max(finite.Max(Math.Abs), 1e-9));
+        var (low, high, colors) = ChartStyle.ScaleOf(finite);
         return Chart(
-            [
-                HeatMap(new
-                {
-                    z = rows.Select(row => row.Select(Finite).ToArray()).ToArray(), zmin = low < 0 ? -end : 0, zmax = end,
-                    colorscale = low < 0 ? ChartStyle.Diverging : ChartStyle.Sequential, colorbar = new ColorBar().With(new { title = Title(PlotlyText.Escape(valueName)).With(new { side = "right" }) }),
-                    hovertemplate = $"head %{{y}}.%{{x}}<br>{PlotlyText.Escape(valueName)} %{{z:.4g}}<extra></extra>", hoverongaps = false, xgap = heads > 40 ? 0 : 1, ygap = layers > 40 ? 0 : 1,
-                }),
-            ],
-            new Layout().With(new
-            {
-                title = Title(PlotlyText.Escape(title)), width = (int)Math.Clamp(heads * 34.0, 280, 720) + 170, height = (int)Math.Clamp(layers * 24.0, 190, 780) + 130,
-                xaxis = Indices("head", heads), yaxis = Indices("layer", layers, reversed: true),
-            }),
-            $"{title}: {valueName} of {layers} × {heads} heads, from {PlotlyText.Number(low)} to {PlotlyText.Number(finite.Max())}.",
+            [Cells(rows, low, high, colors, new { colorbar = ColorBar(name), hovertemplate = $"head %{{y}}.%{{x}}<br>{name} %{{z:.4g}}<extra></extra>" })],
+            Figure(PlotlyText.Escape(title), Math.Clamp(heads * 34.0, 280, 720) + 170, Math.Clamp(layers * 24.0, 190, 780) + 130, new { xaxis = Indices("head", heads), yaxis = Indices("layer", layers, reversed: true) }),
+            $"{title}: {valueName} of {layers} × {heads} heads, from {PlotlyText.Number(finite.Min())} to {PlotlyText.Number(finite.Max())}.",
             CellRows(layers));
     }
-
-    /// <summary>Rows of cells on paper: as high as a line of text, lower where there are many.</summary>
-    private static PaperLayout CellRows(int rows) => new(Math.Max(1, rows), Math.Clamp(110.0 / rows, 1.2, 5));
 
     /// <summary>The numbers of a table, [row, column], in fp64.</summary>
     private static double[][] Rows(Tensor values)
     {
         Fault.ArgumentIf(values.dim() != 2, $"The numbers have the shape [{string.Join(", ", values.shape)}]; expected [row, column].");
-        using var scope = TorchSharp.torch.NewDisposeScope();
-        var flat = values.detach().to(float64).cpu().contiguous().data<double>().ToArray();
-        return flat.Length == 0 ? [] : [.. flat.Chunk((int)values.shape[1])];
+        return values.shape[1] == 0 ? [] : [.. values.Copied<double>().Chunk((int)values.shape[1])];
     }
 }

@@ -1,6 +1,5 @@
 using Plotly.NET;
 using Plotly.NET.LayoutObjects;
-using Plotly.NET.TraceObjects;
 using static HeadScope.PlotlyObject;
 
 namespace HeadScope;
@@ -23,20 +22,17 @@ public static partial class Charts
         (string Name, Func<Head, bool, HeadScore> Of)[] views =
         [
             ("strongest relation of each head", (head, suppression) => map.Relations.Select(relation => relation.Of(head, suppression)).MaxBy(score => score.Score)),
-            .. map.Relations.Select(relation => (relation.Name.Replace('_', ' '), (Func<Head, bool, HeadScore>)relation.Of)),
+            .. map.Relations.Select(relation => (PlotlyText.Spoken(relation.Name), (Func<Head, bool, HeadScore>)relation.Of)),
         ];
         views = several ? views : views[1..];
-        var end = ScaleEnd(map.Relations.SelectMany(AllScores));
-        var panels = views.SelectMany((view, i) => new[] { false, true }.Select(suppression => new Panel(
-            suppression ? "suppression score" : "relation score", map.LayerCount, map.HeadCount, head => view.Of(head, suppression), name => map[name], Shown: i == 0)));
         return Maps(
-            [.. panels],
+            [.. views.SelectMany((view, i) => new[] { false, true }.Select(suppression => new Scores(Kind(suppression), map.LayerCount, map.HeadCount, head => view.Of(head, suppression), name => map[name], Shown: i == 0)))],
             several ? $"Heads of {PlotlyText.Escape(map.Model)}" : $"{PlotlyText.Spoken(map.Relations[0].Name)}, {PlotlyText.Escape(map.Model)}",
             $"Relation and suppression scores of {map.LayerCount} × {map.HeadCount} heads of {map.Model} for "
             + $"{(several ? $"{map.Relations.Count} relations; first each head's strongest" : map.Relations[0].Name)}, from the parameters alone (MAPS). "
             + "A score is the share of pairs whose target is among the k tokens that the head promotes, or suppresses, most. Strongest: "
             + string.Join("; ", map.Top(1).OrderByDescending(score => score.Score).Take(5).Select(score => $"head {score.Head} for {score.Relation} ({PlotlyText.Score(score.Score)})")) + ".",
-            end,
+            ScaleEnd(map.Relations.SelectMany(scores => AllScores(scores, false, true))),
             threshold,
             several ? Menu([.. views.Select((view, chosen) => (view.Name, views.SelectMany((_, i) => new[] { i == chosen, i == chosen }).ToArray()))]) : null);
     }
@@ -69,21 +65,20 @@ public static partial class Charts
         var scores = map.Relations.Select(relation => (Relation: relation, Promoted: relation.Of(head), Suppressed: relation.Of(head, suppression: true)))
             .OrderByDescending(row => Math.Max(row.Promoted.Score, row.Suppressed.Score)).ToArray();
         Fault.ArgumentIf(scores[0].Promoted.Hits < 0, $"Head {head} was not scored in this part of the map of {map.Model}; merge the parts first.");
-        Trace2D Scores(bool suppression) => Bar(new
-        {
-            name = suppression ? "suppression score" : "relation score", orientation = "h", y = Enumerable.Range(0, scores.Length).ToArray(),
-            x = scores.Select(row => Finite((suppression ? row.Suppressed : row.Promoted).Score)).ToArray(), marker = Marker(new { color = ChartStyle.Palette[suppression ? 1 : 0] }),
-            hovertext = scores.Select(row => Hover(row.Relation, suppression ? row.Suppressed : row.Promoted)).ToArray(), hovertemplate = "%{hovertext}<extra></extra>",
-        });
         return Chart(
-            [Scores(suppression: false), Scores(suppression: true)],
-            new Layout().With(new
+            new[] { false, true }.Select(suppression =>
             {
-                title = Title($"Head {head} of {PlotlyText.Escape(map.Model)}"), width = 640, height = (scores.Length * 26) + 150, barmode = "group", bargap = 0.3,
-                legend = new Legend().With(new { orientation = "h", x = 0, y = 1.01, yanchor = "bottom" }), margin = new Margin().With(new { t = 84 }),
-                xaxis = Axis(new { title = Title("share of pairs (score)"), range = new[] { 0, 1.02 }, zeroline = true }),
-                yaxis = Labelled(null, [.. scores.Select(row => PlotlyText.Spoken(row.Relation.Name))], reversed: true),
+                HeadScore[] shown = [.. scores.Select(row => suppression ? row.Suppressed : row.Promoted)];
+                return Bars(shown.Select(score => (double)score.Score), [.. shown.Select((score, i) => Hover(scores[i].Relation, score))], new
+                {
+                    name = Kind(suppression), marker = Marker(new { color = ChartStyle.Palette[suppression ? 1 : 0] }),
+                });
             }),
+            Figure($"Head {head} of {PlotlyText.Escape(map.Model)}", 640, (scores.Length * 26) + 150, new
+            {
+                barmode = "group", bargap = 0.3, xaxis = Axis("share of pairs (score)", new { range = new[] { 0, 1.02 }, zeroline = true }),
+                yaxis = Labelled(null, [.. scores.Select(row => PlotlyText.Spoken(row.Relation.Name))], reversed: true),
+            }).LegendAbove(),
             $"Scores of head {head} of {map.Model} for {scores.Length} relations: "
             + string.Join(", ", scores.Take(3).Select(row => $"{row.Relation.Name} (relation {PlotlyText.Score(row.Promoted.Score)}, suppression {PlotlyText.Score(row.Suppressed.Score)})")) + (scores.Length > 3 ? ", …" : "."),
             new PaperLayout(scores.Length, 4));
@@ -105,7 +100,7 @@ public static partial class Charts
         ArgumentNullException.ThrowIfNull(relation);
         (HeadMap Map, RelationScores Scores, string Name)[] both = [.. new[] { first, second }.Zip(Names(first, second), (map, name) => (map, map[relation], name))];
         return Maps(
-            [.. both.Select(one => new Panel(PlotlyText.Escape(one.Name), one.Map.LayerCount, one.Map.HeadCount, head => one.Scores.Of(head, suppression), _ => one.Scores))],
+            [.. both.Select(one => new Scores(PlotlyText.Escape(one.Name), one.Map.LayerCount, one.Map.HeadCount, head => one.Scores.Of(head, suppression), _ => one.Scores))],
             $"{PlotlyText.Spoken(both[0].Scores.Name)}, {Kind(suppression)}",
             $"{Kind(suppression)}s for {both[0].Scores.Name}: " + string.Join("; ", both.Select(one => $"{one.Name}, {Strongest(one.Scores, suppression)} (k = {one.Scores.K})")) + ".",
             ScaleEnd(both.SelectMany(one => AllScores(one.Scores, suppression))),
@@ -125,10 +120,10 @@ public static partial class Charts
     }
 
     private static GenericChart OneRelation(RelationScores scores, bool[] signs, string title, string of, double threshold) => Maps(
-        [.. signs.Select(suppression => new Panel(Kind(suppression), scores.LayerCount, scores.HeadCount, head => scores.Of(head, suppression), _ => scores))],
+        [.. signs.Select(suppression => new Scores(Kind(suppression), scores.LayerCount, scores.HeadCount, head => scores.Of(head, suppression), _ => scores))],
         title,
         $"{scores.LayerCount} × {scores.HeadCount} heads{of} for {scores.Name} (k = {scores.K}): {string.Join("; ", signs.Select(suppression => $"{Kind(suppression)}, {Strongest(scores, suppression)}"))}.",
-        ScaleEnd(signs.SelectMany(suppression => AllScores(scores, suppression))),
+        ScaleEnd(AllScores(scores, signs)),
         threshold,
         colorTitle: signs.Length == 1 ? Kind(signs[0]) : null);
 
@@ -138,87 +133,81 @@ public static partial class Charts
         ? "strongest " + string.Join(", ", top.Select(score => $"{score.Head} ({PlotlyText.Score(score.Score)})"))
         : "no head has one above 0";
 
-    private static IEnumerable<float> AllScores(RelationScores scores) => AllScores(scores, suppression: false).Concat(AllScores(scores, suppression: true));
+    private static IEnumerable<float> AllScores(RelationScores scores, params bool[] signs) => signs.SelectMany(suppression => scores.Heads.Select(head => scores.Of(head, suppression).Score));
 
-    private static IEnumerable<float> AllScores(RelationScores scores, bool suppression) => scores.Heads.Select(head => scores.Of(head, suppression).Score);
+    /// <summary>The next larger of 0.1, 0.2, … 1: an end for colours that several maps share.</summary>
+    private static double ScaleEnd(IEnumerable<float> scores) =>
+        Math.Clamp(Math.Ceiling((scores.Where(float.IsFinite).DefaultIfEmpty(0).Max() * 10) - 1e-6) / 10, 0.1, 1);
 
     // Two models under names that differ.
     private static string[] Names(HeadMap first, HeadMap second) => first.Model == second.Model ? [$"{first.Model} (first)", $"{second.Model} (second)"] : [first.Model, second.Model];
 
+    /// <summary>A menu above the titles of the panels that chooses one of several views; at first the first is seen.</summary>
+    /// <param name="views">The name of each view, escaped already, and for every trace whether it is seen then.</param>
+    private static UpdateMenu[] Menu(IReadOnlyList<(string Name, bool[] Visible)> views) =>
+    [
+        new UpdateMenu().With(new
+        {
+            x = 0, xanchor = "left", y = 1, yanchor = "bottom", pad = new { b = 24 }, showactive = true, direction = "down", active = 0,
+            buttons = views.Select(view => new UpdateMenuButton().With(new { label = view.Name, method = "restyle", args = new object[] { new { visible = view.Visible } } })).ToArray(),
+        }),
+    ];
+
     /// <summary>Scores of all heads, side by side with others of the same scale; the title is escaped already.</summary>
-    private sealed record Panel(string Title, int Layers, int Heads, Func<Head, HeadScore> Of, Func<string, RelationScores> Relation, bool Shown = true);
+    private sealed record Scores(string Title, int Layers, int Heads, Func<Head, HeadScore> Of, Func<string, RelationScores> Relation, bool Shown = true);
 
     /// <summary>Panels of cells; they take places from left to right, and those that are not shown at first the same places again.</summary>
-    private static GenericChart Maps(Panel[] panels, string title, string caption, double end, double threshold, UpdateMenu[]? menu = null, string? colorTitle = null)
+    private static GenericChart Maps(Scores[] maps, string title, string caption, double end, double threshold, UpdateMenu[]? menu = null, string? colorTitle = null)
+    {
+        var abreast = maps.Count(map => map.Shown);
+        var layers = maps.Max(map => map.Layers);
+        var (same, gap) = maps.All(map => map.Layers == layers) ? (true, 0.06) : (false, 0.16);
+        var (least, cell, most) = abreast == 1 ? (250, 34.0, 720) : (250, 27, 560);
+        var part = (1 - ((abreast - 1) * gap)) / abreast;
+        return Chart(
+            maps.Select((map, i) => ScoreCells(
+                Enumerable.Range(0, map.Layers).Select(layer => Enumerable.Range(0, map.Heads).Select(head => map.Of(new Head(layer, head))).ToArray()), map.Relation, end, threshold,
+                i % abreast == abreast - 1 ? colorTitle ?? "score" : null).In(i % abreast).With(new { visible = map.Shown ? (object)true : "legendonly" })),
+            Figure(title, maps.Take(abreast).Sum(map => Math.Clamp(map.Heads * cell, least, most)) + 130 + (50 * abreast), Math.Clamp(layers * 23.0, 190, 780) + (menu is null ? 140 : 166), new
+            {
+                margin = Margin(new { t = menu is null ? 84 : 110, r = 90 }), updatemenus = menu, showlegend = false,
+            }).Panels(maps.Take(abreast).Select((map, i) =>
+            {
+                // A frame, since most cells are pale; layers are numbered once where both panels have the same.
+                var frame = new { showline = true, mirror = true, linecolor = ChartStyle.Grid };
+                var left = i * (1 + gap) / abreast;
+                return new Panel(abreast == 1 ? null : map.Title, (left, left + part), (0, 1), Indices("head", map.Heads).With(frame),
+                    Indices(i == 0 ? "layer" : null, map.Layers, reversed: true).With(frame).With(new { showticklabels = i == 0 || !same }));
+            })),
+            caption + Below(threshold),
+            CellRows(layers));
+    }
+
+    /// <summary>Cells of scores, with a scale beside them where that has a title; those below a threshold have the palest colour, those that were not scored say so.</summary>
+    private static Trace2D ScoreCells(IEnumerable<HeadScore[]> scores, Func<string, RelationScores> relation, double end, double threshold, string? colorTitle)
+    {
+        HeadScore[][] rows = [.. scores];
+        return Cells([.. rows.Select(row => row.Select(score => (double)score.Score).ToArray())], 0, end, From(threshold, end), new
+        {
+            hoverongaps = true, showscale = colorTitle is not null, colorbar = colorTitle is null ? null : ColorBar(colorTitle),
+        }).Telling(rows.Select(row => row.Select(score => Hover(relation(score.Relation), score)).ToArray()).ToArray());
+    }
+
+    private static string Below(double threshold) => threshold > 0 ? $" Scores below {PlotlyText.Number(threshold)} are pale." : "";
+
+    /// <summary>The scale with one colour up to a threshold, and its others from there on.</summary>
+    private static IEnumerable<IReadOnlyList<object>> From(double threshold, double end)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(threshold);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(threshold, 1);
-        var abreast = panels.Count(panel => panel.Shown);
-        var layers = panels.Max(panel => panel.Layers);
-        var (same, gap) = panels.All(panel => panel.Layers == layers) ? (true, 0.06) : (false, 0.16);
-        var layout = new Layout().With(new
+        if (threshold == 0)
         {
-            title = Title(title),
-            width = (int)panels.Take(abreast).Sum(panel => Math.Clamp(panel.Heads * (abreast == 1 ? 34.0 : 27), 250, abreast == 1 ? 720 : 560)) + 130 + (50 * abreast),
-            height = (int)Math.Clamp(layers * 23.0, 190, 780) + (menu is null ? 140 : 180),
-            margin = new Margin().With(new { t = menu is null ? 84 : 124, r = 90 }),
-            annotations = abreast == 1 ? null : panels.Take(abreast).Select((panel, i) => PanelTitle(panel.Title, (Left(i) + Right(i)) / 2)).ToArray(),
-            updatemenus = menu,
-            showlegend = false,
-        });
-        for (var i = 0; i < abreast; i++)
-        {
-            // A frame, since most cells are pale; layers are numbered once where both panels have the same.
-            layout.SetProperty(Name("xaxis", i), Indices("head", panels[i].Heads).With(new { domain = new[] { Left(i), Right(i) }, anchor = Name("y", i), showline = true, mirror = true, linecolor = ChartStyle.Grid }));
-            layout.SetProperty(Name("yaxis", i), Indices(i == 0 ? "layer" : null, panels[i].Layers, reversed: true).With(new
-            {
-                anchor = Name("x", i), showline = true, mirror = true, linecolor = ChartStyle.Grid, showticklabels = i == 0 || !same,
-            }));
-        }
-
-        return Chart(
-            panels.Select((panel, i) => Cells(panel, end, threshold, showScale: i % abreast == abreast - 1, colorTitle).With(new
-            {
-                xaxis = Name("x", i % abreast), yaxis = Name("y", i % abreast), visible = panel.Shown ? (object)true : "legendonly",
-            })),
-            layout,
-            threshold > 0 ? $"{caption} {Below(threshold)}" : caption,
-            CellRows(layers));
-
-        double Left(int i) => i * (1 + gap) / abreast;
-        double Right(int i) => Left(i) + ((1 - ((abreast - 1) * gap)) / abreast);
-        static string Name(string axis, int i) => i == 0 ? axis : string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{axis}{i + 1}");
-    }
-
-    private static string Below(double threshold) => $"Scores below {PlotlyText.Number(threshold)} are pale.";
-
-    /// <summary>The scale with one colour up to a place between 0 and 1, and its others from there on.</summary>
-    private static object[][] From(double place)
-    {
-        var colors = ChartStyle.Sequential.Select(stop => stop[1]).ToArray();
-        if (place <= 0)
-        {
-            return [.. ChartStyle.Sequential.Select(stop => stop.ToArray())];
+            return ChartStyle.Sequential;
         }
 
         // What stands at the place itself is beyond it.
-        var end = Math.Min(1, place - 1e-6);
-        return [[0.0, colors[0]], [end, colors[0]], .. end < 1 ? colors.Skip(1).Select((color, i) => new[] { end + ((1 - end) * i / (colors.Length - 2)), color }) : []];
-    }
-
-    private static Trace2D Cells(Panel panel, double end, double threshold, bool showScale, string? colorTitle)
-    {
-        var scores = Enumerable.Range(0, panel.Layers).Select(layer => Enumerable.Range(0, panel.Heads).Select(head => panel.Of(new Head(layer, head))).ToArray()).ToArray();
-        return HeatMap(new
-        {
-            z = scores.Select(row => row.Select(score => Finite(score.Score)).ToArray()).ToArray(),
-            text = scores.Select(row => row.Select(score => Hover(panel.Relation(score.Relation), score)).ToArray()).ToArray(),
-
-            // Cells that were not scored say so.
-            hovertemplate = "%{text}<extra></extra>", hoverongaps = true, zmin = 0, zmax = end, colorscale = From(threshold / end), showscale = showScale,
-            colorbar = showScale ? new ColorBar().With(new { title = Title(colorTitle ?? "score").With(new { side = "right" }) }) : null,
-            xgap = panel.Heads > 40 ? 0 : 1, ygap = panel.Layers > 40 ? 0 : 1,
-        });
+        var (colors, place) = (ChartStyle.Sequential.Select(stop => stop[1]).ToArray(), Math.Min(1, (threshold / end) - 1e-6));
+        return [[0.0, colors[0]], [place, colors[0]], .. place < 1 ? colors.Skip(1).Select((color, i) => new[] { place + ((1 - place) * i / (colors.Length - 2)), color }) : []];
     }
 
     private static string Hover(RelationScores relation, HeadScore score) => score.Hits < 0

@@ -1,7 +1,5 @@
 using System.Globalization;
 using Plotly.NET;
-using Plotly.NET.LayoutObjects;
-using Plotly.NET.TraceObjects;
 using static HeadScope.PlotlyObject;
 
 namespace HeadScope;
@@ -40,16 +38,14 @@ public static partial class Charts
         var ticks = Enumerable.Range(0, (int)worst + 1).ToArray();
         var traces = new List<Trace>
         {
-            HeatMap(new
+            Cells(colors, low, high, ChartStyle.Sequential, new
             {
-                z = colors.Select(row => row.Select(Finite).ToArray()).ToArray(), zmin = low, zmax = high, colorscale = ChartStyle.Sequential,
-                text = hover.Chunk(count).ToArray(), hovertemplate = "%{text}<extra></extra>", xgap = count > 40 ? 0 : 1, ygap = layers > 40 ? 0 : 1,
-                colorbar = new ColorBar().With(new
+                colorbar = ColorBar($"{what} of {name}").With(new
                 {
-                    title = Title($"{what} of {name}").With(new { side = "right" }), tickvals = ranks ? ticks.Select(t => -t).ToArray() : null,
+                    tickvals = ranks ? ticks.Select(t => -t).ToArray() : null,
                     ticktext = ranks ? ticks.Select(t => Math.Pow(10, t).ToString("#,0", CultureInfo.InvariantCulture)).ToArray() : null,
                 }),
-            }),
+            }).Telling(hover.Chunk(count).ToArray()),
         };
         if (count <= MostColumns && layers <= MostRows)
         {
@@ -65,9 +61,8 @@ public static partial class Charts
 
         return Chart(
             traces,
-            new Layout().With(new
+            Figure($"What {PlotlyText.Escape(lens.Model)} would predict after each layer", Math.Clamp(count * 62.0, 280, 1100) + 190, Math.Clamp(layers * 26.0, 190, 800) + 190, new
             {
-                title = Title($"What {PlotlyText.Escape(lens.Model)} would predict after each layer"), width = (int)Math.Clamp(count * 62.0, 280, 1100) + 190, height = (int)Math.Clamp(layers * 26.0, 190, 800) + 190,
                 xaxis = Labelled("position", [.. lens.Tokens.Skip(first).Take(count).Select(token => Short(token))], angle: count > 15 ? -90 : null).With(new { range = new[] { -0.5, count - 0.5 } }),
                 yaxis = Indices("layer", layers).With(new { range = new[] { layers - 0.5, -0.5 } }), uniformtext = new { minsize = 9, mode = "hide" },
             }),

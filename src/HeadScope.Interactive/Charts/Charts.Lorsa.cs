@@ -1,5 +1,4 @@
 using Plotly.NET;
-using Plotly.NET.LayoutObjects;
 using static HeadScope.PlotlyObject;
 
 namespace HeadScope;
@@ -20,7 +19,7 @@ public static partial class Charts
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(at, pattern.Tokens.Count, nameof(position));
         var z = pattern.PreActivations.Copied<float>()[at];
         return ColoredText(
-            pattern.TokenTexts, Row(pattern, at), FormattableString.Invariant($"Lorsa head {pattern.Head}: what makes z = {PlotlyText.Number(z)} at '{Dotted(pattern.TokenTexts[at])}' (position {at})"),
+            pattern.TokenTexts, Row(pattern, at), FormattableString.Invariant($"Lorsa head {pattern.Head}: what makes z = {PlotlyText.Number(z)} at '{PlotlyText.Dotted(pattern.TokenTexts[at])}' (position {at})"),
             "contribution to z", at, columns);
     }
 
@@ -81,16 +80,7 @@ public static partial class Charts
         ArgumentNullException.ThrowIfNull(head);
         var needed = head.HeadsFor();
         var title = FormattableString.Invariant($"Lorsa head {head.Index}: {needed} {(needed == 1 ? "head of the model makes" : "heads of the model make")} up 90 %");
-        var shares = Shares(head);
-        return Chart(
-            [Share(shares, "", 0)],
-            new Layout().With(new
-            {
-                title = Title(title), width = 560, height = (int)Math.Clamp(shares.Count * 24.0, 120, 780) + 130, showlegend = false, bargap = 0.25,
-                xaxis = Axis(new { title = Title("share of the Lorsa head"), rangemode = "tozero", zeroline = true }), yaxis = Labelled("head", [.. shares.Select(bar => bar.Label)], reversed: true),
-            }),
-            $"{title}; most is {PlotlyText.Score(head.Shares[head.Origin.Index])} at head {head.Origin}.",
-            CellRows(shares.Count));
+        return Bars([.. Shares(head).Select(share => (share.Label, share.Value, 0.0))], title, "share of the Lorsa head");
     }
 
     /// <summary>A Lorsa head at a glance: the model's heads it comes from, the tokens it reads, and those whose logits it raises and lowers.</summary>
@@ -109,33 +99,16 @@ public static partial class Charts
             ("promotes", "change of logit", Top(head.Promotes)),
             ("suppresses", "change of logit", Top(head.Suppresses)),
         ];
-        var layout = new Layout().With(new
-        {
-            title = Title(FormattableString.Invariant($"Lorsa head {head.Index}, attention pattern of QK head {head.QkHead}")), width = 760, height = (Math.Max(4, panels.Max(panel => panel.Bars.Count)) * 44) + 210,
-            margin = new { t = 84 }, showlegend = false, bargap = 0.25,
-            annotations = panels.Select((panel, i) => PanelTitle(panel.Title, i % 2 == 0 ? 0.2 : 0.8, i < 2 ? 1 : 0.4)).ToArray(),
-        });
-        for (var i = 0; i < panels.Length; i++)
-        {
-            var (id, left, top) = (Id(i), i % 2 == 0 ? 0.0 : 0.6, i < 2 ? 0.6 : 0.0);
-            layout.SetProperty($"xaxis{id}", Axis(new { title = Title(panels[i].Unit), domain = new[] { left, left + 0.4 }, anchor = $"y{id}", nticks = 4, zeroline = true }));
-            layout.SetProperty($"yaxis{id}", Labelled(null, [.. panels[i].Bars.Select(bar => bar.Label)], reversed: true)
-                .With(new { domain = new[] { top, top + 0.4 }, anchor = $"x{id}", tickfont = Font(new { family = ChartStyle.Monospace, size = 11 }) }));
-        }
-
+        var most = panels.Max(panel => panel.Bars.Count);
         return Chart(
-            panels.Select((panel, i) => Share(panel.Bars, Id(i), i)), layout,
-            $"{head}. Each panel shows the {rows} largest at most.", new PaperLayout(panels.Max(panel => panel.Bars.Count) + 1, 3.1));
+            panels.Select((panel, i) => Bars(panel.Bars.Select(bar => bar.Value), [.. panel.Bars.Select(bar => $"{bar.Label}: {PlotlyText.Number(bar.Value)}")], new { marker = Marker(new { color = ChartStyle.Palette[i] }) }).In(i)),
+            Figure(FormattableString.Invariant($"Lorsa head {head.Index}, attention pattern of QK head {head.QkHead}"), 760, (Math.Max(4, most) * 44) + 210, new { margin = Margin(new { t = 84 }), showlegend = false, bargap = 0.25 })
+                .Panels(panels.Select((panel, i) => new Panel(panel.Title, i % 2 == 0 ? (0, 0.4) : (0.6, 1), i < 2 ? (0.6, 1) : (0, 0.4),
+                    Axis(panel.Unit, new { nticks = 4, zeroline = true }), Labelled(null, [.. panel.Bars.Select(bar => bar.Label)], reversed: true).With(new { tickfont = Tokens() })))),
+            $"{head}. Each panel shows the {rows} largest at most.", new PaperLayout(most + 1, 3.1));
 
-        static string Id(int panel) => panel == 0 ? "" : FormattableString.Invariant($"{panel + 1}");
         IReadOnlyList<(string, double)> Top(IReadOnlyList<(int Token, string Text, float Score)> scores) => [.. scores.Take(rows).Select(score => (Short(score.Text), (double)score.Score))];
     }
-
-    private static Trace2D Share(IReadOnlyList<(string Label, double Value)> bars, string id, int kind) => Bar(new
-    {
-        orientation = "h", x = bars.Select(bar => Finite(bar.Value)).ToArray(), y = Enumerable.Range(0, bars.Count).ToArray(), xaxis = $"x{id}", yaxis = $"y{id}",
-        marker = Marker(new { color = ChartStyle.Palette[kind] }), hovertext = bars.Select(bar => $"{bar.Label}: {PlotlyText.Number(bar.Value)}").ToArray(), hovertemplate = "%{hovertext}<extra></extra>", showlegend = false,
-    });
 
     private static IReadOnlyList<(string Label, double Value)> Shares(LorsaHead head) => [.. head.Shares.Select((share, h) => (new Head(head.Origin.Layer, h).ToString(), share))];
 
@@ -145,6 +118,4 @@ public static partial class Charts
         using var scope = TorchSharp.torch.NewDisposeScope();
         return pattern.Contributions[at].Copied<float>();
     }
-
-    private static string Dotted(string token) => token.Replace(' ', '·');
 }

@@ -1,5 +1,4 @@
 using Plotly.NET;
-using Plotly.NET.TraceObjects;
 using static HeadScope.PlotlyObject;
 
 namespace HeadScope;
@@ -17,29 +16,17 @@ public static partial class Charts
     {
         ArgumentNullException.ThrowIfNull(map);
         ArgumentOutOfRangeException.ThrowIfLessThan(headsPerRelation, 1);
-        ArgumentOutOfRangeException.ThrowIfNegative(threshold);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(threshold, 1);
         Head[] heads = [.. map.Top(headsPerRelation, suppression).Select(score => score.Head).Distinct().Order()];
         var scores = heads.Select(head => map.Relations.Select(relation => relation.Of(head, suppression)).ToArray()).ToArray();
         var end = ScaleEnd(scores.SelectMany(row => row).Select(score => score.Score));
         return Chart(
-            [
-                HeatMap(new
-                {
-                    z = scores.Select(row => row.Select(score => Finite(score.Score)).ToArray()).ToArray(),
-                    text = scores.Select(row => row.Select((score, i) => Hover(map.Relations[i], score)).ToArray()).ToArray(), hovertemplate = "%{text}<extra></extra>", hoverongaps = true,
-                    zmin = 0, zmax = end, colorscale = From(threshold / end),
-                    colorbar = new ColorBar().With(new { title = Title(Kind(suppression)).With(new { side = "right" }) }), xgap = 1, ygap = 1,
-                }),
-            ],
-            new Layout().With(new
+            [ScoreCells(scores, name => map[name], end, threshold, Kind(suppression))],
+            Figure($"Relations and their heads, {PlotlyText.Escape(map.Model)}", Math.Clamp(map.Relations.Count * 30.0, 300, 1000) + 190, Math.Clamp(heads.Length * 22.0, 90, 900) + 240, new
             {
-                title = Title($"Relations and their heads, {PlotlyText.Escape(map.Model)}"), width = (int)Math.Clamp(map.Relations.Count * 30.0, 300, 1000) + 190,
-                height = (int)Math.Clamp(heads.Length * 22.0, 90, 900) + 240,
                 xaxis = Labelled(null, [.. map.Relations.Select(relation => PlotlyText.Spoken(relation.Name))], angle: map.Relations.Count > 4 ? -90 : null),
                 yaxis = Labelled("head", [.. heads.Select(head => head.ToString())], reversed: true).With(new { type = "linear" }),
             }),
-            $"{(suppression ? "Suppression" : "Relation")} scores of the {heads.Length} heads of {map.Model} that are strongest for one of {map.Relations.Count} relations ({headsPerRelation} of each at most).{(threshold > 0 ? $" {Below(threshold)}" : "")}",
+            $"{(suppression ? "Suppression" : "Relation")} scores of the {heads.Length} heads of {map.Model} that are strongest for one of {map.Relations.Count} relations ({headsPerRelation} of each at most).{Below(threshold)}",
             CellRows(scores.Length));
     }
 
@@ -75,17 +62,13 @@ public static partial class Charts
                 .. names.Select((name, model) => Scatter(new
                 {
                     name = PlotlyText.Escape(name), mode = "markers", x = rows.Select(row => Finite(row.Scores[model])).ToArray(), y = places,
-                    hovertext = rows.Select(row => $"{PlotlyText.Spoken(row.Relation)} in {PlotlyText.Escape(name)}<br>strongest head {row.Heads[model]}: {PlotlyText.Score(row.Scores[model])}"
-                        + $"<br>{row.Strong[model]} heads from {PlotlyText.Number(threshold)} on").ToArray(),
-                    hovertemplate = "%{hovertext}<extra></extra>", cliponaxis = false,
-                    marker = Marker(new { color = ChartStyle.Palette[model], size = model == 0 ? 11 : 8, symbol = model == 0 ? "circle" : "diamond" }),
-                })),
+                    cliponaxis = false, marker = Marker(new { color = ChartStyle.Palette[model], size = model == 0 ? 11 : 8, symbol = model == 0 ? "circle" : "diamond" }),
+                }).Telling(rows.Select(row => $"{PlotlyText.Spoken(row.Relation)} in {PlotlyText.Escape(name)}<br>strongest head {row.Heads[model]}: {PlotlyText.Score(row.Scores[model])}"
+                    + $"<br>{row.Strong[model]} heads from {PlotlyText.Number(threshold)} on").ToArray())),
             ],
-            new Layout().With(new
+            Figure("Strongest heads for each relation", 640, (rows.Length * 22) + 150, new
             {
-                title = Title("Strongest heads for each relation"), width = 640, height = (rows.Length * 22) + 150, hovermode = "closest",
-                legend = new Plotly.NET.LayoutObjects.Legend().With(new { orientation = "h", x = 0, y = 1.01, yanchor = "bottom" }), margin = new Plotly.NET.LayoutObjects.Margin().With(new { t = 84 }),
-                xaxis = Axis(new { title = Title("relation score of the strongest head"), range = new[] { -0.02, 1.02 }, zeroline = false }),
+                hovermode = "closest", xaxis = Axis("relation score of the strongest head", new { range = new[] { -0.02, 1.02 }, zeroline = false }),
                 yaxis = Labelled(null, [.. rows.Select(row => PlotlyText.Spoken(row.Relation))], reversed: true).With(new { range = new[] { rows.Length - 0.5, -0.5 }, autorange = false }),
                 shapes = new[]
                 {
@@ -94,7 +77,7 @@ public static partial class Charts
                         type = "line", xref = "x", yref = "paper", x0 = threshold, x1 = threshold, y0 = 0, y1 = 1, layer = "below", line = Line(new { color = ChartStyle.Muted, width = 1, dash = "dot" }),
                     }),
                 },
-            }),
+            }).LegendAbove(),
             $"Relation scores of the strongest heads of {names[0]} (circles) and {names[1]} (diamonds) for {rows.Length} relations; "
             + $"{shared} {(shared == 1 ? "relation reaches" : "relations reach")} {PlotlyText.Number(threshold)} (dotted) in both.",
             new PaperLayout(rows.Length, 3.5));

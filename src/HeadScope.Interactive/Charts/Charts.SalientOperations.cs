@@ -1,7 +1,5 @@
 using System.Globalization;
-using System.Text;
 using Plotly.NET;
-using Plotly.NET.TraceObjects;
 using static HeadScope.PlotlyObject;
 
 namespace HeadScope;
@@ -30,34 +28,30 @@ public static partial class Charts
         (string Source, double Amplification, (string Text, double Logit)[] Targets)[] lines =
         [
             .. all.Take(rows).Select(operation => (
-                Named(operation.Text, operation.Token), (double)operation.Amplification,
-                (suppressed ? operation.Suppressed : operation.Targets).Take(targets).Select(target => (Named(target.Text, target.Token), (double)target.Logit)).ToArray())),
+                PlotlyText.Named(operation.Text, operation.Token), (double)operation.Amplification,
+                (suppressed ? operation.Suppressed : operation.Targets).Take(targets).Select(target => (PlotlyText.Named(target.Text, target.Token), (double)target.Logit)).ToArray())),
         ];
 
         // As many letters as a column of a paper has room for; longer tokens go on in the next line.
         var letters = Math.Max(6, 52 / Math.Max(1, lines.Max(line => line.Targets.Length)));
         var cells = lines.Select(line => line.Targets.Select(target => Wrapped(target.Text, letters)).ToArray()).ToArray();
         var height = cells.SelectMany(row => row).Select(cell => cell.Length).DefaultIfEmpty(1).Max();
+        var plot = 14 + (lines.Length * (10 + (15.0 * height)));
         var logits = lines.SelectMany(line => line.Targets).Select(target => target.Logit).Where(double.IsFinite).DefaultIfEmpty(0).ToArray();
         var (verb, left) = (suppressed ? "suppresses" : "maps them to", (Rows: all.Count - lines.Length, Targets: (suppressed ? all[0].Suppressed : all[0].Targets).Count - lines[0].Targets.Length));
         return Chart(
             [
-                HeatMap(new
+                Cells([.. lines.Select(line => line.Targets.Select(target => target.Logit).ToArray())], suppressed ? logits.Min() : Math.Min(0, logits.Min()), suppressed ? Math.Max(0, logits.Max()) : logits.Max(), Pale(suppressed), new
                 {
-                    z = lines.Select(line => line.Targets.Select(target => Finite(target.Logit)).ToArray()).ToArray(), colorscale = Pale(suppressed),
-                    zmin = suppressed ? logits.Min() : Math.Min(0, logits.Min()), zmax = suppressed ? Math.Max(0, logits.Max()) : logits.Max(), xgap = 1, ygap = 1, hoverongaps = false,
                     text = cells.Select(row => row.Select(cell => string.Join("<br>", cell.Select(PlotlyText.Escape))).ToArray()).ToArray(), texttemplate = "%{text}",
                     textfont = Font(new { size = ChartStyle.FontSize - 1, color = ChartStyle.Ink }),
-                    hovertext = lines.Select(line => line.Targets.Select(target =>
-                        $"{PlotlyText.Token(line.Source)} → {PlotlyText.Token(target.Text)}<br>logit {PlotlyText.Number(target.Logit)}<br>amplification {PlotlyText.Number(line.Amplification)}").ToArray()).ToArray(),
-                    hovertemplate = "%{hovertext}<extra></extra>",
-                    colorbar = new ColorBar().With(new { orientation = "h", thickness = 8, len = 0.6, x = 0.5, xanchor = "center", y = 1.01, yanchor = "bottom", title = Title("logit").With(new { side = "top" }), nticks = 4 }),
-                }),
+                    colorbar = ColorBar("logit\u2007").With(new { orientation = "h", thickness = 16, len = 0.6, x = 0.5, xanchor = "center", y = -60 / plot, yanchor = "top", nticks = 4 }),
+                }).Telling(lines.Select(line => line.Targets.Select(target =>
+                    $"{PlotlyText.Token(line.Source)} → {PlotlyText.Token(target.Text)}<br>logit {PlotlyText.Number(target.Logit)}<br>amplification {PlotlyText.Number(line.Amplification)}").ToArray()).ToArray()),
             ],
-            new Layout().With(new
+            Figure($"What head {shown} of {PlotlyText.Escape(operations.Model)} {(suppressed ? "suppresses" : "does")}", 760, plot + 176, new
             {
-                title = Title($"What head {shown} of {PlotlyText.Escape(operations.Model)} {(suppressed ? "suppresses" : "does")}"), width = 760, height = (int)(lines.Length * (10 + (15.0 * height))) + 190,
-                margin = new Plotly.NET.LayoutObjects.Margin().With(new { t = 110 }),
+                margin = Margin(new { b = 116 }),
                 xaxis = Labelled(suppressed ? "suppressed, strongest first (rank)" : "mapped to, largest logit first (rank)", [.. Enumerable.Range(1, lines.Max(line => line.Targets.Length)).Select(rank => rank.ToString(CultureInfo.InvariantCulture))]),
                 yaxis = Labelled("source token (amplification)", [.. lines.Select(line => $"{string.Join("<br>", Wrapped(line.Source, 16).Select(PlotlyText.Escape))} ({PlotlyText.Score(line.Amplification)})")], reversed: true)
                     .With(new { tickfont = Font(new { size = ChartStyle.FontSize - 1 }) }),
@@ -75,36 +69,13 @@ public static partial class Charts
         return [.. (reversed ? colors.Reverse() : colors).Select((color, i) => new[] { i / 2.0, color })];
     }
 
-    /// <summary>A token whose spaces can be seen; its number when it has no text.</summary>
-    private static string Named(string text, int token) => text.Length == 0 ? string.Create(CultureInfo.InvariantCulture, $"#{token}") : text.Replace(' ', '·');
-
-    /// <summary>The lines of a text that has no place to break at, alike in width; letters of East Asia are twice as wide. Of more than three lines the rest is
-    /// an ellipsis.</summary>
+    /// <summary>The lines of a text that has no place to break at, alike in width; of more than three the rest is an ellipsis.</summary>
     private static string[] Wrapped(string text, int letters)
     {
-        var elements = new List<(string Text, int Width)>();
-        for (var at = StringInfo.GetTextElementEnumerator(text); at.MoveNext();)
-        {
-            var element = at.GetTextElement();
-            elements.Add((element, char.IsControl(element[0]) || char.IsSurrogate(element[0]) || element[0] >= '\u1100' ? 2 : 1));
-        }
-
-        var all = elements.Sum(element => element.Width);
-        var most = all / Math.Max(1.0, Math.Ceiling(all / (double)letters));
-        var lines = new List<StringBuilder> { new() };
-        var width = 0;
-        foreach (var element in elements)
-        {
-            if (width >= most && lines.Count <= 3)
-            {
-                lines.Add(new StringBuilder());
-                width = 0;
-            }
-
-            lines[^1].Append(element.Text);
-            width += element.Width;
-        }
-
-        return lines.Count <= 3 ? [.. lines.Select(line => line.ToString())] : [lines[0].ToString(), lines[1].ToString(), $"{lines[2]}…"];
+        var elements = TokenLines.Letters(text);
+        var (all, at) = (elements.Sum(element => element.Width), 0);
+        var count = Math.Max(1, (all + letters - 1) / letters);
+        string[] lines = [.. elements.GroupBy(element => ((at += element.Width) - element.Width) * count / all).Select(line => string.Concat(line.Select(element => element.Text)))];
+        return lines.Length <= 3 ? lines : [.. lines[..2], $"{lines[2]}…"];
     }
 }

@@ -43,17 +43,11 @@ public static partial class Charts
         ];
         var title = $"Signals of {signals.Model}, {PlotlyText.Count(signals.Prompts.Count)} {signals.Prompts.Name} prompts, {which}";
         return Chart(
-            columns.Select(column => Scatter(new
+            columns.Select(column => Texts(rows.Select(column.Cell).Prepend($"<b>{column.Head}</b>").Select((text, row) => (column.Left, (double)row, text)), "middle right", Font(new { size = 11 }))),
+            Figure(PlotlyText.Escape(title), 860, (rows.Length * (10 + (15 * tokens))) + 110, new
             {
-                mode = "text", textposition = "middle right", textfont = Font(new { size = 11 }), showlegend = false, cliponaxis = false, hoverinfo = "skip",
-                x = Enumerable.Repeat(column.Left, rows.Length + 1).ToArray(), y = Enumerable.Range(0, rows.Length + 1).ToArray(),
-                text = rows.Select(column.Cell).Prepend($"<b>{column.Head}</b>").ToArray(),
-            })),
-            new Layout().With(new
-            {
-                title = Title(PlotlyText.Escape(title)), width = 860, height = (rows.Length * (10 + (15 * tokens))) + 110,
-                xaxis = Axis(new { range = new[] { 0, 1 }, visible = false }),
-                yaxis = Axis(new { range = new[] { rows.Length + 0.5, -0.5 }, showticklabels = false, ticks = "", zeroline = false, tickvals = Enumerable.Range(0, rows.Length).Select(row => row + 0.5).ToArray() }),
+                xaxis = Axis(null, new { range = new[] { 0, 1 }, visible = false }),
+                yaxis = Axis(null, new { range = new[] { rows.Length + 0.5, -0.5 }, showticklabels = false, ticks = "", zeroline = false, tickvals = Enumerable.Range(0, rows.Length).Select(row => row + 0.5).ToArray() }),
             }),
             $"{title}: {string.Join(", ", columns.Select(column => column.Head))}.",
             new PaperLayout(rows.Length + 1, Math.Max(2, tokens) * 2.9));
@@ -64,7 +58,7 @@ public static partial class Charts
             const int Letters = 14;
             var count = Math.Max(0, token.LastIndexOf("\" (", StringComparison.Ordinal));
             var lines = Wrapped(token[..count], Letters - (token.Length - count));
-            return PlotlyText.Escape($"{lines[0]}{(lines.Length > 1 ? "…" : "")}{token[count..].TrimEnd(')')})");
+            return PlotlyText.Escape($"{lines.FirstOrDefault()}{(lines.Length > 1 ? "…" : "")}{token[count..].TrimEnd(')')})");
         }));
     }
 
@@ -75,9 +69,11 @@ public static partial class Charts
     public static GenericChart SingularValues(Omega omega, Firing? marked = null)
     {
         ArgumentNullException.ThrowIfNull(omega);
-        using var scope = TorchSharp.torch.NewDisposeScope();
-        var values = omega.S.cpu().data<double>().ToArray();
+        var values = omega.S.Copied<double>();
         var chosen = marked?.Directions.ToHashSet() ?? [];
+
+        // Powers of 2, or of 10 where they are many: what plotly.js writes between powers of 10 is too small for paper.
+        var dtick = values.Length > 0 && values[0] < 100 * values[^1] ? Math.Log10(2) : 1;
         Trace Some(string name, Func<int, bool> which, int color, string symbol)
         {
             int[] some = [.. Enumerable.Range(0, values.Length).Where(which)];
@@ -90,11 +86,10 @@ public static partial class Charts
 
         return Chart(
             chosen.Count == 0 ? [Some("all", _ => true, 0, "circle")] : [Some("not in the set", k => !chosen.Contains(k), 0, "circle"), Some("in the sparse set", chosen.Contains, 1, "diamond")],
-            new Layout().With(new
+            Figure($"Singular values of head {omega.Head}", 560, 360, new
             {
-                title = Title($"Singular values of head {omega.Head}"), width = 560, height = 360, showlegend = chosen.Count > 0, margin = new Plotly.NET.LayoutObjects.Margin().With(new { t = 84 }), legend = new { orientation = "h", x = 0, y = 1.02, yanchor = "bottom" },
-                xaxis = Axis(new { title = Title("direction"), zeroline = false }), yaxis = Axis(new { title = Title("singular value"), type = "log", dtick = "D2", zeroline = false }),
-            }),
+                showlegend = chosen.Count > 0, xaxis = Axis("direction", new { zeroline = false }), yaxis = Axis("singular value", new { type = "log", dtick, zeroline = false }),
+            }).LegendAbove(),
             $"The {values.Length} singular values of Omega of head {omega.Head}, from {PlotlyText.Number(values.FirstOrDefault())} to {PlotlyText.Number(values.LastOrDefault())}"
             + (chosen.Count > 0 ? $"; in the sparse set of a firing are {string.Join(", ", chosen.Order())}." : "."));
     }
@@ -123,7 +118,7 @@ public static partial class Charts
         var parts = upstream.Table.Rows.Select(row => (Component: (string)row["component"], Value: (double)row["part"])).OrderByDescending(part => Math.Abs(part.Value)).ToArray();
         return Bars(
             [
-                .. parts.Take(most).OrderByDescending(part => part.Value).Select(part => (part.Component.Replace("mlp", "MLP", StringComparison.Ordinal), part.Value, 0.0)),
+                .. parts.Take(most).OrderByDescending(part => part.Value).Select(part => (PlotlyText.Component(part.Component), part.Value, 0.0)),
                 .. parts.Length > most ? new[] { ($"{parts.Length - most} others", parts.Skip(most).Sum(part => part.Value), 0.0) } : [],
             ],
             $"Who wrote the signal of head {upstream.Firing.Head}, {(upstream.Side == SignalSide.Source ? "source" : "destination")} token {upstream.Position}",

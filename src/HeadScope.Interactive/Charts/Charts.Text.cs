@@ -1,6 +1,4 @@
 using Plotly.NET;
-using Plotly.NET.LayoutObjects;
-using Plotly.NET.TraceObjects;
 using static HeadScope.PlotlyObject;
 
 namespace HeadScope;
@@ -63,37 +61,36 @@ public static partial class Charts
         var pieces = lines.Pieces;
         var text = new PaperText(indent > 0 ? indent + 1 : 0, [.. pieces.Select(piece => piece.Width)], [.. pieces.Select(piece => piece.Start)]);
         var (places, height) = TokenLines.Set(text.Widths, text.Starts, columns, text.Indent);
-        var largest = all.Select(token => Math.Abs(token.Value)).Where(float.IsFinite).DefaultIfEmpty(0).Max() is > 0 and var most ? most : 1;
-        var (low, scale) = all.Any(token => token.Value < 0) ? (-largest, ChartStyle.Diverging) : (0, ChartStyle.Sequential);
+        var (low, high, scale) = ChartStyle.ScaleOf(all.Select(token => (double)token.Value));
         var name = Short(valueName, 30);
-        (string Fill, string Ink)[] colors = [.. all.Select(token => ChartStyle.At(scale, ((float.IsFinite(token.Value) ? token.Value : 0) - low) / (largest - low)))];
+        (string Fill, string Ink)[] colors = [.. all.Select(token => ChartStyle.At(scale, ((float.IsFinite(token.Value) ? token.Value : 0) - low) / (high - low)))];
 
         // One trace for each ink: plotly.js colours the texts of a trace alike where it draws them as one.
-        var letters = pieces.Index().GroupBy(piece => colors[piece.Item.Token].Ink, StringComparer.Ordinal).Select(group => Letters(
-            [.. group.Select(piece => (piece.Index, places[piece.Index].Column + (piece.Item.Width / 2.0), places[piece.Index].Line, piece.Item.Text))], "middle center", group.Key,
-            [.. group.Select(piece => all[piece.Item.Token]).Select(token => $"{PlotlyText.Token(token.Token)} (position {token.Position})<br>{name} {PlotlyText.Number(token.Value)}")]));
-        var boxes = Boxes([.. pieces.Index().Select(piece => (places[piece.Index].Line, places[piece.Index].Column + 0.05, piece.Item.Width - 0.1, colors[piece.Item.Token].Fill))])
-            .With(new { customdata = Enumerable.Range(0, pieces.Count).ToArray() });
+        var letters = pieces.Index().GroupBy(piece => colors[piece.Item.Token].Ink, StringComparer.Ordinal).Select(group =>
+            Letters(group.Select(piece => (piece.Index, places[piece.Index].Column + (piece.Item.Width / 2.0), places[piece.Index].Line, piece.Item.Text)), "middle center", group.Key).Telling(
+                group.Select(piece => all[piece.Item.Token]).Select(token => $"{PlotlyText.Token(token.Token)} (position {token.Position})<br>{name} {PlotlyText.Number(token.Value)}").ToArray()));
 
         // A box without an outline has one of its own colour: paper has no thinner line than half a pixel.
-        ((Marker)boxes.TryGetPropertyValue("marker").Value).SetProperty("line", Line(new
+        var outlines = Line(new
         {
             width = pieces.Select(piece => all[piece.Token].Marked ? 2 : 0).ToArray(), color = pieces.Select(piece => all[piece.Token].Marked ? ChartStyle.Palette[1] : colors[piece.Token].Fill).ToArray(),
-        }));
+        });
+        var boxes = Boxes([.. pieces.Index().Select(piece => (places[piece.Index].Line, places[piece.Index].Column + 0.05, piece.Item.Width - 0.1, colors[piece.Item.Token].Fill))], outlines)
+            .With(new { customdata = Enumerable.Range(0, pieces.Count).ToArray() });
 
         // The scale stands in a line of its own above the text: from its low to its high end, and what the numbers are.
-        var (from, to) = (PlotlyText.Number(low), PlotlyText.Number(largest));
+        var (from, to) = (PlotlyText.Number(low), PlotlyText.Number(high));
         const int Swatches = 24;
-        var key = Boxes([.. Enumerable.Range(0, Swatches).Select(i => (KeyLine, from.Length + 1 + (i / 2.0), 0.5, ChartStyle.At(scale, i / (Swatches - 1.0)).Fill))]);
+        var key = Boxes([.. Enumerable.Range(0, Swatches).Select(i => (KeyLine, from.Length + 1 + (i / 2.0), 0.5, ChartStyle.At(scale, i / (Swatches - 1.0)).Fill))], null);
         var ends = string.Concat(from, new string('\u00A0', (Swatches / 2) + 2), to, "\u00A0", name);
         (int, double, double, string)[] labelled = [.. labels.Where(label => label.Text.Length > 0).Select(label => (label.Piece, 0.0, places[label.Piece].Line, label.Text))];
         return Chart(
-            [boxes, key, .. letters, .. labelled.Length > 0 ? [Letters(labelled, "middle right", ChartStyle.Muted, null)] : Array.Empty<Trace>(), Letters([(0, 0, KeyLine, ends)], "middle right", ChartStyle.Muted, null).With(new { customdata = Array.Empty<int>() })],
+            [boxes, key, .. letters, .. labelled.Length > 0 ? [Letters(labelled, "middle right", ChartStyle.Muted)] : Array.Empty<Trace>(), Letters([(0, 0, KeyLine, ends)], "middle right", ChartStyle.Muted).With(new { customdata = Array.Empty<int>() })],
             new Layout().With(new
             {
                 title = title.Length > 0 ? Title(PlotlyText.Escape(title)) : null, width = (int)(columns * LetterWidth) + 32, height = (int)((height - KeyLine) * LineHeight) + (title.Length > 0 ? 84 : 64),
-                margin = new { l = 16, r = 16, t = title.Length > 0 ? 50 : 16, b = 16 }, hovermode = "closest", showlegend = false,
-                xaxis = Axis(new { visible = false, range = new[] { 0, columns }, fixedrange = true }), yaxis = Axis(new { visible = false, range = new[] { height, KeyLine }, fixedrange = true }),
+                margin = Margin(new { l = 16, r = 16, t = title.Length > 0 ? 50 : 16, b = 16 }), hovermode = "closest", showlegend = false,
+                xaxis = Axis(null, new { visible = false, range = new[] { 0, columns }, fixedrange = true }), yaxis = Axis(null, new { visible = false, range = new[] { height, KeyLine }, fixedrange = true }),
             }),
             caption,
             new PaperLayout(Text: text));
@@ -102,18 +99,14 @@ public static partial class Charts
     // A letter and a line on a screen, in pixels; and the line of the scale.
     private const double LetterWidth = 7.5, LineHeight = 20, KeyLine = -1.6;
 
-    private static Trace2D Boxes(IReadOnlyList<(double Line, double Column, double Width, string Fill)> boxes) => Bar(new
+    private static Trace2D Boxes(IReadOnlyList<(double Line, double Column, double Width, string Fill)> boxes, Line? line) => Bar(new
     {
         orientation = "h", y = boxes.Select(box => box.Line + 0.5).ToArray(), @base = boxes.Select(box => box.Column).ToArray(), x = boxes.Select(box => box.Width).ToArray(), width = 0.84, offset = -0.42,
-        marker = Marker(new { color = boxes.Select(box => box.Fill).ToArray() }), hoverinfo = "skip", showlegend = false,
+        marker = Marker(new { color = boxes.Select(box => box.Fill).ToArray(), line }), hoverinfo = "skip", showlegend = false,
     });
 
-    private static Trace2D Letters(IReadOnlyList<(int Piece, double X, double Line, string Text)> places, string position, string color, string[]? hover) => Scatter(new
-    {
-        mode = "text", x = places.Select(place => place.X).ToArray(), y = places.Select(place => place.Line + 0.5).ToArray(), text = places.Select(place => place.Text).ToArray(), textposition = position,
-        customdata = places.Select(place => place.Piece).ToArray(), textfont = Font(new { family = ChartStyle.Monospace, size = 12, color }), cliponaxis = false, showlegend = false,
-        hovertext = hover, hovertemplate = hover is null ? null : "%{hovertext}<extra></extra>", hoverinfo = hover is null ? "skip" : null,
-    });
+    private static Trace2D Letters(IEnumerable<(int Piece, double X, double Line, string Text)> places, string position, string color) =>
+        Texts(places.Select(place => (place.X, place.Line + 0.5, place.Text)), position, Tokens(12, color)).With(new { customdata = places.Select(place => place.Piece).ToArray() });
 
     /// <summary>A text of its own in a figure: its label, its tokens with their numbers and positions, and which of them has an outline.</summary>
     private sealed record Paragraph(string Label, IReadOnlyList<(string Token, float Value, int Position)> Tokens, int? Marked);

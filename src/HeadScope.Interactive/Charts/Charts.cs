@@ -10,41 +10,75 @@ namespace HeadScope;
 /// </summary>
 public static partial class Charts
 {
-    /// <summary>An axis of whole numbers, such as heads or layers.</summary>
-    private static LinearAxis Indices(string? title, int count, bool reversed = false) => Axis(new
+    /// <summary>Everything but the data: the title, escaped already, and the size on a screen, in pixels.</summary>
+    private static Layout Figure(string title, double width, double height, object more) => new Layout().With(new { title = Title(title), width = (int)width, height = (int)height }).With(more);
+
+    /// <summary>A legend in a line of its own between the title and the plot.</summary>
+    private static Layout LegendAbove(this Layout layout, string? order = null) => layout.With(new
     {
-        title = title is null ? null : Title(title), tick0 = 0, dtick = Math.Max(1, (int)Math.Ceiling(count / 30.0)), showgrid = false, zeroline = false,
-        autorange = reversed ? "reversed" : null,
+        legend = new Legend().With(new { orientation = "h", x = 0, y = 1.01, yanchor = "bottom", traceorder = order }), margin = Margin(new { t = 84 }),
+    });
+
+    /// <summary>One of several panels: its title, escaped already, the parts of the width and of the height that it takes, from the left and from below, and its axes.</summary>
+    private sealed record Panel(string? Title, (double From, double To) Across, (double From, double To) Up, LinearAxis X, LinearAxis Y);
+
+    private static Layout Panels(this Layout layout, params IEnumerable<Panel> panels)
+    {
+        var titles = new List<Annotation>();
+        foreach (var (i, (title, across, up, x, y)) in panels.Index())
+        {
+            layout.SetProperty($"xaxis{Nth(i)}", x.With(new { domain = new[] { across.From, across.To }, anchor = $"y{Nth(i)}" }));
+            layout.SetProperty($"yaxis{Nth(i)}", y.With(new { domain = new[] { up.From, up.To }, anchor = $"x{Nth(i)}" }));
+            if (title is not null)
+            {
+                titles.Add(Note(title, (across.From + across.To) / 2, up.To, "center"));
+            }
+        }
+
+        return layout.With(new { annotations = titles.Count > 0 ? titles.ToArray() : null });
+    }
+
+    /// <summary>A trace in one of several panels.</summary>
+    private static Trace2D In(this Trace2D trace, int panel) => trace.With(new { xaxis = $"x{Nth(panel)}", yaxis = $"y{Nth(panel)}" });
+
+    private static string Nth(int panel) => panel == 0 ? "" : FormattableString.Invariant($"{panel + 1}");
+
+    /// <summary>A text above a place of the plot, in parts of its width and height; escaped already.</summary>
+    private static Annotation Note(string text, double x, double y, string xanchor) => new Annotation().With(new
+    {
+        text, x, y, xref = "paper", yref = "paper", xanchor, yanchor = "bottom", showarrow = false,
+    });
+
+    /// <summary>Cells of numbers, with gaps where one is not finite, and lines between them where they are few.</summary>
+    private static Trace2D Cells(double[][] numbers, double low, double high, object colorscale, object more) => HeatMap(new
+    {
+        z = numbers.Select(row => row.Select(Finite).ToArray()).ToArray(), zmin = low, zmax = high, colorscale, hoverongaps = false,
+        xgap = numbers.Length > 0 && numbers[0].Length > 40 ? 0 : 1, ygap = numbers.Length > 40 ? 0 : 1,
+    }).With(more);
+
+    /// <summary>Bars from the left, the first above; with what is told of each.</summary>
+    private static Trace2D Bars(IEnumerable<double> numbers, string[] told, object more) =>
+        Bar(new { orientation = "h", x = numbers.Select(Finite).ToArray(), y = Enumerable.Range(0, told.Length).ToArray() }).Telling(told).With(more);
+
+    /// <summary>Texts at places, escaped already.</summary>
+    private static Trace2D Texts(IEnumerable<(double X, double Y, string Text)> texts, string textposition, Font textfont) => Scatter(new
+    {
+        mode = "text", x = texts.Select(text => text.X).ToArray(), y = texts.Select(text => text.Y).ToArray(), text = texts.Select(text => text.Text).ToArray(), textposition, textfont,
+        cliponaxis = false, hoverinfo = "skip", showlegend = false,
+    });
+
+    /// <summary>An axis of whole numbers, such as heads or layers.</summary>
+    private static LinearAxis Indices(string? title, int count, bool reversed = false) => Axis(title, new
+    {
+        tick0 = 0, dtick = Math.Max(1, (int)Math.Ceiling(count / 30.0)), showgrid = false, zeroline = false, autorange = reversed ? "reversed" : null,
     });
 
     /// <summary>An axis with labels at places, such as tokens at positions; the labels are escaped already.</summary>
-    private static LinearAxis Labelled(string? title, IReadOnlyList<string> labels, bool reversed = false, int? angle = null) => Axis(new
+    private static LinearAxis Labelled(string? title, IReadOnlyList<string> labels, bool reversed = false, int? angle = null) => Axis(title, new
     {
-        title = title is null ? null : Title(title), tickvals = Enumerable.Range(0, labels.Count).ToArray(), ticktext = labels, tickangle = angle,
-        showgrid = false, zeroline = false, autorange = reversed ? "reversed" : null,
+        tickvals = Enumerable.Range(0, labels.Count).ToArray(), ticktext = labels, tickangle = angle, showgrid = false, zeroline = false, autorange = reversed ? "reversed" : null,
     });
 
-    /// <summary>The title of one panel of several, above its middle; <paramref name="x"/> of the whole width.</summary>
-    private static Annotation PanelTitle(string text, double x, double y = 1.02) => new Annotation().With(new
-    {
-        text, x, y, xref = "paper", yref = "paper", xanchor = "center", yanchor = "bottom", showarrow = false,
-    });
-
-    /// <summary>A menu above the figure that chooses one of several views; at first the first is seen.</summary>
-    /// <param name="views">The name of each view, plain text, and for every trace whether it is seen then.</param>
-    private static UpdateMenu[] Menu(IReadOnlyList<(string Name, bool[] Visible)> views) =>
-    [
-        new UpdateMenu().With(new
-        {
-            x = 0, xanchor = "left", y = 1.06, yanchor = "bottom", showactive = true, direction = "down", active = 0,
-            buttons = views.Select(view => new UpdateMenuButton().With(new
-            {
-                label = PlotlyText.Escape(view.Name), method = "restyle", args = new object[] { new { visible = view.Visible } },
-            })).ToArray(),
-        }),
-    ];
-
-    /// <summary>The next larger of 0.1, 0.2, … 1: an end for colours that several maps share.</summary>
-    private static double ScaleEnd(IEnumerable<float> scores) =>
-        Math.Clamp(Math.Ceiling((scores.Where(float.IsFinite).DefaultIfEmpty(0).Max() * 10) - 1e-6) / 10, 0.1, 1);
+    /// <summary>Rows of cells on paper: as high as a line of text, lower where there are many.</summary>
+    private static PaperLayout CellRows(int rows) => new(Math.Max(1, rows), Math.Clamp(110.0 / rows, 1.2, 5));
 }

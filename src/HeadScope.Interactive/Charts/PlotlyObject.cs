@@ -27,7 +27,7 @@ internal static class PlotlyObject
 
     public static Title Title(string text) => new Title().With(new { text });
 
-    public static LinearAxis Axis(object properties) => new LinearAxis().With(properties);
+    public static LinearAxis Axis(string? title, object properties) => new LinearAxis().With(new { title = title is null ? null : Title(title) }).With(properties);
 
     public static Trace2D Scatter(object properties) => new Trace2D("scatter").With(properties);
 
@@ -35,11 +35,31 @@ internal static class PlotlyObject
 
     public static Trace2D HeatMap(object properties) => new Trace2D("heatmap").With(properties);
 
+    /// <summary>What is told where the pointer is, a text for each point, escaped already.</summary>
+    public static Trace2D Telling(this Trace2D trace, object texts)
+    {
+        trace.RemoveProperty("hoverinfo");
+        return trace.With(new { hovertext = texts, hovertemplate = "%{hovertext}<extra></extra>" });
+    }
+
     public static Line Line(object properties) => new Line().With(properties);
 
     public static Marker Marker(object properties) => new Marker().With(properties);
 
     public static Font Font(object properties) => new Font().With(properties);
+
+    public static Font Tokens(int size = 11, string? color = null) => Font(new { family = ChartStyle.Monospace, size, color });
+
+    public static Margin Margin(object properties) => new Margin().With(properties);
+
+    /// <summary>The colours of numbers beside a plot; the title is escaped already.</summary>
+    public static ColorBar ColorBar(string title) => new ColorBar().With(new { title = Title(title) });
+
+    /// <summary>How far numbers spread to each side.</summary>
+    public static Error Spread(IEnumerable<double> spreads) => new Error().With(new
+    {
+        type = "data", array = spreads.Select(spread => double.IsFinite(spread) ? spread : 0).ToArray(), thickness = 1.2, width = 3, color = ChartStyle.Ink,
+    });
 
     /// <summary>A number as JSON has it: Plotly.NET writes NaN as a text, and null is a gap.</summary>
     public static double? Finite(double value) => double.IsFinite(value) ? value : null;

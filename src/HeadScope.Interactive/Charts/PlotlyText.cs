@@ -50,8 +50,17 @@ public static class PlotlyText
     public static string Token(string token)
     {
         ArgumentNullException.ThrowIfNull(token);
-        return Escape(token.Replace(' ', '·'));
+        return Escape(Dotted(token));
     }
+
+    /// <summary>A text whose spaces can be seen.</summary>
+    internal static string Dotted(string text) => text.Replace(' ', '·');
+
+    /// <summary>The same of a token; its number when it has no text.</summary>
+    internal static string Named(string text, int token) => text.Length == 0 ? string.Create(CultureInfo.InvariantCulture, $"#{token}") : Dotted(text);
+
+    /// <summary>The name of a component of a model, <c>3.5</c> or <c>MLP 2</c>.</summary>
+    internal static string Component(string name) => name.Replace("mlp", "MLP", StringComparison.Ordinal);
 
     /// <summary>A number as figures show it, with four digits that count.</summary>
     /// <param name="value">The number.</param>

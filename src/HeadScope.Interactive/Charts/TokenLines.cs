@@ -38,7 +38,7 @@ internal sealed class TokenLines
     /// <summary>Adds the next token.</summary>
     public void Add(int token, string text)
     {
-        var letters = Letters(text);
+        var letters = Letters(PlotlyText.Dotted(text)) is { Length: > 0 } some ? some : [("∅", 1)];
         while (letters.Length > 0)
         {
             var (count, width) = (0, 0);
@@ -81,12 +81,11 @@ internal sealed class TokenLines
         return (places, line + 1);
     }
 
-    // What is seen of a token: its spaces as dots, marks without a shape by their number.
-    private static (string Text, int Width)[] Letters(string text)
+    /// <summary>What is seen of a text, letter by letter: marks without a shape by their number; letters of East Asia are twice as wide as others.</summary>
+    public static (string Text, int Width)[] Letters(string text)
     {
-        var seen = WebUtility.HtmlDecode(PlotlyText.Token(text));
         List<(string, int)> letters = [];
-        for (var elements = StringInfo.GetTextElementEnumerator(seen.Length > 0 ? seen : "∅"); elements.MoveNext();)
+        for (var elements = StringInfo.GetTextElementEnumerator(WebUtility.HtmlDecode(PlotlyText.Escape(text))); elements.MoveNext();)
         {
             var element = elements.GetTextElement();
             letters.Add((element, IsWide(char.ConvertToUtf32(element, 0)) ? 2 : 1));

@@ -50,12 +50,10 @@ public static class HeadScopeFormatters
         Writes<DynamicMap>(Correlations, map => map.ToString());
         Writes<Model>(Card, model => model.ToString() ?? model.Name);
         Writes<ForwardPass>(Activations, pass => $"{pass.Lengths.Count} sequences, {pass.Activations.Count} activations");
-        Writes<Relation>(relation => $"<b>{Text(relation.Name)}</b>{HtmlTable.Of(["source", "target"], [.. relation.Pairs.Select(pair => (IReadOnlyList<object?>)[pair.Source, pair.Target])])}", relation => relation.ToString());
+        Writes<Relation>(relation => $"<b>{Text(relation.Name)}</b>{HtmlTable.Of(relation.Pairs.Select(pair => new { pair.Source, pair.Target }))}", relation => relation.ToString());
         Writes<DataFrame>(HtmlTable.Of, table => table.ToString());
         Writes<IEnumerable<LorsaHead>>(
-            heads => HtmlTable.Of(
-                ["head", "qk head", "score", "active tokens"],
-                [.. heads.Select(head => (IReadOnlyList<object?>)[head.Index, head.QkHead, head.Score, head.ActiveTokens])]),
+            heads => HtmlTable.Of(heads.Select(head => new { head = head.Index, head.QkHead, head.Score, head.ActiveTokens })),
             heads => string.Join(Environment.NewLine, heads.Select(head => FormattableString.Invariant($"Lorsa head {head.Index} (QK {head.QkHead}): {head.Score:f3}"))));
         Writes<torch.Tensor>(TensorSummary.Html, TensorSummary.Text);
 
@@ -70,21 +68,20 @@ public static class HeadScopeFormatters
     {
         foreach (var type in typeof(GenericChart).GetNestedTypes().Where(type => type.IsSubclassOf(typeof(GenericChart))).Append(typeof(GenericChart)))
         {
-            Formatter.Register(type, (chart, writer) => writer.Write(ChartOutput.Json((GenericChart)chart)), ChartOutput.MimeType);
-            Formatter.Register(type, (chart, writer) => writer.Write(ChartOutput.CellOutput((GenericChart)chart)), Html);
-            Formatter.Register(type, (chart, writer) => writer.Write(ChartOutput.Caption((GenericChart)chart)), Plain);
-            Formatter.SetPreferredMimeTypesFor(type, ChartOutput.MimeType, Html);
+            Charted(type, chart => (GenericChart)chart);
         }
     }
 
     /// <summary>A result that shows itself as a chart.</summary>
     private static void Charted<T>(Func<T, GenericChart> chart)
-        where T : notnull
+        where T : notnull => Charted(typeof(T), value => chart((T)value));
+
+    private static void Charted(Type type, Func<object, GenericChart> chart)
     {
-        Formatter.Register<T>(value => ChartOutput.Json(chart(value)), ChartOutput.MimeType);
-        Formatter.Register<T>(value => ChartOutput.CellOutput(chart(value)), Html);
-        Formatter.Register<T>(value => ChartOutput.Caption(chart(value)), Plain);
-        Formatter.SetPreferredMimeTypesFor(typeof(T), ChartOutput.MimeType, Html);
+        Formatter.Register(type, (value, writer) => writer.Write(ChartOutput.Json(chart(value))), ChartOutput.MimeType);
+        Formatter.Register(type, (value, writer) => writer.Write(ChartOutput.CellOutput(chart(value))), Html);
+        Formatter.Register(type, (value, writer) => writer.Write(ChartOutput.Caption(chart(value))), Plain);
+        Formatter.SetPreferredMimeTypesFor(type, ChartOutput.MimeType, Html);
     }
 
     /// <summary>A result that shows itself as text.</summary>
@@ -97,12 +94,7 @@ public static class HeadScopeFormatters
     }
 
     /// <summary>Lists of records that show themselves as tables that can be sorted.</summary>
-    private static void Lists<T>()
-    {
-        Formatter.Register<IEnumerable<T>>(rows => HtmlTable.Of(rows), Html);
-        Formatter.Register<IEnumerable<T>>(rows => string.Join(Environment.NewLine, rows), Plain);
-        Formatter.SetPreferredMimeTypesFor(typeof(IEnumerable<T>), Html);
-    }
+    private static void Lists<T>() => Writes<IEnumerable<T>>(HtmlTable.Of, rows => string.Join(Environment.NewLine, rows));
 
     private static string Card(Model model) =>
         $"<div style=\"border:1px solid #8884;border-radius:6px;padding:.6em 1em;display:inline-block\"><b>{Text(model.Name)}</b><table>"
@@ -110,47 +102,28 @@ public static class HeadScopeFormatters
         + "</table></div>";
 
     private static string Description(HeadDescription description) =>
-        $"<p>{Text(description.Summary)}</p>" + HtmlTable.Of(
-            ["pattern", "strength", "holds for", "of", "evidence"],
-            [
-                .. description.Patterns.Select(pattern => (IReadOnlyList<object?>)
-                [
-                    pattern.Name, pattern.Matches / (double)pattern.Of, pattern.Matches, pattern.Of, string.Join(", ", pattern.Evidence.Select(pair => $"{pair.Source} → {pair.Target}")),
-                ]),
-            ]);
+        $"<p>{Text(description.Summary)}</p>" + HtmlTable.Of(description.Patterns.Select(pattern => new
+        {
+            pattern = pattern.Name, strength = pattern.Matches / (double)pattern.Of, holdsFor = pattern.Matches, pattern.Of,
+            evidence = string.Join(", ", pattern.Evidence.Select(pair => $"{pair.Source} → {pair.Target}")),
+        }));
 
     private static string Operations(SalientOperations operations) => string.Concat(operations.Heads.Select(head =>
-        $"<b>What head {head} of {Text(operations.Model)} does</b>" + HtmlTable.Of(
-            ["source", "amplification", "mapped to", "suppressed"],
-            [
-                .. operations[head].Select(operation => (IReadOnlyList<object?>)
-                [
-                    Token(operation.Text, operation.Token),
-                    operation.Amplification,
-                    string.Join("  ", operation.Targets.Select(target => Token(target.Text, target.Token))),
-                    string.Join("  ", operation.Suppressed.Select(target => Token(target.Text, target.Token))),
-                ]),
-            ])));
+        $"<b>What head {head} of {Text(operations.Model)} does</b>" + HtmlTable.Of(operations[head].Select(operation => new
+        {
+            source = PlotlyText.Named(operation.Text, operation.Token), operation.Amplification,
+            mappedTo = string.Join("  ", operation.Targets.Select(target => PlotlyText.Named(target.Text, target.Token))),
+            suppressed = string.Join("  ", operation.Suppressed.Select(target => PlotlyText.Named(target.Text, target.Token))),
+        }))));
 
-    private static string Correlations(DynamicMap map) => HtmlTable.Of(
-        ["relation", "category", "r without context", "p", "r with context", "p", "n"],
-        [
-            .. map.Relations.Select(relation =>
-            {
-                var (without, with) = (relation.Correlate(context: false), relation.Correlate(context: true));
-                return (IReadOnlyList<object?>)[relation.Relation, relation.Static.Category, without.R, without.PValue, with.R, with.PValue, with.Count];
-            }),
-        ]);
-
-    private static string Token(string text, int token) => text.Length == 0 ? $"#{token}" : text.Replace(' ', '·').Replace("\n", "↵", StringComparison.Ordinal);
+    private static string Correlations(DynamicMap map) => HtmlTable.Of(map.Relations.Select(relation =>
+    {
+        var (without, with) = (relation.Correlate(context: false), relation.Correlate(context: true));
+        return new { relation = relation.Relation, relation.Static.Category, rWithoutContext = without.R, pWithoutContext = without.PValue, rWithContext = with.R, pWithContext = with.PValue, n = with.Count };
+    }));
 
     private static string Activations(ForwardPass pass) => HtmlTable.Of(
-        ["name", "shape"],
-        [
-            .. pass.Activations.Select(activation => (activation.Key, activation.Value))
-                .Concat(pass.Logits is { } logits ? [("logits", logits)] : [])
-                .Select(activation => (IReadOnlyList<object?>)[activation.Item1, $"[{string.Join(", ", activation.Item2.shape)}]"]),
-        ]);
+        pass.Activations.Append(new("logits", pass.Logits!)).Where(activation => activation.Value is not null).Select(activation => new { name = activation.Key, shape = $"[{string.Join(", ", activation.Value.shape)}]" }));
 
     private static string Text(string text) => WebUtility.HtmlEncode(text);
 }

@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Net;
 using System.Reflection;
-using System.Security.Cryptography;
 using System.Text;
 using Microsoft.Data.Analysis;
 using Newtonsoft.Json;
@@ -16,12 +15,6 @@ public static class HtmlTable
 
     /// <summary>How many rows a table takes along at most; the rest is counted below it.</summary>
     public const int MostRows = 20_000;
-
-    private static readonly Lazy<string> Script = new(() =>
-    {
-        using var reader = new StreamReader(typeof(HtmlTable).Assembly.GetManifestResourceStream("HeadScope.table.js")!);
-        return reader.ReadToEnd();
-    });
 
     /// <summary>Shows a table of results.</summary>
     /// <param name="table">The table.</param>
@@ -79,10 +72,10 @@ public static class HtmlTable
         // Numbers are sorted by their value, which the text rounds.
         var keys = numeric.Select((isNumber, c) => isNumber ? rows.Take(MostRows).Select(row => Value(row[c])).ToArray() : null);
         var data = JsonConvert.SerializeObject(new { rows = texts, keys, page = PageRows }, ChartOutput.Safe);
-        var id = "headscope-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(data)))[..12];
+        var id = ChartOutput.IdOf(data);
         return texts.Length < 2
             ? html.ToString()
-            : $"<div class=\"{id}\">{html}<script type=\"application/json\">{data}</script></div>\n<script>\n(function (id) {Script.Value})(\"{id}\");\n</script>\n";
+            : $"<div class=\"{id}\">{html}<script type=\"application/json\">{data}</script></div>\n{ChartOutput.Run("table.js", ("id", $"\"{id}\""))}\n";
 
         string Side(int column) => numeric[column] ? "right" : "left";
     }

@@ -16,15 +16,15 @@ public static class ModelFacts
         [
             ("name", model.Name),
             ("architecture", config.Architecture),
-            ("layers", N(config.LayerCount)),
+            ("layers", PlotlyText.Count(config.LayerCount)),
             ("heads per layer", config.KeyValueHeadCount == config.HeadCount
-                ? N(config.HeadCount)
-                : $"{N(config.HeadCount)}, sharing {N(config.KeyValueHeadCount)} key-value heads"),
-            ("width (d_model)", N(config.ModelWidth)),
-            ("head width (d_head)", N(config.HeadWidth)),
-            ("MLP width", $"{N(config.MlpWidth)}, {config.Activation}{(config.GatedMlp ? ", gated" : "")}"),
-            ("vocabulary", N(config.VocabularySize)),
-            ("context", N(config.ContextLength)),
+                ? PlotlyText.Count(config.HeadCount)
+                : $"{PlotlyText.Count(config.HeadCount)}, sharing {PlotlyText.Count(config.KeyValueHeadCount)} key-value heads"),
+            ("width (d_model)", PlotlyText.Count(config.ModelWidth)),
+            ("head width (d_head)", PlotlyText.Count(config.HeadWidth)),
+            ("MLP width", $"{PlotlyText.Count(config.MlpWidth)}, {config.Activation}{(config.GatedMlp ? ", gated" : "")}"),
+            ("vocabulary", PlotlyText.Count(config.VocabularySize)),
+            ("context", PlotlyText.Count(config.ContextLength)),
             ("positions", config.LearnedPositions ? "learned" : "rotary"),
             ("norm", string.Create(CultureInfo.InvariantCulture, $"{config.Norm}, epsilon {config.NormEpsilon}")),
             ("residual", config.ParallelResidual ? "attention and MLP in parallel" : "attention, then MLP"),
@@ -36,6 +36,4 @@ public static class ModelFacts
             ("processing", model.Processing.Count == 0 ? "none: weights as in the file" : string.Join(", ", model.Processing)),
         ];
     }
-
-    private static string N(long value) => value.ToString("#,0", CultureInfo.InvariantCulture);
 }

@@ -38,7 +38,7 @@ internal static class TensorSummary
         var values = numbers.detach().cpu().to(float64).flatten();
         var finite = values[values.isfinite()];
         var count = finite.numel();
-        List<(string, string)> facts = [("numbers", values.numel().ToString("#,0", CultureInfo.InvariantCulture))];
+        List<(string, string)> facts = [("numbers", PlotlyText.Count(values.numel()))];
         if (count > 0)
         {
             facts.Add(("smallest", N(finite.min().item<double>())));
@@ -49,10 +49,10 @@ internal static class TensorSummary
 
         if (count < values.numel())
         {
-            facts.Add(("not finite", (values.numel() - count).ToString("#,0", CultureInfo.InvariantCulture)));
+            facts.Add(("not finite", PlotlyText.Count(values.numel() - count)));
         }
 
-        var shown = values.narrow(0, 0, Math.Min(Shown, values.numel())).data<double>().ToArray();
+        var shown = values.narrow(0, 0, Math.Min(Shown, values.numel())).Copied<double>();
         return (title, facts, string.Join(", ", shown.Select(N)) + (values.numel() > Shown ? ", …" : ""));
     }
 

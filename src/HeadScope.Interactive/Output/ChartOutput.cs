@@ -1,5 +1,6 @@
 using System.IO.Compression;
 using System.Net;
+using System.Reflection;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.RegularExpressions;
@@ -26,19 +27,7 @@ public static partial class ChartOutput
         ReferenceLoopHandling = Globals.JSON_CONFIG.ReferenceLoopHandling,
     };
 
-    private static readonly Lazy<string> Plotly = new(() =>
-    {
-        var assembly = typeof(GenericChart).Assembly;
-        using var reader = new StreamReader(assembly.GetManifestResourceStream(assembly.GetManifestResourceNames().Single(n => n.EndsWith(".min.js", StringComparison.Ordinal)))!);
-        return reader.ReadToEnd();
-    });
-
-    private static readonly Lazy<string> Drawing = new(() => Script("chart.js"));
-
-    /// <summary>A function in JavaScript that says whether the page is dark.</summary>
-    internal static string IsDark => Theme.Value;
-
-    private static readonly Lazy<string> Theme = new(() => Script("theme.js"));
+    private static readonly Lazy<string> Plotly = new(() => Script(typeof(GenericChart).Assembly, ".min.js"));
 
     /// <summary>plotly.js, of the version that Plotly.NET is made for.</summary>
     internal static string PlotlyScript => Plotly.Value;
@@ -90,13 +79,11 @@ public static partial class ChartOutput
     public static string Fragment(GenericChart chart)
     {
         var json = Json(chart);
-        var id = "headscope-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(json)))[..12];
+        var id = IdOf(json);
         var caption = WebUtility.HtmlEncode(Caption(chart));
         return $"""
             <div class="{id}" role="img" aria-label="{caption}"><div>{caption}</div><script type="application/json">{json}</script></div>
-            <script>
-            (function (id, version, integrity, dark, isDark) {Drawing.Value})("{id}", "{Globals.PLOTLYJS_VERSION}", "{Integrity.Value}", {JsonConvert.SerializeObject(ChartStyle.DarkColors)}, {IsDark});
-            </script>
+            {Run("chart.js", ("id", $"\"{id}\""), ("version", $"\"{Globals.PLOTLYJS_VERSION}\""), ("integrity", $"\"{Integrity.Value}\""), ("dark", JsonConvert.SerializeObject(ChartStyle.DarkColors)), IsDark)}
             """;
     }
 
@@ -136,10 +123,22 @@ public static partial class ChartOutput
 
             """;
 
+    /// <summary>The class by which a script finds what it makes live: the same for the same content.</summary>
+    internal static string IdOf(string content) => "headscope-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(content)))[..12];
+
+    /// <summary>A script element that calls a script of this assembly, the body of a function, with arguments written in JavaScript.</summary>
+    internal static string Run(string script, params (string Name, string Value)[] arguments) =>
+        $"<script>\n(function ({string.Join(", ", arguments.Select(argument => argument.Name))}) {Script(script)})({string.Join(", ", arguments.Select(argument => argument.Value))});\n</script>";
+
+    /// <summary>The argument that says whether the page is dark, a function.</summary>
+    internal static (string Name, string Value) IsDark => ("isDark", Script("theme.js"));
+
     /// <summary>A script of this assembly.</summary>
-    internal static string Script(string name)
+    internal static string Script(string name) => Script(typeof(ChartOutput).Assembly, name);
+
+    private static string Script(Assembly assembly, string ending)
     {
-        using var reader = new StreamReader(typeof(ChartOutput).Assembly.GetManifestResourceStream($"HeadScope.{name}")!);
+        using var reader = new StreamReader(assembly.GetManifestResourceStream(assembly.GetManifestResourceNames().Single(name => name.EndsWith(ending, StringComparison.Ordinal)))!);
         return reader.ReadToEnd();
     }
 

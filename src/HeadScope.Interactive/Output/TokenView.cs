@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Net;
-using System.Security.Cryptography;
 using System.Text;
 using Newtonsoft.Json;
 using static TorchSharp.torch;
@@ -13,8 +12,6 @@ namespace HeadScope;
 /// </summary>
 public sealed record TokenView
 {
-    private static readonly Lazy<string> Script = new(() => ChartOutput.Script("tokens.js"));
-
     private readonly IReadOnlyList<string> tokens;
     private readonly IReadOnlyList<string> heads;
     private readonly float[][][] values;
@@ -39,7 +36,7 @@ public sealed record TokenView
 
     private string Verb { get; init; } = "";
 
-    private double Largest { get; init; }
+    private double? Largest { get; init; }
 
     /// <summary>What a Lorsa head gathers: the token under the pointer colours every token by its contribution to z there. The first row is that of <see cref="ZPattern.Peak"/>.</summary>
     /// <param name="pattern">The z-pattern.</param>
@@ -55,7 +52,7 @@ public sealed record TokenView
             Title = FormattableString.Invariant($"Lorsa head {pattern.Head}: what it gathers at the token under the pointer"),
             Caption = FormattableString.Invariant($"Lorsa head {pattern.Head}: what it gathers at each of {n} tokens. It is most active at '{pattern.TokenTexts[at]}' (position {at}), where z = {PlotlyText.Number(z)}, ")
                 + FormattableString.Invariant($"most of it {PlotlyText.Number(most)} from '{pattern.TokenTexts[source]}' (position {source})."),
-            ValueName = "contribution to z", Verb = "gathers most from", Largest = Most(numbers),
+            ValueName = "contribution to z", Verb = "gathers most from",
         };
     }
 
@@ -89,13 +86,12 @@ public sealed record TokenView
     /// <returns>The HTML: the tokens as they are at first, the numbers, and the script.</returns>
     public string ToHtml()
     {
-        var low = values.Any(head => head.Any(row => row.Any(value => value < 0))) ? -Largest : 0;
-        var scale = low < 0 ? ChartStyle.Diverging : ChartStyle.Sequential;
+        var (low, high, scale) = ChartStyle.ScaleOf(Largest is { } most ? [most] : values.SelectMany(head => head).SelectMany(row => row, (_, value) => (double)value));
         (string Fill, string Ink)[] light = [.. Enumerable.Range(0, 25).Select(step => ChartStyle.At(scale, step / 24.0))];
         var data = JsonConvert.SerializeObject(
             new
             {
-                values = values.Select(head => head.Select(row => row.Select(Rounded))), low = Rounded(low), high = Rounded(Largest), at, head = FirstHead, heads, name = ValueName, verb = Verb,
+                values = values.Select(head => head.Select(row => row.Select(value => Rounded(value)))), low = Rounded(low), high = Rounded(high), at, head = FirstHead, heads, name = ValueName, verb = Verb,
                 light = light.Select(color => new[] { color.Fill, color.Ink }), dark = light.Select(color => new[] { ChartStyle.DarkColors[color.Fill], ChartStyle.DarkColors[color.Ink] }),
             },
             ChartOutput.Safe);
@@ -103,7 +99,7 @@ public sealed record TokenView
         var html = new StringBuilder();
         for (var i = 0; i < tokens.Count; i++)
         {
-            var (fill, ink) = ChartStyle.At(scale, ((i < row.Length && float.IsFinite(row[i]) ? row[i] : 0) - low) / (Largest - low));
+            var (fill, ink) = ChartStyle.At(scale, ((i < row.Length && float.IsFinite(row[i]) ? row[i] : 0) - low) / (high - low));
             var shown = PlotlyText.Token(tokens[i]);
             html.Append(CultureInfo.InvariantCulture, $"<span role=\"option\" aria-selected=\"{(i == at ? "true" : "false")}\" tabindex=\"{(i == at ? 0 : -1)}\" style=\"{TokenStyle}background:{fill};color:{ink}{(i == at ? ";outline:2px solid #d55e00" : "")}{(i > at ? ";opacity:.45" : "")}\">{(shown.Length > 0 ? shown : "∅")}</span>")
                 .Append(tokens[i].EndsWith('\n') ? "<br>" : "<wbr>");
@@ -111,18 +107,16 @@ public sealed record TokenView
 
         var swatches = string.Concat(light.Select((color, step) => $"<span data-step=\"{step}\" style=\"display:inline-block;width:6px;height:.8em;background:{color.Fill}\"></span>"));
         var buttons = heads.Count < 2 ? "" : $"<div hidden style=\"margin:.4em 0\">head {string.Concat(heads.Select((head, h) => $"<button type=\"button\" aria-pressed=\"{(h == FirstHead ? "true" : "false")}\" style=\"font:inherit;margin:1px 3px\">{WebUtility.HtmlEncode(head)}</button>"))}</div>";
-        var id = "headscope-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(data + html)))[..12];
+        var id = ChartOutput.IdOf(data + html);
         var caption = PlotlyText.Escape(Caption).Replace("\"", "&quot;", StringComparison.Ordinal);
         return $"""
             <div class="{id}" role="group" aria-label="{caption}" style="font-family:{ChartStyle.SansSerif.Replace("'", "&#39;", StringComparison.Ordinal)};font-size:13px;max-width:60em">
             <div><b>{PlotlyText.Escape(Title)}</b></div>{buttons}
             <div role="listbox" aria-label="tokens" style="direction:ltr;line-height:1.9;margin:.4em 0;font-family:{ChartStyle.Monospace.Replace("'", "&#39;", StringComparison.Ordinal)}">{html}</div>
-            <div>{PlotlyText.Number(low)} {swatches} {PlotlyText.Number(Largest)} {PlotlyText.Escape(ValueName)}</div>
+            <div>{PlotlyText.Number(low)} {swatches} {PlotlyText.Number(high)} {PlotlyText.Escape(ValueName)}</div>
             <div aria-live="polite" style="min-height:1.4em"></div>
             <script type="application/json">{data}</script></div>
-            <script>
-            (function (id, isDark) {Script.Value})("{id}", {ChartOutput.IsDark});
-            </script>
+            {ChartOutput.Run("tokens.js", ("id", $"\"{id}\""), ChartOutput.IsDark)}
             """;
     }
 
@@ -139,9 +133,5 @@ public sealed record TokenView
 
     private const string TokenStyle = "unicode-bidi:isolate;white-space:pre-wrap;overflow-wrap:anywhere;padding:1px 0;margin:0 1px;border-radius:2px;cursor:pointer;";
 
-    private static double? Rounded(float value) => Rounded((double)value);
-
     private static double? Rounded(double value) => double.IsFinite(value) ? double.Parse(value.ToString("G4", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture) : null;
-
-    private static double Most(float[] numbers) => numbers.Where(float.IsFinite).Select(Math.Abs).DefaultIfEmpty(0).Max() is > 0 and var most ? most : 1;
 }

@@ -39,26 +39,12 @@ public static class NotebookPage
     /// <param name="notebook">The notebook with its outputs.</param>
     /// <param name="title">The title of the page; any text.</param>
     /// <param name="folder">The folder of the notebook: pictures that its text names relative to it become part of the page. Null leaves them as links.</param>
-    /// <param name="head">HTML for the page's head, such as a script that its outputs need.</param>
-    public static string Of(NotebookFile notebook, string title, string? folder = null, string head = "")
+    /// <returns>The page; where its outputs show charts, its head carries plotly.js for all of them.</returns>
+    public static string Of(NotebookFile notebook, string title, string? folder = null)
     {
         ArgumentNullException.ThrowIfNull(notebook);
         ArgumentNullException.ThrowIfNull(title);
-        var page = new StringBuilder($"""
-            <!doctype html>
-            <html lang="en">
-            <head>
-            <meta charset="utf-8">
-            <meta name="viewport" content="width=device-width, initial-scale=1">
-            <title>{WebUtility.HtmlEncode(title)}</title>
-            <style>
-            {Style}
-            </style>
-            {head}
-            </head>
-            <body>
-
-            """);
+        var page = new StringBuilder();
         foreach (var cell in notebook.Cells.OfType<JsonObject>())
         {
             var source = NotebookFile.Joined(cell["source"]);
@@ -79,7 +65,24 @@ public static class NotebookPage
             }
         }
 
-        return page.Append("</body>\n</html>\n").ToString();
+        var body = page.ToString();
+        return $"""
+            <!doctype html>
+            <html lang="en">
+            <head>
+            <meta charset="utf-8">
+            <meta name="viewport" content="width=device-width, initial-scale=1">
+            <title>{WebUtility.HtmlEncode(title)}</title>
+            <style>
+            {Style}
+            </style>
+            {(body.Contains(ChartOutput.Mark, StringComparison.Ordinal) ? ChartOutput.Carrier : "")}
+            </head>
+            <body>
+            {body}</body>
+            </html>
+
+            """;
     }
 
     private static string Shown(JsonObject output)

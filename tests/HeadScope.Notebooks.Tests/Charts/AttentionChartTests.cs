@@ -1,7 +1,4 @@
 using Newtonsoft.Json.Linq;
-using Plotly.NET;
-using Plotly.NET.CSharp;
-using Chart = Plotly.NET.CSharp.Chart;
 using static TorchSharp.torch;
 
 namespace HeadScope.Notebooks.Tests;
@@ -72,21 +69,6 @@ public sealed class AttentionChartTests(ChartBrowser browser)
         string[] texts = [.. Enumerable.Range(0, tokens).Select(i => i % 3 == 0 ? " restaurant" : " a")];
         await browser.FitsAsync(Charts.AttentionHeads(patterns, texts, 3), width);
         await browser.FitsAsync(Charts.AttentionPattern(patterns[0], texts), width);
-    }
-
-    [Fact]
-    public async Task Charts_are_styled_on_and_stand_beside_each_other_without_being_changed()
-    {
-        GenericChart One() => Charts.AttentionPattern(eye(4), Words);
-        GenericChart All() => Charts.AttentionHeads(eye(4).expand(3, 4, 4), Words, 0);
-        foreach (var make in new[] { One, All })
-        {
-            var (kept, used) = (make(), make());
-            var before = ChartOutput.Json(kept);
-            await browser.AcceptsAsync(Chart.Grid([used, make()], 1, 2));
-            Assert.Equal(before, ChartOutput.Json(kept));
-            Assert.Contains("Another", await browser.TextsAsync(global::Plotly.NET.Chart.withTitle(PlotlyObject.Title("Another")).Invoke(make()).WithSize(600, 500)));
-        }
     }
 
     [Theory]

@@ -10,12 +10,11 @@ public sealed class ChartBrowser : IAsyncLifetime
     /// <summary>The name of the collection of tests that share the browser.</summary>
     public const string Collection = "in a browser with plotly.js";
 
-    // Lists what is wrong with the text of a picture. A box is a parallelogram: text may be turned.
+    // Lists what is wrong with the text of a picture, whose sizes may be from so many points to so many. A box is a parallelogram: text may be turned.
     private const string Measure =
         """
-        svg => {
-          document.body.innerHTML = svg;
-          const picture = document.querySelector('svg'), page = picture.getBoundingClientRect(), faults = [], lines = [];
+        const faultsOf = (picture, least, most) => {
+          const page = picture.getBoundingClientRect(), faults = [], lines = [];
           const corners = (box, matrix) => [[box.x, box.y], [box.x + box.width, box.y], [box.x + box.width, box.y + box.height], [box.x, box.y + box.height]]
             .map(([x, y]) => new DOMPoint(x, y).matrixTransform(matrix));
           const shown = e => { for (let n = e; n && n !== picture; n = n.parentElement) { const s = getComputedStyle(n); if (s.display === 'none' || s.visibility === 'hidden' || +s.opacity === 0) return false; } return true; };
@@ -29,13 +28,13 @@ public sealed class ChartBrowser : IAsyncLifetime
               if (!part.textContent.trim()) continue;
               const matrix = text.getScreenCTM(), box = corners(part.getBBox(), matrix), name = JSON.stringify(part.textContent);
               const size = parseFloat(getComputedStyle(part).fontSize) * Math.hypot(matrix.a, matrix.b) * 0.75;
-              if (size < 5.99 || size > 8.01) faults.push(`${name} has ${size.toFixed(2)} points`);
+              if (size < least - 0.01 || size > most + 0.01) faults.push(`${name} has ${size.toFixed(2)} points`);
               const out = Math.max(page.left - Math.min(...box.map(p => p.x)), Math.max(...box.map(p => p.x)) - page.right, page.top - Math.min(...box.map(p => p.y)), Math.max(...box.map(p => p.y)) - page.bottom);
               if (out > 0.5) faults.push(`${name} leaves the page by ${out.toFixed(1)} px`);
               const clipped = text.closest('[clip-path]'), clip = clipped && document.getElementById((/#([^"')]+)/.exec(clipped.getAttribute('clip-path')) || [])[1]);
               const frame = clip && clip.querySelector('rect');
               if (frame) {
-                const edge = corners(frame.getBBox(), clipped.getScreenCTM().multiply(frame.transform.baseVal.consolidate()?.matrix ?? picture.createSVGMatrix()));
+                const edge = corners(frame.getBBox(), clipped.getScreenCTM().multiply(frame.transform.baseVal.consolidate()?.matrix ?? document.createElementNS("http://www.w3.org/2000/svg", "svg").createSVGMatrix()));
                 const cut = Math.max(...['x', 'y'].flatMap(k => { const [a, b] = [box, edge].map(c => c.map(p => p[k])); return [Math.min(...b) - Math.min(...a), Math.max(...a) - Math.max(...b)]; }));
                 if (cut > 1) faults.push(`${name} is cut by ${cut.toFixed(1)} px`);
               }
@@ -44,7 +43,7 @@ public sealed class ChartBrowser : IAsyncLifetime
           }
           lines.forEach((a, i) => lines.slice(i + 1).forEach(b => { if (a.text !== b.text && overlap(a.box, b.box) > 0.5) faults.push(`${a.name} and ${b.name} overlap by ${overlap(a.box, b.box).toFixed(1)} px`); }));
           return faults;
-        }
+        };
         """;
 
     private const string Draw =
@@ -112,7 +111,24 @@ public sealed class ChartBrowser : IAsyncLifetime
     }
 
     /// <summary>What is wrong with the text of an SVG for paper: boxes that overlap by more than half a pixel, text beyond the page, cut, or not of 6 to 8 points.</summary>
-    public async Task<string[]> FaultsAsync(string svg) => await Page.EvaluateFunctionAsync<string[]>(Measure, svg);
+    public async Task<string[]> FaultsAsync(string svg) => await Page.EvaluateFunctionAsync<string[]>(
+        $$"""svg => { {{Measure}} document.body.innerHTML = svg; return faultsOf(document.querySelector('svg'), 6, 8); }""", svg);
+
+    /// <summary>What is wrong with the text of a chart on a screen, where it has 8 points at least.</summary>
+    public async Task<string[]> ScreenFaultsAsync(GenericChart chart) => await Page.EvaluateFunctionAsync<string[]>(
+        $$"""
+        async json => {
+          {{Measure}}
+          document.body.innerHTML = '';
+          const figure = JSON.parse(json), place = document.body.appendChild(document.createElement('div'));
+          await Plotly.newPlot(place, figure.data, figure.layout, figure.config);
+          const faults = faultsOf(place.querySelector('.svg-container'), 8, 99);
+          Plotly.purge(place);
+          place.remove();
+          return faults;
+        }
+        """,
+        ChartOutput.Json(chart));
 
     /// <summary>Asserts that a chart has no such fault at a width.</summary>
     public async Task FitsAsync(GenericChart chart, double widthMm, double? heightMm = null) =>

@@ -1,84 +1,12 @@
 using System.Globalization;
 using System.Text.Json;
 using Plotly.NET;
-using Plotly.NET.CSharp;
-using Chart = Plotly.NET.CSharp.Chart;
 
 namespace HeadScope.Notebooks.Tests;
 
 /// <summary>The charts of circuits and signals.</summary>
-[Collection(ChartBrowser.Collection)]
-public sealed class CircuitChartsTests(ChartBrowser browser)
+public sealed class CircuitChartsTests
 {
-    private const string Attack = "</script><script>alert(1)</script> <b>$x$</b> [LAYOUT] %{x}";
-
-    private static readonly Lazy<Model> Demo = new(() => Model.Load("demo"));
-
-    private static readonly Lazy<Circuit> Traced = new(() => HeadScope.Circuit.Trace(Demo.Value, Ioi.Prompts(4), new() { Roots = [new(3, 0), new(3, 1), new(3, 2)] }));
-
-    private static readonly Dictionary<string, Func<GenericChart>> Kinds = new(StringComparer.Ordinal)
-    {
-        ["circuit"] = () => Charts.Circuit(RandomCircuits.Of(30, 9), 80),
-        ["traced circuit"] = () => Charts.Circuit(Traced.Value),
-        ["empty circuit"] = () => Charts.Circuit(Traced.Value with { Edges = [], EmptyReason = Attack }),
-        ["signal directions"] = () => Charts.SignalDirections(RandomCircuits.SignalsOf(4, 8)),
-        ["signal table"] = () => Charts.SignalTable(RandomCircuits.SignalsOf(4, 8)),
-        ["singular values"] = () => Charts.SingularValues(Omega.Of(HeadScope.Circuit.Fold(Demo.Value), new(3, 0)), RandomCircuits.SignalsOf(4, 8).Firings[0]),
-        ["signal contributions"] = () => Charts.SignalContributions(RandomCircuits.SignalsOf(4, 8).Firings[0]),
-        ["upstream"] = () => Charts.Upstream(RandomCircuits.UpstreamOf(4, 8)),
-        ["interventions"] = () => Charts.Interventions(RandomCircuits.InterventionOf(4, 8)),
-        ["hostile circuit"] = () => Charts.Circuit(RandomCircuits.Of(4, 8, "a", Attack, "end") with { Model = Attack, PromptSet = Attack }),
-        ["hostile signal directions"] = () => Charts.SignalDirections(RandomCircuits.SignalsOf(4, 8) with { Model = Attack }),
-        ["hostile signal table"] = () => Charts.SignalTable(RandomCircuits.SignalsOf(4, 8, Attack, "<b>", "$x$", "\"), \"") with { Model = Attack }),
-        ["hostile upstream"] = () => Charts.Upstream(RandomCircuits.UpstreamOf(2, 2, Attack)),
-        ["hostile interventions"] = () => Charts.Interventions(RandomCircuits.InterventionOf(4, 8) with { Model = Attack, Edges = [.. Enumerable.Repeat(new CircuitEdge(Attack, new(3, 0), SignalSide.Source, Attack, "end"), 8)] }),
-    };
-
-    public static TheoryData<string> Names => [.. Kinds.Keys];
-
-    [Theory]
-    [MemberData(nameof(Names))]
-    public async Task Plotly_finds_no_fault_and_no_text_becomes_code(string kind)
-    {
-        var chart = Kinds[kind]();
-        Assert.DoesNotContain('<', ChartOutput.Json(chart));
-        Assert.DoesNotContain("NaN", ChartOutput.Json(chart), StringComparison.Ordinal);
-        await browser.AcceptsAsync(chart);
-        var texts = string.Join('\n', await browser.TextsAsync(chart));
-        Assert.DoesNotContain("\\u003c", texts, StringComparison.Ordinal);
-        if (kind is "hostile circuit" or "hostile signal directions" or "hostile upstream")
-        {
-            Assert.Contains(Attack, texts, StringComparison.Ordinal);
-        }
-    }
-
-    [Theory]
-    [MemberData(nameof(Names))]
-    public void Charts_are_fresh_and_styling_goes_on(string kind)
-    {
-        var (chart, before) = (Kinds[kind](), ChartOutput.Json(Kinds[kind]()));
-        Assert.Equal(before, ChartOutput.Json(chart));
-        var layout = Json(global::Plotly.NET.Chart.withTitle(PlotlyObject.Title("mine")).Invoke(chart).WithSize(321, 234)).GetProperty("layout");
-        Assert.Equal(("mine", 321, 234), (layout.GetProperty("title").GetProperty("text").GetString(), layout.GetProperty("width").GetInt32(), layout.GetProperty("height").GetInt32()));
-        Assert.Equal(before, ChartOutput.Json(Kinds[kind]()));
-    }
-
-    [Theory]
-    [InlineData("circuit", "traced circuit")]
-    [InlineData("signal table", "upstream")]
-    [InlineData("singular values", "signal contributions")]
-    public async Task Two_stand_side_by_side_and_stay_as_they_are(string left, string right)
-    {
-        var pair = new[] { Kinds[left](), Kinds[right]() };
-        var (grid, both) = (Chart.Grid(pair, 1, 2), Chart.Combine(pair));
-        var traces = pair.Select(chart => Json(chart).GetProperty("data").GetArrayLength()).ToArray();
-        Assert.Equal(traces.Sum(), Json(both).GetProperty("data").GetArrayLength());
-        Assert.Equal(
-            [.. Enumerable.Repeat("x", traces[0]), .. Enumerable.Repeat("x2", traces[1])],
-            Json(grid).GetProperty("data").EnumerateArray().Select(trace => trace.TryGetProperty("xaxis", out var axis) ? axis.GetString() : "x"));
-        await browser.AcceptsAsync(grid);
-    }
-
     [Theory]
     [InlineData(40)]
     [InlineData(80)]
@@ -184,7 +112,7 @@ public sealed class CircuitChartsTests(ChartBrowser browser)
 
     [Fact]
     public void A_reason_stands_where_there_is_no_circuit() =>
-        Assert.Equal("no root fires", Json(Charts.Circuit(Traced.Value with { Edges = [], EmptyReason = "no root fires" })).GetProperty("layout").GetProperty("annotations")[0].GetProperty("text").GetString());
+        Assert.Equal("no root fires", Json(Charts.Circuit(DemoResults.Circuit with { Edges = [], EmptyReason = "no root fires" })).GetProperty("layout").GetProperty("annotations")[0].GetProperty("text").GetString());
 
     [Fact]
     public void Interventions_stand_before_after_and_control_from_top_to_bottom()
@@ -232,7 +160,7 @@ public sealed class CircuitChartsTests(ChartBrowser browser)
     [Fact]
     public void Singular_values_are_marked_where_the_firing_has_them()
     {
-        var omega = Omega.Of(HeadScope.Circuit.Fold(Demo.Value), new(3, 0));
+        var omega = DemoResults.Omega;
         var firing = RandomCircuits.SignalsOf(4, 8).Firings[0] with { Directions = [4, 1] };
         var data = Json(Charts.SingularValues(omega, firing)).GetProperty("data");
         Assert.Equal([1.0, 4], Numbers(data[1], "x"));

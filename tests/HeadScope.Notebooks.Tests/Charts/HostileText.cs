@@ -1,9 +1,15 @@
 namespace HeadScope.Notebooks.Tests;
 
-/// <summary>Tokens that try to be something else than text.</summary>
+/// <summary>Texts that try to be something else than text.</summary>
 internal static class HostileText
 {
     public const string Attack = "</script><img src=x onerror=document.title='ran'>";
+
+    public const string Script = "</script><script>document.title='ran'</script>";
+
+    public const string Bidi = "\u202E$x^2$[LAYOUT]%{x}";
+
+    public const string Mixed = "</script><script>alert(1)</script> <b>$x$</b> [LAYOUT] %{x}";
 
     public static readonly string[] Tokens =
         ["<|endoftext|>", " When", Attack, "[LAYOUT]", " \u202Eevil", "\uD800", "$x^2$", " %{x} &amp; \"'", "<b>bold</b>", "\n\n", " 日本語", "😀", "e\u0301", "", new('w', 90), " end"];

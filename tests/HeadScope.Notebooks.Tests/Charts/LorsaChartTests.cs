@@ -1,8 +1,6 @@
 using Microsoft.DotNet.Interactive.Formatting;
 using Newtonsoft.Json.Linq;
 using Plotly.NET;
-using Plotly.NET.CSharp;
-using Chart = Plotly.NET.CSharp.Chart;
 using static TorchSharp.torch;
 
 namespace HeadScope.Notebooks.Tests;
@@ -11,14 +9,6 @@ namespace HeadScope.Notebooks.Tests;
 [Collection(ChartBrowser.Collection)]
 public sealed class LorsaChartTests(ChartBrowser browser)
 {
-    private static readonly Lazy<Model> Demo = new(() => Model.Load("demo"));
-
-    private static readonly Lazy<Lorsa> Learned = new(() => Lorsa.Train(
-        Demo.Value, 1, new[] { string.Join(' ', Enumerable.Repeat("When Mary and John went to the store, John gave a drink to Mary.", 60)) },
-        new LorsaTrainingOptions { Heads = 64, TopK = 4, ContextLength = 32, BatchSequences = 2, Tokens = 512, HeldOutSequences = 2, ReportEvery = 1, EvaluateEvery = 2 }));
-
-    private static readonly Lazy<LorsaHead> Head = new(() => Learned.Value.Head(3));
-
     /// <summary>Contributions that tell every cell from every other: 1 in the row 2 stands for the source 0, 2 for the source 1.</summary>
     private static ZPattern Small(params string[] tokens) => new(
         7, [.. tokens.Select((_, i) => i)], tokens, tensor(Enumerable.Range(0, tokens.Length * tokens.Length).Select(i => (float)(i % tokens.Length) + 1 - (0.1f * (i / tokens.Length))).ToArray(), [tokens.Length, tokens.Length]).tril(),
@@ -81,9 +71,9 @@ public sealed class LorsaChartTests(ChartBrowser browser)
     [Fact]
     public void Activities_give_the_z_patterns_of_their_places()
     {
-        var activities = HeadActivities.Of(Learned.Value, LorsaCorpus.FromWindows([.. Enumerable.Range(0, 4).Select(i => Enumerable.Range(20 * i, 32).ToArray())]));
+        var activities = HeadActivities.Of(DemoResults.Lorsa, LorsaCorpus.FromWindows([.. Enumerable.Range(0, 4).Select(i => Enumerable.Range(20 * i, 32).ToArray())]));
         var index = (int)activities.Counts.argmax().item<long>();
-        var places = activities.ZPatterns(Learned.Value.Head(index), 2);
+        var places = activities.ZPatterns(DemoResults.Lorsa.Head(index), 2);
         Assert.Equal(2, places.Count);
         Assert.All(places.Zip(activities.Top(index)), pair =>
         {
@@ -95,27 +85,27 @@ public sealed class LorsaChartTests(ChartBrowser browser)
     [Fact]
     public void The_origin_and_the_dashboard_name_heads_by_layer_and_show_what_the_head_says()
     {
-        var origin = JObject.Parse(ChartOutput.Json(Charts.HeadOrigin(Head.Value)));
+        var origin = JObject.Parse(ChartOutput.Json(Charts.HeadOrigin(DemoResults.LorsaHead)));
         Assert.Equal(Enumerable.Range(0, 8).Select(h => $"1.{h}"), origin["layout"]!["yaxis"]!["ticktext"]!.Select(text => (string?)text));
-        Assert.Equal(Head.Value.Shares, origin["data"]![0]!["x"]!.Select(value => (double)value));
+        Assert.Equal(DemoResults.LorsaHead.Shares, origin["data"]![0]!["x"]!.Select(value => (double)value));
 
-        var board = JObject.Parse(ChartOutput.Json(Charts.Dashboard(Head.Value, 4)));
-        Assert.Equal([.. Head.Value.Shares.OrderDescending().Take(4)], board["data"]![0]!["x"]!.Select(value => (double)value));
-        Assert.Equal(Head.Value.Origin.ToString(), (string?)board["layout"]!["yaxis"]!["ticktext"]![0]);
-        foreach (var (panel, scores) in new[] { (1, Head.Value.Reads), (2, Head.Value.Promotes), (3, Head.Value.Suppresses) })
+        var board = JObject.Parse(ChartOutput.Json(Charts.Dashboard(DemoResults.LorsaHead, 4)));
+        Assert.Equal([.. DemoResults.LorsaHead.Shares.OrderDescending().Take(4)], board["data"]![0]!["x"]!.Select(value => (double)value));
+        Assert.Equal(DemoResults.LorsaHead.Origin.ToString(), (string?)board["layout"]!["yaxis"]!["ticktext"]![0]);
+        foreach (var (panel, scores) in new[] { (1, DemoResults.LorsaHead.Reads), (2, DemoResults.LorsaHead.Promotes), (3, DemoResults.LorsaHead.Suppresses) })
         {
             Assert.Equal([.. scores.Take(4).Select(score => (double)score.Score)], board["data"]![panel]!["x"]!.Select(value => (double)value));
             Assert.Equal($"y{panel + 1}", (string?)board["data"]![panel]!["yaxis"]);
             Assert.Equal(4, board["layout"]![$"yaxis{panel + 1}"]!["ticktext"]!.Count());
         }
 
-        Assert.Throws<ArgumentOutOfRangeException>(() => Charts.Dashboard(Head.Value, 0));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Charts.Dashboard(DemoResults.LorsaHead, 0));
     }
 
     [Fact]
     public void Training_curves_show_every_point_and_the_curve_they_are_compared_with()
     {
-        var report = Learned.Value.Training!;
+        var report = DemoResults.Lorsa.Training!;
         var figure = JObject.Parse(ChartOutput.Json(Charts.TrainingCurves(report, [(64, 0.2), (512, 0.9)])));
         var table = report.Table;
         foreach (var (name, column, axis) in new[] { ("training", "ev", "y"), ("loss", "loss", "y2"), ("silent heads", "silent_heads", "y3") })
@@ -130,45 +120,13 @@ public sealed class LorsaChartTests(ChartBrowser browser)
         Assert.Equal(table["held_out_ev"].Cast<object?>().Count(value => value is not null), figure["data"]!.Single(one => (string?)one["name"] == "held out")["y"]!.Count());
     }
 
-    private static readonly Dictionary<string, Func<GenericChart>> Kinds = new(StringComparer.Ordinal)
-    {
-        ["z-pattern"] = () => Charts.ZPattern(Head.Value.ZPattern("When Mary and John went to the store, John gave a drink to")),
-        ["activations"] = () => Charts.Activations(Head.Value.ZPattern("When Mary and John went to the store, John gave a drink to")),
-        ["top activations"] = () => Charts.TopActivations([.. Enumerable.Repeat((Head.Value.ZPattern("When Mary and John went to the store, John gave a drink to"), 9), 12)]),
-        ["origin"] = () => Charts.HeadOrigin(Head.Value),
-        ["dashboard"] = () => Charts.Dashboard(Head.Value),
-        ["training"] = () => Charts.TrainingCurves(Learned.Value.Training!, [(64, 0.2), (512, 0.9)]),
-    };
-
-    public static TheoryData<string> Names => [.. Kinds.Keys];
-
-    [Theory]
-    [MemberData(nameof(Names))]
-    public async Task Charts_fit_a_column_and_a_page(string kind)
-    {
-        await browser.AcceptsAsync(Kinds[kind]());
-        await browser.FitsAsync(Kinds[kind](), 84);
-        await browser.FitsAsync(Kinds[kind](), 175);
-    }
-
-    [Theory]
-    [MemberData(nameof(Names))]
-    public async Task Charts_are_styled_on_and_stand_beside_each_other_without_being_changed(string kind)
-    {
-        var kept = Kinds[kind]();
-        var before = ChartOutput.Json(kept);
-        await browser.AcceptsAsync(Chart.Grid([Kinds[kind](), Kinds[kind]()], 1, 2));
-        Assert.Contains("Another", await browser.TextsAsync(global::Plotly.NET.Chart.withTitle(PlotlyObject.Title("Another")).Invoke(Kinds[kind]()).WithSize(800, 600)));
-        Assert.Equal(before, ChartOutput.Json(kept));
-    }
-
     [Fact]
     public void Heads_and_training_show_themselves_as_charts_and_z_patterns_as_tokens()
     {
         HeadScopeFormatters.Register();
         Assert.Equal([ChartOutput.MimeType, "text/html"], Formatter.GetPreferredMimeTypesFor(typeof(LorsaHead)));
         Assert.Equal([ChartOutput.MimeType, "text/html"], Formatter.GetPreferredMimeTypesFor(typeof(LorsaTrainingReport)));
-        Assert.Equal("bar", (string?)JObject.Parse(Head.Value.ToDisplayString(ChartOutput.MimeType))["data"]![0]!["type"]);
+        Assert.Equal("bar", (string?)JObject.Parse(DemoResults.LorsaHead.ToDisplayString(ChartOutput.MimeType))["data"]![0]!["type"]);
         Assert.Equal(["text/html"], Formatter.GetPreferredMimeTypesFor(typeof(ZPattern)));
         Assert.Equal(TokenView.Of(Small("a", " b", " c")).ToHtml(), Small("a", " b", " c").ToDisplayString("text/html"));
         Assert.Contains("Lorsa head 7", Small("a", " b", " c").ToDisplayString("text/plain"), StringComparison.Ordinal);

@@ -1,8 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
 using Plotly.NET;
-using Plotly.NET.CSharp;
-using Chart = Plotly.NET.CSharp.Chart;
 
 namespace HeadScope.Notebooks.Tests;
 
@@ -10,101 +8,13 @@ namespace HeadScope.Notebooks.Tests;
 [Collection(ChartBrowser.Collection)]
 public sealed class MapChartsTests(ChartBrowser browser)
 {
-    private const string Attack = "</script><script>alert(1)</script> <b>$x$</b> [LAYOUT] %{x}";
-
-    private static readonly Lazy<Model> Demo = new(() => Model.Load("demo"));
-
-    private static readonly Lazy<HeadMap> Map = new(() => HeadMap.Score(Demo.Value, [Relations.CountryToCapital, Relations.NameCopying]));
-
-    private static readonly Lazy<DynamicScores> Dynamic = new(() => DynamicMap.Score(Demo.Value, [Relations.CountryToCapital])["country_to_capital"]);
-
-    private static readonly Lazy<SalientOperations> Operations = new(() => SalientOperations.Of(Demo.Value, [new Head(0, 5), new Head(1, 3)]));
-
-    // What a file may say about itself: a model, a relation and a word that try to be code.
-    private static readonly Lazy<HeadMap> Hostile = new(() => HeadMap.FromJson(Map.Value.ToJson()
-        .Replace("\"demo\"", JsonSerializer.Serialize(Attack), StringComparison.Ordinal).Replace("\"country_to_capital\"", JsonSerializer.Serialize(Attack), StringComparison.Ordinal)
-        .Replace("\"Italy\"", JsonSerializer.Serialize(Attack), StringComparison.Ordinal)));
-
-    private static readonly HeadAblation Ablated = new(
-        "demo", "country_to_capital", "The capital of <X> is", Mean: true, 30, [new Head(0, 5), new Head(0, 4)], [1, 0.6f, 0.2f],
-        [([new Head(1, 5), new Head(3, 4)], [1, 0.95f, 0.9f]), ([new Head(1, 2), new Head(2, 4)], [1, 0.99f, 0.97f])],
-        [(Attack, "x", 0, 0.9f, [0.9f, 0.85f, 0.88f]), ("other", "y", 0.5f, float.NaN, null)]);
-
-    private static readonly Dictionary<string, Func<GenericChart>> Kinds = new(StringComparer.Ordinal)
-    {
-        ["head map"] = () => Charts.HeadMap(Map.Value),
-        ["head map with a threshold"] = () => Charts.HeadMap(Map.Value, 0.1),
-        ["head map of one relation"] = () => Charts.HeadMap(Map.Value, "country_to_capital", suppression: true),
-        ["relation scores"] = () => Charts.RelationScores(Map.Value["name_copying"]),
-        ["one head"] = () => Charts.HeadMap(Map.Value, new Head(0, 5)),
-        ["two maps"] = () => Charts.HeadMaps(Map.Value, Hostile.Value, "name_copying"),
-        ["relation comparison"] = () => Charts.RelationComparison(Map.Value),
-        ["comparison of models"] = () => Charts.Comparison(Map.Value, Map.Value),
-        ["dynamic and static"] = () => Charts.DynamicStatic(Dynamic.Value),
-        ["ablation"] = () => Charts.Ablation(Ablated),
-        ["salient operations"] = () => Charts.SalientOperations(Operations.Value),
-        ["suppressed tokens"] = () => Charts.SalientOperations(Operations.Value, new Head(1, 3), rows: 4, targets: 2, suppressed: true),
-        ["bars"] = () => Charts.Bars([("a", 1, 0.2), (Attack, -0.5, 0), ("c", double.NaN, double.NaN)], Attack, Attack),
-        ["distribution"] = () => Charts.Distribution([1, 2, 2, 3, float.NaN], Attack, Attack, 5),
-        ["hostile head map"] = () => Charts.HeadMap(Hostile.Value),
-        ["hostile head"] = () => Charts.HeadMap(Hostile.Value, new Head(0, 5)),
-        ["hostile relation comparison"] = () => Charts.RelationComparison(Hostile.Value),
-        ["hostile comparison of models"] = () => Charts.Comparison(Hostile.Value, Hostile.Value),
-    };
-
-    public static TheoryData<string> Names => [.. Kinds.Keys];
-
-    [Theory]
-    [MemberData(nameof(Names))]
-    public async Task Plotly_finds_no_fault_and_no_text_becomes_code(string kind)
-    {
-        var chart = Kinds[kind]();
-        Assert.DoesNotContain('<', ChartOutput.Json(chart));
-        Assert.DoesNotContain(": .", ChartOutput.Caption(chart), StringComparison.Ordinal);
-        Assert.DoesNotContain("NaN", ChartOutput.Caption(chart), StringComparison.Ordinal);
-        Assert.DoesNotContain("\"NaN\"", ChartOutput.Json(chart), StringComparison.Ordinal);
-        await browser.AcceptsAsync(chart);
-    }
-
-    [Theory]
-    [MemberData(nameof(Names))]
-    public void Charts_are_fresh_and_styling_goes_on(string kind)
-    {
-        var (chart, before) = (Kinds[kind](), ChartOutput.Json(Kinds[kind]()));
-        Assert.Equal(before, ChartOutput.Json(chart));
-        var styled = global::Plotly.NET.Chart.withTitle(PlotlyObject.Title("mine")).Invoke(chart).WithSize(321, 234);
-        var layout = Json(styled).GetProperty("layout");
-        Assert.Equal(("mine", 321, 234), (layout.GetProperty("title").GetProperty("text").GetString(), layout.GetProperty("width").GetInt32(), layout.GetProperty("height").GetInt32()));
-        Assert.Equal(before, ChartOutput.Json(Kinds[kind]()));
-    }
-
-    [Theory]
-    [InlineData("head map of one relation", "relation comparison")]
-    [InlineData("one head", "ablation")]
-    [InlineData("dynamic and static", "bars")]
-    [InlineData("salient operations", "distribution")]
-    public async Task Two_stand_side_by_side_and_stay_as_they_are(string left, string right)
-    {
-        var pair = new[] { Kinds[left](), Kinds[right]() };
-        string[] before = [.. pair.Select(ChartOutput.Json)];
-        var (grid, both) = (Chart.Grid(pair, 1, 2), Chart.Combine(pair));
-        var traces = pair.Select(chart => Json(chart).GetProperty("data").GetArrayLength()).ToArray();
-        Assert.Equal(traces.Sum(), Json(both).GetProperty("data").GetArrayLength());
-        Assert.Equal(
-            [.. Enumerable.Repeat("x", traces[0]), .. Enumerable.Repeat("x2", traces[1])],
-            Json(grid).GetProperty("data").EnumerateArray().Select(trace => trace.TryGetProperty("xaxis", out var axis) ? axis.GetString() : "x"));
-        await browser.AcceptsAsync(grid);
-        Assert.Equal(before[0], ChartOutput.Json(Kinds[left]()));
-        Assert.Equal(before[1], ChartOutput.Json(Kinds[right]()));
-    }
-
     [Fact]
     public void Each_head_stands_at_its_layer_and_number_layer_0_at_the_top()
     {
         foreach (var suppression in new[] { false, true })
         {
-            var chart = Json(Charts.HeadMap(Map.Value, "country_to_capital", suppression));
-            var scores = Map.Value["country_to_capital"];
+            var chart = Json(Charts.HeadMap(DemoResults.Map, "country_to_capital", suppression));
+            var scores = DemoResults.Map["country_to_capital"];
             AssertCells(head => scores.Of(head, suppression).Score, chart.GetProperty("data")[0]);
             Assert.Equal("reversed", chart.GetProperty("layout").GetProperty("yaxis").GetProperty("autorange").GetString());
             Assert.Equal(suppression ? "suppression score" : "relation score", chart.GetProperty("data")[0].GetProperty("colorbar").GetProperty("title").GetProperty("text").GetString());
@@ -114,11 +24,11 @@ public sealed class MapChartsTests(ChartBrowser browser)
     [Fact]
     public async Task Layer_0_is_drawn_above_layer_3_and_head_0_left_of_head_7()
     {
-        var path = await browser.PaperAsync(Charts.HeadMap(Map.Value, "country_to_capital"), 84);
+        var path = await browser.PaperAsync(Charts.HeadMap(DemoResults.Map, "country_to_capital"), 84);
         var cells = System.Xml.Linq.XElement.Parse(path).Descendants().Where(e => e.Name.LocalName == "g" && (string?)e.Attribute("shape-rendering") == "crispEdges").First().Elements().ToArray();
         Assert.Equal(32, cells.Length);
         double At(System.Xml.Linq.XElement cell, string name) => double.Parse(cell.Attribute(name)!.Value, CultureInfo.InvariantCulture);
-        var strongest = Map.Value["country_to_capital"].Top(1)[0].Head;
+        var strongest = DemoResults.Map["country_to_capital"].Top(1)[0].Head;
         var darkest = cells.MinBy(cell => Convert.FromHexString(cell.Attribute("fill")!.Value.AsSpan(1)).Sum(part => part))!;
         Assert.Equal(strongest, new Head(
             cells.Select(cell => At(cell, "y")).Distinct().Count(y => y < At(darkest, "y") - 0.1), cells.Select(cell => At(cell, "x")).Distinct().Count(x => x < At(darkest, "x") - 0.1)));
@@ -127,7 +37,7 @@ public sealed class MapChartsTests(ChartBrowser browser)
     [Fact]
     public void The_menu_shows_relation_beside_suppression_for_each_relation()
     {
-        var chart = Json(Charts.HeadMap(Map.Value));
+        var chart = Json(Charts.HeadMap(DemoResults.Map));
         var (data, layout) = (chart.GetProperty("data"), chart.GetProperty("layout"));
         var buttons = layout.GetProperty("updatemenus")[0].GetProperty("buttons").EnumerateArray().ToArray();
         Assert.Equal(["strongest relation of each head", "country to capital", "name copying"], buttons.Select(button => button.GetProperty("label").GetString()));
@@ -142,7 +52,7 @@ public sealed class MapChartsTests(ChartBrowser browser)
                 var trace = data[shown[suppression ? 1 : 0]];
                 Assert.Equal(suppression ? "x2" : "x", trace.GetProperty("xaxis").GetString());
                 Assert.Equal(view == 0 ? "True" : "legendonly", trace.GetProperty("visible").ToString());
-                AssertCells(head => relations.Where((_, i) => view == 0 || i == view - 1).Max(name => Map.Value[name].Of(head, suppression).Score), trace);
+                AssertCells(head => relations.Where((_, i) => view == 0 || i == view - 1).Max(name => DemoResults.Map[name].Of(head, suppression).Score), trace);
             }
         }
     }
@@ -162,14 +72,14 @@ public sealed class MapChartsTests(ChartBrowser browser)
               return shown.join(', ');
             }
             """,
-            ChartOutput.Json(Charts.HeadMap(Map.Value))));
+            ChartOutput.Json(Charts.HeadMap(DemoResults.Map))));
 
     [Fact]
     public void Cells_below_the_threshold_are_pale_and_the_caption_says_so()
     {
-        var scores = Map.Value["country_to_capital"];
+        var scores = DemoResults.Map["country_to_capital"];
         var limit = scores.Top(2)[1].Score;
-        var chart = Charts.HeadMap(Map.Value, "country_to_capital", threshold: limit);
+        var chart = Charts.HeadMap(DemoResults.Map, "country_to_capital", threshold: limit);
         var cells = Json(chart).GetProperty("data")[0];
         AssertCells(head => scores.Of(head).Score, cells);
         (double Place, string Color)[] scale = [.. cells.GetProperty("colorscale").EnumerateArray().Select(stop => (stop[0].GetDouble(), stop[1].GetString()!))];
@@ -178,28 +88,28 @@ public sealed class MapChartsTests(ChartBrowser browser)
         Assert.Equal(1, scale[^1].Place);
         Assert.Equal(scale.Length, scale.Skip(1).Select(stop => stop.Color).Distinct().Count() + 1);
         Assert.Contains("are pale", ChartOutput.Caption(chart), StringComparison.Ordinal);
-        Assert.DoesNotContain("pale", ChartOutput.Caption(Charts.HeadMap(Map.Value, "country_to_capital")), StringComparison.Ordinal);
-        Assert.Throws<ArgumentOutOfRangeException>(() => Charts.HeadMap(Map.Value, 1.5));
+        Assert.DoesNotContain("pale", ChartOutput.Caption(Charts.HeadMap(DemoResults.Map, "country_to_capital")), StringComparison.Ordinal);
+        Assert.Throws<ArgumentOutOfRangeException>(() => Charts.HeadMap(DemoResults.Map, 1.5));
         Assert.Throws<ArgumentOutOfRangeException>(() => Charts.RelationScores(scores, double.NaN));
-        Assert.Throws<ArgumentOutOfRangeException>(() => Charts.RelationComparison(Map.Value, threshold: -0.1));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Charts.RelationComparison(DemoResults.Map, threshold: -0.1));
     }
 
     [Fact]
     public void One_head_has_a_pair_of_bars_for_each_relation()
     {
         var head = new Head(0, 5);
-        var chart = Json(Charts.HeadMap(Map.Value, head));
+        var chart = Json(Charts.HeadMap(DemoResults.Map, head));
         var labels = chart.GetProperty("layout").GetProperty("yaxis").GetProperty("ticktext").EnumerateArray().Select(text => text.GetString()!.Replace(' ', '_')).ToArray();
         Assert.Equal(2, labels.Length);
         foreach (var suppression in new[] { false, true })
         {
             var bars = chart.GetProperty("data")[suppression ? 1 : 0];
             Assert.Equal(suppression ? "suppression score" : "relation score", bars.GetProperty("name").GetString());
-            Assert.Equal(labels.Select(name => Map.Value[name].Of(head, suppression).Score), bars.GetProperty("x").EnumerateArray().Select(x => x.GetSingle()));
+            Assert.Equal(labels.Select(name => DemoResults.Map[name].Of(head, suppression).Score), bars.GetProperty("x").EnumerateArray().Select(x => x.GetSingle()));
         }
 
-        Assert.Throws<ArgumentOutOfRangeException>(() => Charts.HeadMap(Map.Value, new Head(4, 0)));
-        var part = HeadMap.Score(Demo.Value, Relations.CountryToCapital, new HeadMapOptions { Shard = (1, 4) });
+        Assert.Throws<ArgumentOutOfRangeException>(() => Charts.HeadMap(DemoResults.Map, new Head(4, 0)));
+        var part = HeadMap.Score(DemoResults.Model, Relations.CountryToCapital, new HeadMapOptions { Shard = (1, 4) });
         Assert.Contains("3.0", Assert.Throws<ArgumentException>(() => Charts.HeadMap(part, new Head(3, 0))).Message, StringComparison.Ordinal);
         Assert.Equal(8, Json(Charts.HeadMap(part)).GetProperty("data")[0].GetProperty("z").EnumerateArray().SelectMany(row => row.EnumerateArray()).Count(z => z.ValueKind == JsonValueKind.Number));
     }
@@ -207,34 +117,34 @@ public sealed class MapChartsTests(ChartBrowser browser)
     [Fact]
     public void Two_maps_share_their_colours()
     {
-        var weaker = HeadMap.FromJson(Map.Value.ToJson().Replace("\"demo\"", "\"other\"", StringComparison.Ordinal));
-        var chart = Json(Charts.HeadMaps(Map.Value, weaker, "name_copying"));
+        var weaker = HeadMap.FromJson(DemoResults.Map.ToJson().Replace("\"demo\"", "\"other\"", StringComparison.Ordinal));
+        var chart = Json(Charts.HeadMaps(DemoResults.Map, weaker, "name_copying"));
         var data = chart.GetProperty("data");
         Assert.Equal(["demo", "other"], chart.GetProperty("layout").GetProperty("annotations").EnumerateArray().Select(note => note.GetProperty("text").GetString()));
         Assert.Equal(data[0].GetProperty("zmax").GetDouble(), data[1].GetProperty("zmax").GetDouble());
         Assert.Equal([false, true], data.EnumerateArray().Select(trace => trace.GetProperty("showscale").GetBoolean()));
-        Assert.All(data.EnumerateArray(), trace => AssertCells(head => Map.Value["name_copying"].Of(head).Score, trace));
-        Assert.Contains("demo (first)", ChartOutput.Caption(Charts.HeadMaps(Map.Value, Map.Value, "name_copying")), StringComparison.Ordinal);
-        Assert.Contains("no relation", Assert.Throws<ArgumentException>(() => Charts.HeadMaps(Map.Value, weaker, "none")).Message, StringComparison.Ordinal);
+        Assert.All(data.EnumerateArray(), trace => AssertCells(head => DemoResults.Map["name_copying"].Of(head).Score, trace));
+        Assert.Contains("demo (first)", ChartOutput.Caption(Charts.HeadMaps(DemoResults.Map, DemoResults.Map, "name_copying")), StringComparison.Ordinal);
+        Assert.Contains("no relation", Assert.Throws<ArgumentException>(() => Charts.HeadMaps(DemoResults.Map, weaker, "none")).Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void Relations_compare_the_heads_that_lead_them()
     {
-        var chart = Json(Charts.RelationComparison(Map.Value, 1));
+        var chart = Json(Charts.RelationComparison(DemoResults.Map, 1));
         var heads = chart.GetProperty("layout").GetProperty("yaxis").GetProperty("ticktext").EnumerateArray().Select(text => Head.Parse(text.GetString()!)).ToArray();
-        Assert.Equal(Map.Value.Top(1).Select(score => score.Head).Distinct().Order(), heads);
+        Assert.Equal(DemoResults.Map.Top(1).Select(score => score.Head).Distinct().Order(), heads);
         Assert.Equal(
-            heads.SelectMany(head => Map.Value.Relations.Select(relation => (float?)relation.Of(head).Score)), Cells(chart.GetProperty("data")[0]));
+            heads.SelectMany(head => DemoResults.Map.Relations.Select(relation => (float?)relation.Of(head).Score)), Cells(chart.GetProperty("data")[0]));
     }
 
     [Fact]
     public void Models_compare_relation_by_relation()
     {
-        var second = HeadMap.Score(Demo.Value, [Relations.CountryToCapital, Relations.NameCopying], new HeadMapOptions { FirstMlp = false });
-        var chart = Json(Charts.Comparison(Map.Value, second, 0.2));
+        var second = HeadMap.Score(DemoResults.Model, [Relations.CountryToCapital, Relations.NameCopying], new HeadMapOptions { FirstMlp = false });
+        var chart = Json(Charts.Comparison(DemoResults.Map, second, 0.2));
         var relations = chart.GetProperty("layout").GetProperty("yaxis").GetProperty("ticktext").EnumerateArray().Select(text => text.GetString()!.Replace(' ', '_')).ToArray();
-        foreach (var (map, trace) in new[] { Map.Value, second }.Zip(chart.GetProperty("data").EnumerateArray().Skip(1)))
+        foreach (var (map, trace) in new[] { DemoResults.Map, second }.Zip(chart.GetProperty("data").EnumerateArray().Skip(1)))
         {
             Assert.Equal(relations.Select(name => map[name].Top(1)[0].Score), trace.GetProperty("x").EnumerateArray().Select(x => x.GetSingle()));
         }
@@ -247,9 +157,9 @@ public sealed class MapChartsTests(ChartBrowser browser)
     {
         foreach (var (context, suppression) in new[] { (false, false), (true, false), (false, true) })
         {
-            var points = Json(Charts.DynamicStatic(Dynamic.Value, context, suppression)).GetProperty("data").EnumerateArray().First(trace => trace.GetProperty("mode").GetString() == "markers");
+            var points = Json(Charts.DynamicStatic(DemoResults.Dynamic, context, suppression)).GetProperty("data").EnumerateArray().First(trace => trace.GetProperty("mode").GetString() == "markers");
             var kind = suppression ? "suppression" : "score";
-            var expected = Dynamic.Value.Table.Rows.Select(row => ((float)row[$"static_{kind}"], (float)row[$"{kind}_{(context ? "with" : "without")}_context"])).Distinct().Order();
+            var expected = DemoResults.Dynamic.Table.Rows.Select(row => ((float)row[$"static_{kind}"], (float)row[$"{kind}_{(context ? "with" : "without")}_context"])).Distinct().Order();
             Assert.Equal(expected, points.GetProperty("x").EnumerateArray().Zip(points.GetProperty("y").EnumerateArray(), (x, y) => (x.GetSingle(), y.GetSingle())).Order());
         }
     }
@@ -257,13 +167,13 @@ public sealed class MapChartsTests(ChartBrowser browser)
     [Fact]
     public void Accuracies_go_down_beside_random_heads_and_controls()
     {
-        var data = Json(Charts.Ablation(Ablated)).GetProperty("data").EnumerateArray().ToDictionary(
+        var data = Json(Charts.Ablation(DemoResults.Ablation)).GetProperty("data").EnumerateArray().ToDictionary(
             trace => trace.TryGetProperty("name", out var name) ? name.GetString()! : "band", trace => trace.GetProperty("y").EnumerateArray().Select(y => Math.Round(y.GetDouble(), 3)).ToArray(), StringComparer.Ordinal);
         Assert.Equal([1, 0.6, 0.2], data["heads of the relation"]);
         Assert.Equal([1, 0.97, 0.935], data["random heads ± SD"]);
         Assert.Equal([0.9, 0.85, 0.88], data["control tasks"]);
         Assert.Equal(6, data["band"].Length);
-        var one = Charts.Ablation(Ablated with { RandomRuns = [Ablated.RandomRuns[0]], Controls = [] });
+        var one = Charts.Ablation(DemoResults.Ablation with { RandomRuns = [DemoResults.Ablation.RandomRuns[0]], Controls = [] });
         Assert.Equal(["random heads", "heads of the relation"], Json(one).GetProperty("data").EnumerateArray().Select(trace => trace.GetProperty("name").GetString()));
     }
 
@@ -271,43 +181,29 @@ public sealed class MapChartsTests(ChartBrowser browser)
     public void Operations_are_a_row_for_each_source_and_a_column_for_each_target()
     {
         var head = new Head(1, 3);
-        var cells = Json(Charts.SalientOperations(Operations.Value, head, rows: 4, targets: 2, suppressed: true)).GetProperty("data")[0];
-        Assert.Equal(Operations.Value[head].Take(4).SelectMany(operation => operation.Suppressed.Take(2)).Select(target => (float?)target.Logit), Cells(cells));
-        Assert.Contains("11 more sources, 3 more tokens", ChartOutput.Caption(Charts.SalientOperations(Operations.Value, head, rows: 4, targets: 2)), StringComparison.Ordinal);
-        Assert.DoesNotContain("Not shown", ChartOutput.Caption(Charts.SalientOperations(Operations.Value)), StringComparison.Ordinal);
-        Assert.Throws<ArgumentException>(() => Charts.SalientOperations(Operations.Value, new Head(3, 3)));
+        var cells = Json(Charts.SalientOperations(DemoResults.Operations, head, rows: 4, targets: 2, suppressed: true)).GetProperty("data")[0];
+        Assert.Equal(DemoResults.Operations[head].Take(4).SelectMany(operation => operation.Suppressed.Take(2)).Select(target => (float?)target.Logit), Cells(cells));
+        Assert.Contains("11 more sources, 3 more tokens", ChartOutput.Caption(Charts.SalientOperations(DemoResults.Operations, head, rows: 4, targets: 2)), StringComparison.Ordinal);
+        Assert.DoesNotContain("Not shown", ChartOutput.Caption(Charts.SalientOperations(DemoResults.Operations)), StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>(() => Charts.SalientOperations(DemoResults.Operations, new Head(3, 3)));
     }
 
     [Fact]
     public async Task Every_row_of_salient_operations_is_on_paper()
     {
-        var svg = System.Xml.Linq.XElement.Parse(await browser.PaperAsync(Charts.SalientOperations(Operations.Value), 84));
+        var svg = System.Xml.Linq.XElement.Parse(await browser.PaperAsync(Charts.SalientOperations(DemoResults.Operations), 84));
         var shown = string.Concat(svg.Descendants().Where(e => e.Name.LocalName == "text").Select(text => text.Value));
-        Assert.All(Operations.Value[new Head(0, 5)], operation =>
+        Assert.All(DemoResults.Operations[new Head(0, 5)], operation =>
         {
             Assert.Contains(operation.Text.Trim(), shown, StringComparison.Ordinal);
             Assert.All(operation.Targets, target => Assert.Contains(target.Text.Trim().Split('-')[0], shown, StringComparison.Ordinal));
         });
     }
 
-    [Theory]
-    [InlineData("relation scores")]
-    [InlineData("one head")]
-    [InlineData("relation comparison")]
-    [InlineData("comparison of models")]
-    [InlineData("dynamic and static")]
-    [InlineData("ablation")]
-    [InlineData("salient operations")]
-    public async Task Those_of_the_demo_model_fit_on_paper(string kind)
-    {
-        await browser.FitsAsync(Kinds[kind](), 84);
-        await browser.FitsAsync(Kinds[kind](), 175);
-    }
-
     [Fact]
     public async Task Hostile_names_are_shown_as_text()
     {
-        var shown = string.Join('\n', await browser.TextsAsync(Charts.RelationComparison(Hostile.Value)));
+        var shown = string.Join('\n', await browser.TextsAsync(Charts.RelationComparison(DemoResults.HostileMap)));
         Assert.Contains("alert(1)</script> <b>$x$</b> [LAYOUT] %{x}", shown, StringComparison.Ordinal);
     }
 
@@ -317,5 +213,5 @@ public sealed class MapChartsTests(ChartBrowser browser)
         trace.GetProperty("z").EnumerateArray().SelectMany(row => row.EnumerateArray()).Select(z => z.ValueKind == JsonValueKind.Null ? (float?)null : z.GetSingle());
 
     private static void AssertCells(Func<Head, float> expected, JsonElement trace) =>
-        Assert.Equal(Demo.Value.Heads.Select(head => float.IsNaN(expected(head)) ? (float?)null : expected(head)), Cells(trace));
+        Assert.Equal(DemoResults.Model.Heads.Select(head => float.IsNaN(expected(head)) ? (float?)null : expected(head)), Cells(trace));
 }

@@ -1,7 +1,6 @@
 using System.Xml.Linq;
 using Plotly.NET;
 using static HeadScope.PlotlyObject;
-using static TorchSharp.torch;
 
 namespace HeadScope.Notebooks.Tests;
 
@@ -9,34 +8,10 @@ namespace HeadScope.Notebooks.Tests;
 [Collection(ChartBrowser.Collection)]
 public sealed class PaperLayoutTests(ChartBrowser browser)
 {
-    private static readonly string[] Prompt = ["When", " Mary", " and", " John", " went", " to", " the", " restaurant", ",", " John", " gave", " a", " drink", " to"];
-
-    /// <summary>The kinds of charts, each made for a model of so many layers and heads.</summary>
-    private static readonly Dictionary<string, Func<int, int, GenericChart>> Kinds = new(StringComparer.Ordinal)
-    {
-        ["grid of heads"] = (layers, heads) => Charts.HeadGrid(Random(layers, heads), "Direct effects", "direct effect on the logit difference"),
-        ["head map of one relation"] = (layers, heads) => Charts.HeadMap(RandomMaps.Of(layers, heads), "country_to_capital", threshold: 0.2),
-        ["one head"] = (layers, heads) => Charts.HeadMap(RandomMaps.Of(layers, heads), new Head(layers - 1, heads - 1)),
-        ["two maps"] = (layers, heads) => Charts.HeadMaps(RandomMaps.Of(12, 12, "gpt2"), RandomMaps.Of(layers, heads), "country_to_capital"),
-        ["relation scores"] = (layers, heads) => Charts.RelationScores(RandomMaps.Of(layers, heads).Relations[0]),
-        ["relation comparison"] = (layers, heads) => Charts.RelationComparison(RandomMaps.Of(layers, heads)),
-        ["comparison of models"] = (layers, heads) => Charts.Comparison(RandomMaps.Of(12, 12, "gpt2"), RandomMaps.Of(layers, heads)),
-        ["circuit"] = (layers, heads) => Charts.Circuit(RandomCircuits.Of(layers, heads), 60),
-        ["signal directions"] = (layers, heads) => Charts.SignalDirections(RandomCircuits.SignalsOf(layers, heads)),
-        ["signal table"] = (layers, heads) => Charts.SignalTable(RandomCircuits.SignalsOf(layers, heads)),
-        ["upstream"] = (layers, heads) => Charts.Upstream(RandomCircuits.UpstreamOf(layers, heads)),
-        ["interventions"] = (layers, heads) => Charts.Interventions(RandomCircuits.InterventionOf(layers, heads)),
-        ["activation patching"] = (layers, heads) => Charts.ActivationPatching(new(
-            "demo", Prompt, [.. Prompt.Select((word, i) => i == 9 ? " Mary" : word)], " Mary", " John", 3, -2, Random(layers, Prompt.Length), Random(layers, heads), null, null)),
-        ["logit lens"] = (layers, _) => Charts.LogitLens(new(
-            "demo", Prompt, Prompt, Random(layers, Prompt.Length), Random(layers, Prompt.Length).sigmoid(), ones(layers, Prompt.Length), zeros(layers, Prompt.Length, 1, int64),
-            Random(layers, Prompt.Length, 1), new Dictionary<int, string> { [0] = " a" })),
-    };
-
     public static TheoryData<string, double, int, int> Cases()
     {
         var cases = new TheoryData<string, double, int, int>();
-        foreach (var kind in Kinds.Keys)
+        foreach (var kind in EveryChart.OfShape.Keys)
         {
             foreach (var (layers, heads) in new[] { (4, 8), (30, 9), (12, 12), (32, 32), (80, 64) })
             {
@@ -51,7 +26,7 @@ public sealed class PaperLayoutTests(ChartBrowser browser)
     [Theory]
     [MemberData(nameof(Cases))]
     public async Task Nothing_overlaps_or_is_cut_and_text_has_6_to_8_points(string kind, double widthMm, int layers, int heads) =>
-        await browser.FitsAsync(Kinds[kind](layers, heads), widthMm);
+        await browser.FitsAsync(EveryChart.OfShape[kind](layers, heads), widthMm);
 
     /// <summary>Charts of users, who know nothing of paper.</summary>
     private static readonly Dictionary<string, Func<GenericChart>> Others = new(StringComparer.Ordinal)
@@ -215,11 +190,5 @@ public sealed class PaperLayoutTests(ChartBrowser browser)
     {
         var root = XElement.Parse(svg);
         return (double.Parse(((string)root.Attribute("width")!)[..^2]), double.Parse(((string)root.Attribute("height")!)[..^2]));
-    }
-
-    private static TorchSharp.torch.Tensor Random(params long[] shape)
-    {
-        using var generator = new Generator(7, CPU);
-        return randn(shape, generator: generator);
     }
 }

@@ -1,8 +1,5 @@
 using Microsoft.DotNet.Interactive.Formatting;
 using Newtonsoft.Json.Linq;
-using Plotly.NET;
-using Plotly.NET.CSharp;
-using Chart = Plotly.NET.CSharp.Chart;
 using static TorchSharp.torch;
 
 namespace HeadScope.Notebooks.Tests;
@@ -11,59 +8,22 @@ namespace HeadScope.Notebooks.Tests;
 [Collection(ChartBrowser.Collection)]
 public sealed class PatchingChartTests(ChartBrowser browser)
 {
-    private const string Attack = "</script><script>document.title='ran'</script>", Bidi = "\u202E$x^2$[LAYOUT]%{x}";
-    private static readonly string[] Tokens = ["When", " Anna", Attack, Bidi, "<b>gave</b>", "\n"];
-
-    private static readonly Dictionary<string, Func<GenericChart>> Kinds = new(StringComparer.Ordinal)
-    {
-        ["patching"] = () => Charts.ActivationPatching(Patching(outputs: false)),
-        ["patching with outputs"] = () => Charts.ActivationPatching(Patching(outputs: true)),
-        ["lens"] = () => Charts.LogitLens(Lens()),
-        ["lens of ranks"] = () => Charts.LogitLens(Lens(), ranks: true, positions: 2..),
-    };
-
-    public static TheoryData<string> Names => [.. Kinds.Keys];
-
-    [Theory]
-    [MemberData(nameof(Names))]
-    public async Task Plotly_finds_no_fault_and_no_text_becomes_code(string kind)
-    {
-        var chart = Kinds[kind]();
-        await browser.AcceptsAsync(chart);
-        Assert.DoesNotContain("</script><", ChartOutput.Json(chart), StringComparison.OrdinalIgnoreCase);
-        var texts = await browser.TextsAsync(chart);
-        Assert.Contains(texts, text => text.Contains("⟨U+202E⟩$x^2$", StringComparison.Ordinal));
-        Assert.Contains(texts, text => text.Contains("<b>gave</b>", StringComparison.Ordinal));
-        Assert.Contains(texts, text => text.Contains('↵'));
-        Assert.NotEqual("ran", await browser.Page.GetTitleAsync());
-    }
-
-    [Theory]
-    [MemberData(nameof(Names))]
-    public async Task Charts_are_styled_on_and_stand_beside_each_other_without_being_changed(string kind)
-    {
-        var (kept, used) = (Kinds[kind](), Kinds[kind]());
-        var before = ChartOutput.Json(kept);
-        var both = Chart.Combine([used, Kinds[kind]()]);
-        await browser.AcceptsAsync(both);
-        Assert.Equal(2 * GenericChart.countTrace(kept), GenericChart.countTrace(both));
-        Assert.Contains("Another", await browser.TextsAsync(global::Plotly.NET.Chart.withTitle(PlotlyObject.Title("Another")).Invoke(used).WithSize(600, 500)));
-        Assert.Equal(before, ChartOutput.Json(kept));
-        Assert.Equal(before, ChartOutput.Json(Kinds[kind]()));
-    }
-
     [Fact]
-    public async Task Two_lenses_stand_in_a_grid()
+    public async Task Hostile_tokens_are_shown_as_text()
     {
-        var grid = Chart.Grid([Kinds["lens"](), Kinds["lens of ranks"]()], 1, 2);
-        await browser.AcceptsAsync(grid);
-        Assert.Equal(4, GenericChart.countTrace(grid));
+        foreach (var chart in new[] { Charts.ActivationPatching(DemoResults.Patching(outputs: true)), Charts.LogitLens(DemoResults.Lens(), ranks: true, positions: 2..) })
+        {
+            var texts = await browser.TextsAsync(chart);
+            Assert.Contains(texts, text => text.Contains("⟨U+202E⟩$x^2$", StringComparison.Ordinal));
+            Assert.Contains(texts, text => text.Contains("<b>gave</b>", StringComparison.Ordinal));
+            Assert.Contains(texts, text => text.Contains('↵'));
+        }
     }
 
     [Fact]
     public void Patches_stand_where_they_belong_with_the_first_layer_above()
     {
-        var result = Patching(outputs: true);
+        var result = DemoResults.Patching(outputs: true);
         var figure = JObject.Parse(ChartOutput.Json(Charts.ActivationPatching(result)));
         Tensor[] maps = [result.Residual, result.Heads, result.AttentionOutput!, result.MlpOutput!];
         string[] titles = ["residual stream before the layer", "heads", "attention output", "MLP output"];
@@ -93,7 +53,7 @@ public sealed class PatchingChartTests(ChartBrowser browser)
     [Fact]
     public async Task A_lens_tells_tokens_and_probabilities_of_each_place()
     {
-        var lens = Lens();
+        var lens = DemoResults.Lens();
         var chart = Charts.LogitLens(lens, positions: 1..4);
         var figure = JObject.Parse(ChartOutput.Json(chart));
         var (map, names) = (figure["data"]![0]!, figure["data"]![1]!);
@@ -102,8 +62,8 @@ public sealed class PatchingChartTests(ChartBrowser browser)
         Assert.Equal((2.5, -0.5), ((double)figure["layout"]!["yaxis"]!["range"]![0]!, (double)figure["layout"]!["yaxis"]!["range"]![1]!));
         var expected = lens.Texts[(int)lens.TopTokens[1, 3, 0].item<long>()];
         Assert.Equal((PlotlyText.Token(expected), 1.5, 1), ((string?)names["text"]![5], (double)names["base"]![5]!, (int)names["y"]![5]!));
-        Assert.StartsWith("after layer 1, position 3 ", (string?)map["text"]![1]![2], StringComparison.Ordinal);
-        Assert.Contains($"rank {lens.Ranks[1, 3].item<long>()}<br>1. {PlotlyText.Token(expected)} ", (string?)map["text"]![1]![2], StringComparison.Ordinal);
+        Assert.StartsWith("after layer 1, position 3 ", (string?)map["hovertext"]![1]![2], StringComparison.Ordinal);
+        Assert.Contains($"rank {lens.Ranks[1, 3].item<long>()}<br>1. {PlotlyText.Token(expected)} ", (string?)map["hovertext"]![1]![2], StringComparison.Ordinal);
         Assert.Contains("positions 1 to 3 of 6", ChartOutput.Caption(chart), StringComparison.Ordinal);
         Assert.Contains(PlotlyText.Token(expected), await browser.TextsAsync(chart));
 
@@ -122,7 +82,7 @@ public sealed class PatchingChartTests(ChartBrowser browser)
     [InlineData(175)]
     public async Task Tokens_are_written_where_they_fit(double widthMm)
     {
-        var svg = await browser.PaperAsync(Charts.LogitLens(Lens()), widthMm);
+        var svg = await browser.PaperAsync(Charts.LogitLens(DemoResults.Lens()), widthMm);
         Assert.Empty(await browser.FaultsAsync(svg));
         Assert.Contains(">·a<", svg, StringComparison.Ordinal);
         Assert.InRange(double.Parse(svg.Split("height=\"")[1].Split("mm")[0], System.Globalization.CultureInfo.InvariantCulture), 20, 70);
@@ -132,27 +92,8 @@ public sealed class PatchingChartTests(ChartBrowser browser)
     public void Results_show_themselves()
     {
         HeadScopeFormatters.Register();
-        Assert.Contains("\"heatmap\"", Patching(outputs: false).ToDisplayString(ChartOutput.MimeType), StringComparison.Ordinal);
-        Assert.StartsWith("<div", Lens().ToDisplayString("text/html"), StringComparison.Ordinal);
-        Assert.StartsWith("Logit lens of demo", Lens().ToDisplayString("text/plain"), StringComparison.Ordinal);
-    }
-
-    private static ActivationPatching Patching(bool outputs)
-    {
-        var heads = linspace(0, 0.5, 12, float64).reshape(3, 4);
-        heads[2, 3] = -0.9;
-        Tensor Map(double end) => linspace(-0.2, end, 18, float64).reshape(3, 6);
-        return new(
-            "demo", Tokens, [.. Tokens.Select(token => token == " Anna" ? " Peter" : token)], " Anna", " Peter", 3, -2, Map(1), heads, outputs ? Map(0.7) : null, outputs ? Map(0.3) : null);
-    }
-
-    private static LogitLens Lens()
-    {
-        var texts = new[] { " a", Attack, Bidi, "<b>gave</b>", "\n", new string('w', 90) };
-        var ranks = arange(1, 19, int64).reshape(3, 6);
-        ranks[0, 5] = 100;
-        return new(
-            "demo", Tokens, Tokens, zeros(3, 6), linspace(0, 1, 18).reshape(3, 6), ranks, arange(36, dtype: int64).remainder(6).reshape(3, 6, 2), linspace(1, 0, 36).reshape(3, 6, 2),
-            texts.Index().ToDictionary(text => text.Index, text => text.Item));
+        Assert.Contains("\"heatmap\"", DemoResults.Patching(outputs: false).ToDisplayString(ChartOutput.MimeType), StringComparison.Ordinal);
+        Assert.StartsWith("<div", DemoResults.Lens().ToDisplayString("text/html"), StringComparison.Ordinal);
+        Assert.StartsWith("Logit lens of demo", DemoResults.Lens().ToDisplayString("text/plain"), StringComparison.Ordinal);
     }
 }

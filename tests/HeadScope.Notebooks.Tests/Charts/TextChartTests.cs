@@ -2,9 +2,6 @@ using System.Globalization;
 using FsCheck;
 using FsCheck.Fluent;
 using Newtonsoft.Json.Linq;
-using Plotly.NET;
-using Plotly.NET.CSharp;
-using Chart = Plotly.NET.CSharp.Chart;
 
 namespace HeadScope.Notebooks.Tests;
 
@@ -91,20 +88,6 @@ public sealed class TextChartTests(ChartBrowser browser)
                     ? pair.Item.Second.Column == indent : pair.Item.Second.Column == pair.Item.First.Column + pieces[pair.Index].Width)
                 && Math.Abs(places[^1].Line + 1 - height) < 1e-9;
         }).QuickCheckThrowOnFailure();
-    }
-
-    [Fact]
-    public async Task A_chart_is_styled_on_and_stands_beside_another_without_being_changed()
-    {
-        GenericChart Make() => Charts.ColoredText(["a", " b"], [1, 2], "t", "v");
-        var (one, two) = (Make(), Make());
-        var before = ChartOutput.Json(one);
-        var grid = Chart.Grid([Make(), Make()], 1, 2);
-        await browser.AcceptsAsync(grid);
-        Assert.Equal(before, ChartOutput.Json(two));
-        var styled = global::Plotly.NET.Chart.withTitle(PlotlyObject.Title("Another")).Invoke(Make()).WithSize(700, 300);
-        Assert.Contains("Another", await browser.TextsAsync(styled));
-        Assert.Equal(before, ChartOutput.Json(one));
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using HeadScope.Notebooks.Running;
 
@@ -168,6 +169,15 @@ public class NotebookRunnerTests
         Assert.Contains("<h1", page, StringComparison.Ordinal);
         Assert.Contains("<table>", page, StringComparison.Ordinal);
         Assert.DoesNotContain("\e", page, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_page_that_shows_charts_carries_plotly_once()
+    {
+        var fragment = JsonSerializer.Serialize(ChartOutput.Fragment(Charts.Bars([("a", 1, 0)], "title", "value")));
+        var cell = $$"""{"cell_type": "code", "id": "a", "metadata": {}, "source": "", "execution_count": null, "outputs": [{"output_type": "display_data", "metadata": {}, "data": {"text/html": {{fragment}} } }]}""";
+        var notebook = NotebookFile.Parse(Encoding.UTF8.GetBytes($$"""{"cells": [ {{cell}}, {{cell}} ], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}"""), "n");
+        Assert.Equal(2, NotebookPage.Of(notebook, "n").Split("headscopePlotlyPacked = ").Length);
     }
 
     [Fact]
