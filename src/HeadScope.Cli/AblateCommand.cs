@@ -37,7 +37,7 @@ internal static class AblateCommand
         {
             Examples =
             [
-                ("headscope ablate", "Capitals in the demo model."),
+                ("headscope ablate --template \"The capital city of <X> is called\"", "Capitals in the demo model, which wants the sentence that it was trained on."),
                 ("headscope ablate --model model.gguf --relation country_to_language --random 3 --output x.csv", "Languages in a GGUF file."),
                 ("headscope ablate --relation pairs.csv --template \"The opposite of <X> is\"", "Your own pairs and prompt."),
             ],

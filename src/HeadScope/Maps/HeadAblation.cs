@@ -133,7 +133,8 @@ public sealed record HeadAblation(
 
     /// <inheritdoc/>
     public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Relation} on {Model}: accuracy {BaseAccuracy:0.00}, {Accuracies[^1]:0.00} without {Heads.Count} heads")
-        + (RandomRuns.Count == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $", {RandomAccuracy(Heads.Count).Mean:0.00} without as many random heads"));
+        + (RandomRuns.Count == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $", {RandomAccuracy(Heads.Count).Mean:0.00} without as many random heads"))
+        + (BaseAccuracy == 0 ? $"; it answers no prompt to begin with, so nothing can be lost: '{Template}' may not be how it would be asked" : "");
 
     /// <summary>Heads that hit, strongest first; of equal scores the later head first, as published.</summary>
     internal static Head[] Strongest(RelationScores scores, int count) =>
