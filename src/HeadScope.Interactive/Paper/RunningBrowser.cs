@@ -60,7 +60,7 @@ internal sealed class RunningBrowser : IAsyncDisposable
         await File.WriteAllTextAsync(file, "<!doctype html><meta charset=\"utf-8\"><body style=\"margin:0\"></body>");
         var fresh = await browser.NewPageAsync();
         await fresh.GoToAsync(new Uri(file).AbsoluteUri);
-        foreach (var script in new[] { ChartOutput.PlotlyScript, ChartOutput.Script("paper.js") })
+        foreach (var script in new[] { ChartOutput.PlotlyScript, string.Concat(new[] { "labels.js", "drawing.js", "paper.js" }.Select(ChartOutput.Script)) })
         {
             await fresh.AddScriptTagAsync(new AddTagOptions { Content = script });
         }
