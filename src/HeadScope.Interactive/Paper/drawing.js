@@ -31,6 +31,18 @@ function paperSizes({ data, layout, _fullData, _fullLayout }, scale) {
   }
 }
 
+// plotly.js writes superscripts and some numbers of logarithmic axes smaller or larger than the text around them: they too have 6 to 8 points.
+function paperLegible(root) {
+  for (const text of root.querySelectorAll('text')) {
+    const size = Math.min(paperFont.most, Math.max(paperFont.least, parseFloat(text.style.fontSize))), share = Math.max(0.7, paperFont.least / size);
+    if (Math.abs(size - parseFloat(text.style.fontSize)) > 0.01) text.style.fontSize = `${size}px`;
+    for (const part of text.querySelectorAll('tspan')) if (part.style.fontSize === '70%') {
+      part.style.fontSize = `${100 * share}%`;
+      part.setAttribute('dy', `${parseFloat(part.getAttribute('dy')) * 0.7 / share}em`);
+    }
+  }
+}
+
 // The SVG of a chart that is drawn.
 async function paperSvg(box, width, height, mm) {
   const { data, layout, _fullLayout: full, calcdata } = box;
@@ -40,6 +52,7 @@ async function paperSvg(box, width, height, mm) {
   const create = (name, attributes) => put(document.createElementNS(svg.namespaceURI, name), attributes);
   for (const plot of full._subplots.cartesian || []) maps(plot);
 
+  paperLegible(svg);
   // plotly.js decodes entities once more on the way: what is drawn says what the texts are.
   const leaves = (root, within) => [...root.querySelectorAll(`${within} text, ${within} tspan`)].filter(e => !e.children.length);
   const [drawn, written] = [leaves(box, 'svg.main-svg'), leaves(svg, ':scope')];

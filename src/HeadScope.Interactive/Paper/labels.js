@@ -12,11 +12,25 @@ function paperLabels(family) {
     return Math.max(...text.split(/<br\s*\/?>/i).map(line => { area.innerHTML = line.replace(/<[^>]*>/g, ''); return pen.measureText(area.value).width * (/<b>/.test(line) ? 1.1 : 1); }));
   }
 
-  function shortened(text, room, size) {
+  function shortened(text, room, size, within) {
     if (width(text, size) <= room) return text;
-    const letters = split(text);
-    while (letters.length > 1 && width(letters.join('') + '…', size) > room) letters.splice(letters.findLastIndex(letter => letter[0] !== '<' || letter.length === 1), 1);
-    return letters.join('') + '…';
+    const letters = split(text), isText = letter => letter[0] !== '<' || letter.length === 1;
+    let cut = letters.length;
+    const left = () => [...letters.slice(0, cut), '…', ...letters.slice(cut)].join('');
+    while (letters.length > 1 && width(left(), size) > room) {
+      cut = within ? letters.length >> 1 : letters.findLastIndex(isText);
+      letters.splice(cut, 1);
+    }
+    return left();
+  }
+
+  // What a name has that others have not: it is without the words that all begin or end with.
+  function differing(names) {
+    const all = [...new Set(names)].map(name => name.split(' ')), shared = at => all.length > 1 && all.every(words => words.length > 1 && at(words) === at(all[0]));
+    let [start, end] = [0, 0];
+    while (shared(words => words[start]) && all.every(words => words.length > start + 1)) start++;
+    while (shared(words => words.at(-1 - end)) && all.every(words => words.length > start + end + 1)) end++;
+    return (name, mark) => (start ? mark : '') + name.split(' ').slice(start, name.split(' ').length - end).join(' ') + (end ? mark : '');
   }
 
   // Breaks a text into as few lines as fit, of about equal length; what still is too long is shortened, or broken inside words where lines are many.
@@ -63,24 +77,28 @@ function paperLabels(family) {
     const shown = all.ticks.map(tick => ({ ...tick, at: drawn.l2p((drawn.d2l_noadd || drawn.d2l)(tick.value)), wide: width(tick.text, size) })).filter(tick => tick.at > -1 && tick.at < drawn._length + 1).sort((a, b) => a.at - b.at);
     const nearest = Math.min(...shown.slice(1).map((tick, i) => tick.at - shown[i].at), 1e9), stacked = Math.max(1, Math.ceil(line / nearest - 0.02));
     const fits = stride => shown.every((tick, i) => i < stride || i % stride || tick.at - shown[i - stride].at >= (tick.wide + shown[i - stride].wide) / 2 + 3);
+    const lines = Math.max(1, Math.floor(nearest / line)), within = text => text.split(/<br/i).length > lines ? text.replace(/<br\s*\/?>/gi, ' ') : text;
     let stride = 1, angle = 0;
     if (upright) {
       stride = stacked;
-      for (const tick of shown) tick.text = broken(tick.text, longest, size, Math.max(1, Math.floor(nearest / line)));
+      for (const tick of shown) tick.text = broken(within(tick.text), longest, size, lines);
     } else {
-      const lines = fits(1) || all.angle ? [] : shown.map(tick => broken(tick.text, nearest - 4, size, 3));
-      if (lines.length && !lines.some(text => text.endsWith('…') || text === '')) shown.forEach((tick, i) => Object.assign(tick, { text: lines[i], wide: width(lines[i], size) }));
+      const side = fits(1) || all.angle ? [] : shown.map(tick => broken(tick.text, nearest - 4, size, 3));
+      if (side.length && !side.some(text => text.endsWith('…') || text === '')) shown.forEach((tick, i) => Object.assign(tick, { text: side[i], wide: width(side[i], size) }));
       while (stride < shown.length && !fits(stride)) stride++;
       if ((stride > stacked || all.angle) && !all.ticks.every(({ text }) => /^[-−]?\d*$/.test(text))) {
         [stride, angle] = [stacked, all.angle || -90];
-        for (const tick of shown) tick.text = shortened(tick.text, longest, size);
+        for (const tick of shown) tick.text = shortened(within(tick.text), longest, size);
       }
     }
-    const next = shown.filter((_, i) => i % stride === 0), [tickvals, ticktext] = [next.map(tick => tick.value), next.map(tick => tick.text)];
+    // What the chart has in bold stays.
+    const clear = (a, b) => Math.abs(a.at - b.at) >= (upright || angle ? 0.97 * line : (a.wide + b.wide) / 2 + 3);
+    const marked = shown.filter(tick => /<b>/.test(tick.text)).reduce((kept, tick) => kept.every(one => clear(one, tick)) ? [...kept, tick] : kept, []);
+    const next = shown.filter((tick, i) => marked.includes(tick) || (i % stride === 0 && marked.every(one => clear(one, tick)))), [tickvals, ticktext] = [next.map(tick => tick.value), next.map(tick => tick.text)];
     const same = axis.tickmode === 'array' && (axis.tickangle || 0) === angle && JSON.stringify([axis.tickvals, axis.ticktext]) === JSON.stringify([tickvals, ticktext]);
     Object.assign(axis, { tickmode: 'array', tickvals, ticktext, tickangle: angle });
     return !same;
   }
 
-  return { width, shortened, broken, touching, fewer, named, words };
+  return { width, shortened, differing, broken, touching, fewer, named, words };
 }

@@ -8,7 +8,7 @@ async function headscopePaper(json, width, height, mm) {
   const written = new Map(); // What titles, notes and ticks said before they were broken, shortened or thinned.
   const before = (holder, value) => { if (!written.has(holder)) written.set(holder, value); return written.get(holder); };
   const axisOf = id => layout[paperAxis(id)], sum = (list, of) => list.reduce((total, one) => total + of(one), 0), fraction = value => Math.min(1, Math.max(0, value));
-  const head = { title: 0, legend: 0, grow: 1, lines: 1 }, extra = { l: 0, r: 0, t: 0, b: 0 };
+  const head = { title: 0, legend: 0, grow: 1, lines: 0 }, extra = { l: 0, r: 0, t: 0, b: 0 };
   let full, labels, panels, columns, rows, bars, reflowed = false;
 
   try {
@@ -38,12 +38,13 @@ async function headscopePaper(json, width, height, mm) {
   async function draw() {
     await Plotly.newPlot(box, data, layout, { staticPlot: true });
     full = box._fullLayout;
+    paperLegible(box);
   }
 
   // Finds the panels: rectangles that axes, pies, tables and other kinds of plots have to themselves.
   function survey() {
     panels = [];
-    const panel = ({ x, y }, more) => panels.push({ left: x[0], right: x[1], top: 1 - y[1], bottom: 1 - y[0], over: { l: 0, r: 0, t: 0, b: 0 }, plots: [], axes: new Set(), ...more });
+    const panel = ({ x, y }, more) => panels.push({ left: x[0], right: x[1], top: 1 - y[1], bottom: 1 - y[0], over: { l: 0, r: 0, t: 0, b: 0 }, highest: Infinity, plots: [], axes: new Set(), ...more });
     for (const plot of full._subplots.cartesian || []) {
       const ids = plot.match(/[xy]\d*/g), [{ domain: x }, { domain: y }] = ids.map(id => full[paperAxis(full[paperAxis(id)].overlaying || id)]);
       const near = panels.find(p => Math.abs(p.left - x[0]) + Math.abs(p.right - x[1]) + Math.abs(p.top - (1 - y[1])) + Math.abs(p.bottom - (1 - y[0])) < 0.004);
@@ -53,10 +54,13 @@ async function headscopePaper(json, width, height, mm) {
     for (const kind of ['polar', 'ternary', 'smith', 'gl3d', 'geo', 'mapbox']) for (const id of full._subplots[kind] || []) panel(full[id].domain, { holder: layout[id] ||= {} });
     for (const trace of box._fullData) if (trace.visible === true && trace.domain) panel(trace.domain, { holder: trace._input, table: trace.type === 'table' && trace._input });
     if (!panels.length) panel({ x: [0, 1], y: [0, 1] });
+    // A map of few cells is not as large as it may be.
+    const cells = p => box._fullData.some(({ type, xaxis, yaxis, _input }) => type === 'heatmap' && !_input.y && p.plots.includes(xaxis + yaxis));
     for (const p of panels) {
       p.ratio = hints.Rows ? 0 : hints.Ratio || Math.min(1.2, Math.max(0.35, (p.bottom - p.top) * full._size.h / ((p.right - p.left) * full._size.w)));
       p.host = panels.find(q => q !== p && q.left <= p.left && q.right >= p.right && q.top <= p.top && q.bottom >= p.bottom);
-      p.was = { left: p.left, right: p.right, top: p.top, bottom: p.bottom };
+      const [x, y] = ['x', 'y'].map(letter => full[paperAxis([...p.axes].find(id => id[0] === letter) || '')] || {}), spans = [x, y].map(({ range: [from, to] = [] }) => Math.abs(to - from));
+      if (y.scaleanchor === x._id && x.constrain === 'domain' && y.constrain === 'domain') Object.assign(p, { aspect: spans[0] / spans[1] / y.scaleratio, highest: cells(p) ? spans[1] * 5.5 * mm : Infinity });
       for (const id of p.axes) {
         const { anchor, ...from } = full[paperAxis(id)], axis = layout[paperAxis(id)] ||= {};
         for (const key of ['side', 'overlaying']) if (from[key]) axis[key] = from[key];
@@ -115,7 +119,7 @@ async function headscopePaper(json, width, height, mm) {
     for (const id of new Set(panels.flatMap(p => [...p.axes]))) {
       const axis = axisOf(id), drawn = full[paperAxis(id)], title = typeof axis.title === 'string' ? { text: axis.title } : axis.title;
       Object.assign(axis, {
-        automargin: false, ticklen: 3, tickwidth: 0.7, gridwidth: 0.5, title: { ...title, standoff: 4, font: { ...title?.font, size: normal } },
+        automargin: false, ticklen: 3, tickwidth: 0.7, gridwidth: 0.5, title: { ...title, standoff: /<su[bp]>/.test(title?.text) ? 6 : 4, font: { ...title?.font, size: normal } },
         tickfont: { ...axis.tickfont, size: Math.min(normal, Math.max(least, axis.tickfont?.size || normal)) },
       });
       if (!isText(drawn) && drawn.type !== 'multicategory') axis.tickangle = 0;
@@ -190,7 +194,8 @@ async function headscopePaper(json, width, height, mm) {
 
   // Decides where everything stands, from what labels took at the last drawing.
   function place() {
-    const above = (head.title && head.title + 3) + (head.legend && head.legend + 3), spaces = tracks => sum(tracks, t => t.before + t.after) + gap * (tracks.length - 1);
+    // A legend that is too high becomes lower yet, or is refused.
+    const above = (head.title && head.title + 3) + (head.legend && Math.min(head.legend, free ? Infinity : 0.3 * height) + 3), spaces = tracks => sum(tracks, t => t.before + t.after) + gap * (tracks.length - 1);
     const across = width - 2 * pad - spaces(columns), around = 2 * pad + above + spaces(rows);
     if (across < 5 * mm * columns.length) throw new Error(`The figure is too small: labels leave ${(across / mm).toFixed(0)} mm of ${(width / mm).toFixed(0)} mm for the plot; ask for more width`);
     for (const c of columns) c.size = across * c.weight / sum(columns, one => one.weight);
@@ -198,7 +203,7 @@ async function headscopePaper(json, width, height, mm) {
     rows.forEach((row, i) => {
       const own = panels.filter(p => !p.host && p.rows[0] === i && p.rows[1] === i);
       row.tables = Math.max(0, ...own.filter(p => p.table).map(p => p.need && Math.abs(p.needAt - spans(p)) < 0.5 ? p.need : 30000));
-      row.wanted = row.tables || (hints.Rows ? hints.Rows * (hints.RowHeight || 3) * mm : Math.max(0, ...own.map(p => spans(p) * p.ratio)));
+      row.wanted = row.tables || (hints.Rows ? hints.Rows * (hints.RowHeight || 3) * mm : Math.max(0, ...own.map(p => Math.min(spans(p) * p.ratio, p.highest))));
       for (const p of own.filter(p => p.table)) { p.span = spans(p); cellWidths(p); }
     });
     // Rows of unlike height, such as a histogram above a map, keep their proportions.
@@ -217,31 +222,38 @@ async function headscopePaper(json, width, height, mm) {
       for (const r of rows) r.size = r.tables || room * r.wanted / wanted;
     }
     const start = (tracks, at) => { for (const one of tracks) { one.start = at + one.before; at = one.start + one.size + one.after + gap; } };
-    start(columns, pad);
+    // Where scales are tied, a plot is as wide as its height has it, and what is left stands at both sides.
+    columns.forEach((c, i) => {
+      const own = panels.filter(p => !p.host && p.columns[0] === i);
+      if (own.every(p => p.aspect)) c.size = Math.min(c.size, Math.max(...own.map(p => p.aspect * rows[p.rows[0]].size)));
+    });
+    start(columns, pad + Math.max(0, across - sum(columns, c => c.size)) / 2);
     start(rows, pad + above);
-    const [l, t] = [columns[0].start, rows[0].start], w = columns.at(-1).start + columns.at(-1).size - l, h = rows.at(-1).start + rows.at(-1).size - t, drawn = Math.max(height, around + sum(rows, r => r.size));
-    Object.assign(layout, { height: drawn, margin: { l, t, r: width - l - w, b: drawn - t - h, pad: 0, autoexpand: false } });
+    const drawn = Math.max(height, around + sum(rows, r => r.size)), span = (tracks, [first, last] = [0, tracks.length - 1]) => [tracks[first].start, tracks[last].start + tracks[last].size];
+    // The paper of plotly.js is all of the page, since it takes no colour bar that is far outside of it.
+    const onPage = { x: px => fraction(px / width), y: px => fraction(1 - px / drawn) };
+    Object.assign(layout, { height: drawn, margin: { l: 0, t: 0, r: 0, b: 0, pad: 0, autoexpand: false } });
     for (const p of [...panels].sort((a, b) => !!a.host - !!b.host)) {
-      const inset = (side, low, high) => p.host[low] + (p.host[high] - p.host[low]) * (p.was[side] - p.host.was[low]) / (p.host.was[high] - p.host.was[low]);
-      const span = (tracks, [first, last], from, size) => [(tracks[first].start - from) / size, (tracks[last].start + tracks[last].size - from) / size];
-      [p.left, p.right] = p.host ? [inset('left', 'left', 'right'), inset('right', 'left', 'right')] : span(columns, p.columns, l, w);
-      [p.top, p.bottom] = p.host ? [inset('top', 'top', 'bottom'), inset('bottom', 'top', 'bottom')] : span(rows, p.rows, t, h);
-      p.px = { left: l + p.left * w, right: l + p.right * w, top: t + p.top * h, bottom: t + p.bottom * h };
-      const domain = { x: [fraction(p.left), fraction(p.right)], y: [fraction(1 - p.bottom), fraction(1 - p.top)] };
+      const inset = (side, low, high) => p.host.px[low] + (p.host.px[high] - p.host.px[low]) * (p[side] - p.host[low]) / (p.host[high] - p.host[low]);
+      const [left, right] = p.host ? [inset('left', 'left', 'right'), inset('right', 'left', 'right')] : span(columns, p.columns);
+      const [top, bottom] = p.host ? [inset('top', 'top', 'bottom'), inset('bottom', 'top', 'bottom')] : span(rows, p.rows);
+      p.px = { left, right, top, bottom };
+      const domain = { x: [left, right].map(onPage.x), y: [bottom, top].map(onPage.y) };
       if (p.holder) p.holder.domain = domain;
       for (const id of p.axes) {
         const axis = axisOf(id);
         axis.domain = domain[id[0]];
         if (axis.anchor === 'free') axis.position = id[0] === 'y' ? domain.x[axis.side === 'right' ? 1 : 0] : domain.y[axis.side === 'top' ? 1 : 0];
         const text = before(axis.title, axis.title.text || '');
-        if (text) axis.title.text = labels.broken(text, id[0] === 'x' ? p.px.right - p.px.left + Math.min(8, columns[0].before) : p.px.bottom - p.px.top + 6, normal, 3);
+        const lines = labels.broken(text, id[0] === 'x' ? right - left + Math.min(8, columns[0].before) : bottom - top + 6, normal, 3);
+        axis.title.text = lines.includes('…<br>') ? '' : lines; // One that is cut within says nothing.
       }
     }
     for (const note of layout.annotations || []) {
       const { text, panel: p, paper, x, y } = written.get(note);
-      if (paper[0]) note.x = p.left + (p.right - p.left) * fraction(x);
+      if (paper[0]) note.x = onPage.x(p.px.left + (p.px.right - p.px.left) * fraction(x));
       if (paper[0] && x > 1.001) note.xshift = 4 + (p.axisRight || 0);
-      if (paper[1]) note.y = 1 - (p.top + (p.bottom - p.top) * fraction(y));
+      if (paper[1]) note.y = onPage.y(p.px.top + (p.px.bottom - p.px.top) * fraction(y));
       if (paper[1] && y < 0) note.yshift = 2 + (p.axisTop || 0);
       if (paper[1] && y > 1.001) Object.assign(note, { yanchor: 'top', yshift: -2 - (p.axisBottom || 0) });
       note.text = labels.broken(text, Math.max(60, paper[0] ? (p.px.right - p.px.left) + Math.min(p.over.l, 10) : width - 8), note.font.size, 4);
@@ -250,12 +262,18 @@ async function headscopePaper(json, width, height, mm) {
       const far = (side, sign) => bar.of.reduce((a, b) => sign * a.px[side] >= sign * b.px[side] ? a : b), { holder, flat } = bar, [first, last, right] = [far('top', -1), far('bottom', 1), far('right', 1)];
       const beside = sum(bars.slice(0, i).filter(b => b.of[0] === bar.of[0] && b.flat === flat), b => b.over);
       Object.assign(holder, { xanchor: 'left' }, flat
-        ? { x: last.left, len: last.px.right - last.px.left, y: 1 - (last.px.bottom + (last.axisBottom || 0) + 4 + beside - t) / h, yanchor: 'top' }
-        : { x: (right.px.right + (right.axisRight || 0) + 5 + beside - l) / w, len: last.px.bottom - first.px.top, y: 1 - ((first.px.top + last.px.bottom) / 2 - t) / h, yanchor: 'middle' });
+        ? { x: onPage.x(last.px.left), len: last.px.right - last.px.left, y: onPage.y(last.px.bottom + (last.axisBottom || 0) + 4 + beside), yanchor: 'top' }
+        : { x: onPage.x(right.px.right + (right.axisRight || 0) + 5 + beside), len: last.px.bottom - first.px.top, y: onPage.y((first.px.top + last.px.bottom) / 2), yanchor: 'middle' });
       bar.side = flat ? last : right;
       holder.title.text = labels.broken(before(bar, holder.title.text), flat ? holder.len : holder.len + 4, normal, flat ? 1 : 3);
     });
-    Object.assign(layout.legend, { x: (pad - l) / w, y: 1 + (rows[0].before + 2) / h });
+    // Shapes and pictures that are placed on the page are placed on all panels together.
+    const all = { x: span(columns), y: [...span(rows)].reverse() }, among = (v, [from, to]) => from + (to - from) * v;
+    for (const item of [...(layout.shapes || []), ...(layout.images || [])]) {
+      const was = before(item, { ...item });
+      for (const key of ['x', 'y', 'x0', 'x1', 'y0', 'y1']) if (was[key[0] + 'ref'] === 'paper' && typeof was[key] === 'number') item[key] = onPage[key[0]](among(was[key], all[key[0]]));
+    }
+    Object.assign(layout.legend, { x: onPage.x(pad), y: onPage.y(pad + above - 2) });
   }
 
   // A table's columns are as wide as what they hold, the widest less so where that is too much; words longer than their column are broken.
@@ -323,7 +341,7 @@ async function headscopePaper(json, width, height, mm) {
       const numbers = rects(`${name} .cbaxis text`);
       if (labels.touching(numbers, !flat)) { labels.fewer(holder, numbers.length); moved = true; }
     }
-    if (!moved) moved = tooMuchLegend((key.right - key.left) * (key.bottom - key.top));
+    if (!moved) moved = tooMuchLegend((key.right - key.left) * (key.bottom - key.top), key.right > width);
     if (moved) return true;
     const texts = rects('svg.main-svg text'), [left, right, top, bottom] = [['left', -1], ['right', 1], ['top', -1], ['bottom', 1]].map(([side, sign]) => Math.max(...texts.map(r => sign * r[side])));
     for (const [side, out, size, track, end] of [['l', pad / 2 + left, width, columns[0], 'before'], ['r', right - width + pad / 2, width, columns.at(-1), 'after'], ['t', top, layout.height, rows[0], 'before'], ['b', bottom - layout.height, layout.height, rows.at(-1), 'after']]) {
@@ -332,19 +350,25 @@ async function headscopePaper(json, width, height, mm) {
     return moved;
   }
 
-  // A legend takes a fifth of the figure at most: the figure grows, else names are shortened so that more stand in a line.
-  function tooMuchLegend(area) {
-    if (area / (width * layout.height) <= 0.2) return false;
-    if (free && layout.height < tallest - 1 && head.grow === 1) {
+  // A legend takes a fifth of the figure at most: the figure grows, else names are shortened so that more stand in a line. It takes more only where the
+  // figure is as high as a page.
+  function tooMuchLegend(area, wide) {
+    const little = area / (width * layout.height) <= 0.2;
+    if (little && !wide) return false;
+    if (!wide && free && layout.height < tallest - 1 && head.grow === 1) {
       head.grow = 1.02 + (area * 5 / width - layout.height) / sum(rows, r => r.size);
       return true;
     }
-    if (head.lines >= 6) return false;
-    head.lines++;
-    const names = box._fullData.map(trace => labels.shortened(before(trace._input, trace.name), width / head.lines - 50, least));
-    // Names that can no longer be told apart say nothing.
-    if (new Set(names).size < new Set(box._fullData.map(trace => trace.name)).size) return false;
-    box._fullData.forEach((trace, i) => { trace._input.name = names[i]; });
+    // Names that can no longer be told apart say nothing: those that begin alike are cut in the middle, or lose the words that all have.
+    const named = box._fullData.map(trace => before(trace._input, trace.name)), differ = labels.differing(named), entries = box.querySelectorAll('g.legend .traces').length, line = 19;
+    const cut = abreast => [name => name, name => name, name => differ(name, '…'), name => differ(name, '')]
+      .map((of, i) => named.map(name => labels.shortened(of(name), width / abreast - 50, least, i === 1))).find(all => new Set(all).size === new Set(named).size);
+    const needed = abreast => 5 * line * Math.ceil(entries / abreast), possible = [...Array(12).keys()].filter(abreast => abreast > head.lines && (abreast === 1 || width / abreast > 58) && cut(abreast));
+    const abreast = possible.find(n => needed(n) <= layout.height) || (free && possible.at(-1));
+    if (!abreast && (free || little)) return false;
+    if (!abreast) throw new Error(`The legend of ${entries} names takes more than a fifth of the figure; ask for a height of at least ${Math.ceil(Math.min(area * 5 / width, ...possible.map(needed)) / mm)} mm, or leave names out`);
+    head.lines = abreast;
+    cut(abreast).forEach((name, i) => { box._fullData[i]._input.name = name; });
     return true;
   }
 
