@@ -10,13 +10,13 @@ public static partial class Charts
     /// <summary>What patches recover of the answer: the residual stream by layer and position and heads by layer, beside each other; below them the outputs of
     /// attention and MLP where they were patched. Each map has its own colours, from -x over 0 to x.</summary>
     /// <param name="patching">The patches.</param>
-    /// <returns>The chart. Under each position stands its clean token, with the corrupted one in brackets where it is another.</returns>
+    /// <returns>The chart. Under each position stands its clean token; where the corrupted one is another, it follows in brackets, and both are bold.</returns>
     public static GenericChart ActivationPatching(ActivationPatching patching)
     {
         ArgumentNullException.ThrowIfNull(patching);
         string[] tokens =
         [
-            .. patching.Tokens.Zip(patching.CorruptedTokens, (clean, corrupted) => Short(clean) + (clean == corrupted ? "" : $" ({Short(corrupted)})")),
+            .. patching.Tokens.Zip(patching.CorruptedTokens, (clean, corrupted) => clean == corrupted ? Short(clean) : $"<b>{Short(clean)} ({Short(corrupted)})</b>"),
         ];
         (string Title, TorchSharp.torch.Tensor? Values)[] all =
             [("residual stream before the layer", patching.Residual), (HeadTitle, patching.Heads), ("attention output", patching.AttentionOutput), ("MLP output", patching.MlpOutput)];

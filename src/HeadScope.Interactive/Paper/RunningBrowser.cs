@@ -102,7 +102,7 @@ internal sealed class RunningBrowser : IAsyncDisposable
         // A file is a safe place to the browser, which gives fonts to no other.
         var file = Path.Combine(folder, "page.html");
         await File.WriteAllTextAsync(Path.Combine(folder, "plotly.js"), ChartOutput.PlotlyScript);
-        await File.WriteAllTextAsync(Path.Combine(folder, "paper.js"), ChartOutput.Script("paper.js"));
+        await File.WriteAllTextAsync(Path.Combine(folder, "paper.js"), string.Concat(new[] { "labels.js", "drawing.js", "paper.js" }.Select(ChartOutput.Script)));
         await File.WriteAllTextAsync(
             file, "<!doctype html><meta charset=\"utf-8\"><script src=\"plotly.js\"></script><script src=\"paper.js\"></script><body style=\"margin:0\"></body>");
         var fresh = await browser!.NewPageAsync();

@@ -40,6 +40,10 @@ public sealed class ChartBrowser : IAsyncLifetime
               }
               lines.push({ name, box, text });
             }
+            for (const raised of text.querySelectorAll('tspan[style*="font-size"]')) {
+              const { a, b } = text.getScreenCTM(), size = parseFloat(getComputedStyle(raised).fontSize) * Math.hypot(a, b) * 0.75;
+              if (raised.textContent.trim() && size < 5.99) faults.push(`${JSON.stringify(raised.textContent)} has ${size.toFixed(2)} points`);
+            }
           }
           lines.forEach((a, i) => lines.slice(i + 1).forEach(b => { if (a.text !== b.text && overlap(a.box, b.box) > 0.5) faults.push(`${a.name} and ${b.name} overlap by ${overlap(a.box, b.box).toFixed(1)} px`); }));
           return faults;

@@ -28,6 +28,10 @@ public sealed class PaperLayoutTests(ChartBrowser browser)
     public async Task Nothing_overlaps_or_is_cut_and_text_has_6_to_8_points(string kind, double widthMm, int layers, int heads) =>
         await browser.FitsAsync(EveryChart.OfShape[kind](layers, heads), widthMm);
 
+    private static readonly string[] Names = ["When", " Mary", " and", " John", " went", " to", " the", " restaurant", ",", " John", " gave", " a", " drink", " to"];
+
+    private static readonly Lazy<Model> Demo = new(() => Model.Load("demo"));
+
     /// <summary>Charts of users, who know nothing of paper.</summary>
     private static readonly Dictionary<string, Func<GenericChart>> Others = new(StringComparer.Ordinal)
     {
@@ -59,6 +63,24 @@ public sealed class PaperLayoutTests(ChartBrowser browser)
             Scatter(new { x = Ramp(3), y = Ramp(3), mode = "markers+text", text = new[] { "a long label on the left", "middle", "a long label on the right" } })),
         ["pie"] = () => Of(new { }, new Trace("pie").With(new { labels = new[] { "a long label", "b", "c" }, values = new[] { 3, 2, 1 } })),
         ["table"] = () => Of(new { }, Rows(30)),
+        ["powers"] = () => Of(
+            new { xaxis = new { type = "log", exponentformat = "power", title = "x<sup>2</sup>, in cm<sup>−1</sup>" }, yaxis = new { exponentformat = "power", title = "H<sub>2</sub>O" } },
+            Scatter(new { x = Powers(9), y = Powers(9).Select(power => power * 1e9).ToArray(), name = "R<sup>2</sup>" }), Line(9, "loss")),
+        ["one salient operation"] = () => Charts.SalientOperations(SalientOperations.Of(Demo.Value, [new Head(0, 5)]), rows: 1),
+        ["four patches"] = () => Charts.ActivationPatching(new("demo", Names, [.. Names.Select((name, i) => i == 9 ? " Mary" : name)], " Mary", " John", 3, -2, Map(12, 14), Map(12, 12), Map(12, 14), Map(12, 14))),
+        ["a line across"] = () => Of(new { shapes = new[] { new { type = "line", xref = "paper", yref = "paper", x0 = 0, x1 = 1, y0 = 0.5, y1 = 0.5 } } }, Line(9, "loss")),
+    };
+
+    private static readonly string LongTitle = string.Concat(Enumerable.Repeat("a title in which somebody wanted to say everything at once, with units (nats a token, a mean over all prompts) and the source ", 3));
+
+    /// <summary>Charts that are as bad as can be.</summary>
+    private static readonly Dictionary<string, Func<GenericChart>> Worst = new(StringComparer.Ordinal)
+    {
+        ["words below"] = () => Of(new { xaxis = Hostile(), yaxis = new { title = "effect" } }, Bar(new { x = Enumerable.Range(0, HostileText.Tokens.Length), y = Ramp(HostileText.Tokens.Length) })),
+        ["words beside"] = () => Of(new { yaxis = Hostile(), xaxis = new { title = "effect" } }, Bar(new { orientation = "h", y = Enumerable.Range(0, HostileText.Tokens.Length), x = Ramp(HostileText.Tokens.Length) })),
+        ["titles"] = () => Of(new { title = LongTitle, xaxis = new { title = LongTitle }, yaxis = new { title = LongTitle } }, Line(9, "loss")),
+        ["a title of one word"] = () => Of(new { xaxis = new { title = new string('w', 300) }, yaxis = new { title = new string('w', 300) } }, Line(9, "loss")),
+        ["forty lines"] = () => Of(new { }, [.. Enumerable.Range(0, 40).Select(i => Line(10, $"head {i / 8}.{i % 8} that copies names from the sentence"))]),
     };
 
     public static TheoryData<string, double> OtherCases()
@@ -76,6 +98,49 @@ public sealed class PaperLayoutTests(ChartBrowser browser)
     [Theory]
     [MemberData(nameof(OtherCases))]
     public async Task Charts_of_users_come_out_well_too(string kind, double widthMm) => await browser.FitsAsync(Others[kind](), widthMm);
+
+    public static TheoryData<string, double> WorstCases() => [.. from kind in Worst.Keys from width in new[] { 30.0, 84, 175, 400 } select (kind, width)];
+
+    [Theory]
+    [MemberData(nameof(WorstCases))]
+    public async Task The_worst_charts_fit(string kind, double widthMm) => await browser.FitsAsync(Worst[kind](), widthMm);
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(12)]
+    public async Task A_pattern_of_few_tokens_is_not_high(int tokens)
+    {
+        var svg = await browser.PaperAsync(Charts.AttentionPattern(TorchSharp.torch.eye(tokens), Names[..tokens]), 175);
+        Assert.InRange(Size(svg).Height, 30, 90);
+        Assert.Empty(await browser.FaultsAsync(svg));
+    }
+
+    [Fact]
+    public async Task A_label_in_bold_stays_where_others_are_thinned()
+    {
+        var texts = XElement.Parse(await browser.PaperAsync(Others["four patches"](), 84)).Descendants().Where(e => e.Name.LocalName == "text").Select(e => e.Value).ToList();
+        Assert.Equal(3, texts.Count(text => text == "·John (·Mary)"));
+        Assert.DoesNotContain("·John", texts);
+    }
+
+    [Fact]
+    public async Task A_legend_takes_a_fifth_at_most_or_the_height_that_it_needs_is_told()
+    {
+        static GenericChart Chart() => Of(new { }, [.. Enumerable.Range(0, 12).Select(i => Line(10, $"a name that is longer than what anybody would read, of the line {i}"))]);
+        Assert.InRange(Legend(await browser.PaperAsync(Chart(), 175, 60)), 0.05, 0.2);
+        var narrow = await browser.PaperAsync(Chart(), 84, 76);
+        Assert.InRange(Legend(narrow), 0.05, 0.2);
+        Assert.Equal(12, XElement.Parse(narrow).Descendants().Where(e => (string?)e.Attribute("class") == "legendtext").Select(e => e.Value).Distinct().Count());
+        var refused = await Assert.ThrowsAsync<ArgumentException>(() => browser.PaperAsync(Chart(), 60, 40));
+        Assert.Contains("The legend of 12 names takes more than a fifth of the figure; ask for a height of at least", refused.Message, StringComparison.Ordinal);
+
+        static double Legend(string svg)
+        {
+            var root = XElement.Parse(svg);
+            var box = root.Descendants().Single(e => (string?)e.Attribute("class") == "legend").Elements().First(e => (string?)e.Attribute("class") == "bg");
+            return (double)box.Attribute("width")! * (double)box.Attribute("height")! / (Size(svg).Width * Size(svg).Height * Math.Pow(96 / 25.4, 2));
+        }
+    }
 
     [Fact]
     public async Task A_table_is_as_high_as_its_rows()
@@ -143,7 +208,7 @@ public sealed class PaperLayoutTests(ChartBrowser browser)
             <svg xmlns="http://www.w3.org/2000/svg" width="50mm" height="20mm" viewBox="0 0 189 75.6">
             <clipPath id="c"><rect x="0" y="0" width="20" height="75"/></clipPath>
             <text x="10" y="20" style="font-size:9px">one</text><text x="12" y="22" style="font-size:9px">two</text>
-            <text x="180" y="40" style="font-size:9px">outside</text><text x="90" y="60" style="font-size:5px">small</text>
+            <text x="150" y="60" style="font-size:9px">10<tspan style="font-size:70%">5</tspan></text><text x="180" y="40" style="font-size:9px">outside</text><text x="90" y="60" style="font-size:5px">small</text>
             <text x="60" y="20" style="font-size:9px">left</text><text x="60" y="31" style="font-size:9px">below</text>
             <g clip-path="url(#c)"><text x="10" y="70" style="font-size:9px">clipped</text></g>
             <text x="100" y="40" transform="rotate(-45 100 40)" style="font-size:9px">turned</text><text x="110" y="50" transform="rotate(-45 110 50)" style="font-size:9px">turned too</text>
@@ -152,6 +217,7 @@ public sealed class PaperLayoutTests(ChartBrowser browser)
         var faults = await browser.FaultsAsync(Svg);
         Assert.Collection(
             faults.Order(StringComparer.Ordinal),
+            fault => Assert.Equal("\"5\" has 4.72 points", fault),
             fault => Assert.StartsWith("\"clipped\" is cut", fault, StringComparison.Ordinal),
             fault => Assert.StartsWith("\"one\" and \"two\" overlap", fault, StringComparison.Ordinal),
             fault => Assert.StartsWith("\"outside\" leaves the page", fault, StringComparison.Ordinal),
@@ -175,6 +241,10 @@ public sealed class PaperLayoutTests(ChartBrowser browser)
             },
         },
     });
+
+    private static object Hostile() => new { title = "token", tickvals = Enumerable.Range(0, HostileText.Tokens.Length), ticktext = HostileText.Seen.Select(PlotlyText.Escape) };
+
+    private static TorchSharp.torch.Tensor Map(int rows, int columns) => TorchSharp.torch.arange(rows * columns, TorchSharp.torch.float32).sin().reshape(rows, columns);
 
     private static object Words(int count) => new { tickvals = Enumerable.Range(0, count), ticktext = Enumerable.Range(0, count).Select(i => i % 3 == 0 ? "·the" : "·sentence"), title = "token" };
 

@@ -39,7 +39,7 @@ public sealed class PatchingChartTests(ChartBrowser browser)
             Assert.Equal(titles[i], (string?)note["text"]);
             Assert.Equal(x["domain"]!.Average(at => (double)at), (double)note["x"]!, 1e-9);
             Assert.Equal((double)y["domain"]![1]!, (double)note["y"]!, 1e-9);
-            Assert.Equal(i == 1 ? null : "·Anna (·Peter)", (string?)x["ticktext"]?[1]);
+            Assert.Equal(i == 1 ? null : "<b>·Anna (·Peter)</b>", (string?)x["ticktext"]?[1]);
         }
 
         // No two maps share a place.
