@@ -14,7 +14,7 @@ internal static class EmbeddedFonts
     {
         // The page's own session: a permission ends with the session that it was given to, at some time after.
         var session = page.Client;
-        await session.SendAsync("Browser.grantPermissions", new { permissions = new[] { "localFonts" } });
+        await session.SendAsync("Browser.grantPermissions", JsonElement.Parse("""{"permissions":["localFonts"]}"""));
         var families = await page.EvaluateFunctionAsync<string[]>(
             """
             svg => {
@@ -34,14 +34,14 @@ internal static class EmbeddedFonts
         var names = new List<string?>();
         for (var i = 0; i < families.Length; i++)
         {
-            var node = (await session.SendAsync<JsonElement>("DOM.querySelector", new { nodeId = root, selector = $"#font{i}" })).GetProperty("nodeId").GetInt32();
+            var node = (await session.SendAsync<JsonElement>("DOM.querySelector", JsonElement.Parse($$"""{"nodeId":{{root}},"selector":"#font{{i}}"}"""))).GetProperty("nodeId").GetInt32();
             names.Add(null);
 
             // Which font it is the browser knows when it has laid the text out.
             for (var tries = 0; names[i] is null && tries < 20; tries++)
             {
                 await Task.Delay(tries * 10);
-                var fonts = (await session.SendAsync<JsonElement>("CSS.getPlatformFontsForNode", new { nodeId = node })).GetProperty("fonts");
+                var fonts = (await session.SendAsync<JsonElement>("CSS.getPlatformFontsForNode", JsonElement.Parse($$"""{"nodeId":{{node}}}"""))).GetProperty("fonts");
                 names[i] = fonts.GetArrayLength() > 0 ? fonts[0].GetProperty("postScriptName").GetString() : null;
             }
         }
