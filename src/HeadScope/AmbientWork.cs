@@ -9,12 +9,19 @@ internal static class AmbientWork
 {
     private static readonly AsyncLocal<Surroundings?> Current = new();
 
+    /// <summary>The surroundings of calls around which nothing else was set: for a kernel that is not HeadScope's, whose cells nobody can
+    /// surround.</summary>
+    public static Func<(IProgress<WorkProgress>? Progress, CancellationToken Interrupt)>? Outermost { get; set; }
+
     /// <summary>What a long call was given, and the surroundings' in place of what it was not given.</summary>
     /// <param name="progress">The call's own progress; null for none.</param>
     /// <param name="cancellationToken">The call's own token; one that cannot be cancelled counts as none.</param>
     public static (IProgress<WorkProgress>? Progress, CancellationToken CancellationToken) Or(
-        IProgress<WorkProgress>? progress, CancellationToken cancellationToken) =>
-        (progress ?? Current.Value?.Progress, cancellationToken.CanBeCanceled ? cancellationToken : Current.Value?.Interrupt ?? default);
+        IProgress<WorkProgress>? progress, CancellationToken cancellationToken)
+    {
+        var (around, interrupt) = Current.Value is { } current ? (current.Progress, current.Interrupt) : Outermost?.Invoke() ?? default;
+        return (progress ?? around, cancellationToken.CanBeCanceled ? cancellationToken : interrupt);
+    }
 
     /// <summary>Sets both for the calls until the result is disposed.</summary>
     /// <param name="progress">Where to report; null for nowhere.</param>

@@ -45,4 +45,22 @@ public class ParallelismTests
 
     [Fact]
     public void Threads_must_be_at_least_one() => Assert.Throws<ArgumentOutOfRangeException>(() => Parallelism.Threads = 0);
+
+    [Fact]
+    public void What_surrounds_all_calls_counts_where_nothing_else_does()
+    {
+        var (everywhere, here) = (new Progress<WorkProgress>(), new Progress<WorkProgress>());
+        AmbientWork.Outermost = () => (everywhere, CancellationToken.None);
+        try
+        {
+            Assert.Same(everywhere, AmbientWork.Or(null, default).Progress);
+            Assert.Same(here, AmbientWork.Or(here, default).Progress);
+            using var quiet = AmbientWork.Enter(progress: null, CancellationToken.None);
+            Assert.Null(AmbientWork.Or(null, default).Progress);
+        }
+        finally
+        {
+            AmbientWork.Outermost = null;
+        }
+    }
 }

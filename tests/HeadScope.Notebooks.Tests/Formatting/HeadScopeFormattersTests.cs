@@ -14,15 +14,16 @@ public class HeadScopeFormattersTests
     public HeadScopeFormattersTests() => HeadScopeFormatters.Register();
 
     [Fact]
-    public async Task The_file_that_dotnet_interactive_runs_registers_them()
+    public async Task The_file_that_dotnet_interactive_runs_changes_nothing_elsewhere()
     {
         var extension = await File.ReadAllTextAsync(
-            Path.Combine(TestData.Repository, "src", "HeadScope.Interactive", "Formatting", "extension.dib"), TestContext.Current.CancellationToken);
+            Path.Combine(TestData.Repository, "src", "HeadScope.Interactive", "interactive-extensions", "dotnet", "extension.dib"), TestContext.Current.CancellationToken);
         Assert.StartsWith("#!meta", extension, StringComparison.Ordinal);
         using var session = new Notebooks.Session.CSharpSession();
         var result = await session.RunAsync(extension[(extension.IndexOf("#!csharp", StringComparison.Ordinal) + "#!csharp".Length)..], new RecordedOutput());
         Assert.True(result.Succeeded, result.Error?.Message);
-        Assert.Contains(ChartOutput.MimeType, Formatter.GetPreferredMimeTypesFor(typeof(HeadMap)));
+        Assert.Equal([ChartOutput.MimeType, "text/html"], Formatter.GetPreferredMimeTypesFor(typeof(HeadMap)));
+        Assert.Null(AmbientWork.Outermost);
     }
 
     [Fact]
