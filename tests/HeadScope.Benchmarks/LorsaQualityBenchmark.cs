@@ -5,8 +5,8 @@ namespace HeadScope.Benchmarks;
 
 /// <summary>
 /// The quality of training: a Lorsa for a layer of SmolLM2-135M-Instruct on the reference's windows in the reference's order and budget
-/// (350 steps of 1,024 tokens), against the held-out explained variance of the official trainer. Needs HEADSCOPE_TEST_DATA. The curves of both
-/// are drawn into the folder, <c>training.svg</c> and <c>.png</c>, where a browser is installed.
+/// (350 steps of 1,024 tokens), against the held-out explained variance of the official trainer. Needs HEADSCOPE_TEST_DATA. What it prints
+/// and the curves of both stand in the folder then: <c>training.txt</c>, <c>.svg</c> and <c>.png</c>, drawn by an installed browser.
 /// </summary>
 internal static class LorsaQualityBenchmark
 {
@@ -36,9 +36,11 @@ internal static class LorsaQualityBenchmark
         using var baseline = JsonDocument.Parse(File.ReadAllText(peer + ".json"));
         var official = baseline.RootElement.GetProperty("heldout").GetProperty("ev").GetDouble();
         var report = lorsa.Training!;
-        Console.WriteLine(string.Create(
+        var row = string.Create(
             CultureInfo.InvariantCulture,
-            $"| layer {layer} | seed {seed} | EV {report.HeldOut!.ExplainedVariance:f4} | official {official:f4} | NMSE {report.HeldOut.NormalizedError:f4} | L0 {report.HeldOut.ActiveHeads:f2} | dead {report.HeldOut.DeadHeads.Count()} | {report.TokensPerSecond:f0} tokens/s |"));
+            $"| layer {layer} | seed {seed} | EV {report.HeldOut!.ExplainedVariance:f4} | official {official:f4} | NMSE {report.HeldOut.NormalizedError:f4} | L0 {report.HeldOut.ActiveHeads:f2} | dead {report.HeldOut.DeadHeads.Count()} |{(report.TokensPerSecond > 0 ? $" {report.TokensPerSecond:f0} tokens/s |" : "")}");
+        Console.WriteLine(row);
+        File.WriteAllText(Path.Combine(folder, "training.txt"), row + "\n");
         var curve = File.ReadLines(peer + ".csv").Skip(1).Select(line => line.Split(','))
             .Select(cells => (long.Parse(cells[1], CultureInfo.InvariantCulture), double.Parse(cells[6], CultureInfo.InvariantCulture)));
         var chart = Charts.TrainingCurves(report, [.. curve]);

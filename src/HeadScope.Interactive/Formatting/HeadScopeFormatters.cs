@@ -51,7 +51,7 @@ public static class HeadScopeFormatters
         Writes<Model>(Card, model => model.ToString() ?? model.Name);
         Writes<ForwardPass>(Activations, pass => $"{pass.Lengths.Count} sequences, {pass.Activations.Count} activations");
         Writes<Relation>(relation => $"<b>{Text(relation.Name)}</b>{HtmlTable.Of(relation.Pairs.Select(pair => new { pair.Source, pair.Target }))}", relation => relation.ToString());
-        Writes<DataFrame>(HtmlTable.Of, table => table.ToString());
+        Writes<DataFrame>(HtmlTable.Of, HtmlTable.Plain);
         Writes<IEnumerable<LorsaHead>>(
             heads => HtmlTable.Of(heads.Select(head => new { head = head.Index, head.QkHead, head.Score, head.ActiveTokens })),
             heads => string.Join(Environment.NewLine, heads.Select(head => FormattableString.Invariant($"Lorsa head {head.Index} (QK {head.QkHead}): {head.Score:f3}"))));

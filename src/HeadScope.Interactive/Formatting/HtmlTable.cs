@@ -80,6 +80,16 @@ public static class HtmlTable
         string Side(int column) => numeric[column] ? "right" : "left";
     }
 
+    /// <summary>The first rows as plain text, in columns as wide as what stands in them.</summary>
+    internal static string Plain(DataFrame table)
+    {
+        var texts = table.Rows.Take(PageRows).Select(row => row.Select(Cell).ToArray()).Prepend([.. table.Columns.Select(column => Seen(column.Name.Replace('_', ' ')))]).ToArray();
+        var widths = table.Columns.Select((_, c) => texts.Max(row => row[c].Length)).ToArray();
+        var numeric = table.Columns.Select(column => column.IsNumericColumn()).ToArray();
+        var lines = texts.Select(row => string.Join("  ", row.Select((text, c) => numeric[c] ? text.PadLeft(widths[c]) : text.PadRight(widths[c]))).TrimEnd());
+        return string.Join('\n', table.Rows.Count > PageRows ? lines.Append($"rows 1 to {PageRows} of {PlotlyText.Count(table.Rows.Count)}") : lines);
+    }
+
     /// <summary>A text whose spaces at the ends, line breaks and tabs can be seen.</summary>
     internal static string Seen(string text)
     {

@@ -65,6 +65,14 @@ public sealed class HtmlTableTests(ChartBrowser browser)
         Assert.Contains("rows 1 to 25 of 60", html, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void As_plain_text_columns_stand_under_each_other_with_few_digits()
+    {
+        var table = new Microsoft.Data.Analysis.DataFrame(
+            new Microsoft.Data.Analysis.StringDataFrameColumn("the_token", [" the", "a\nb"]), new Microsoft.Data.Analysis.DoubleDataFrameColumn("score", [12.428708383015223, 3]));
+        Assert.Equal("the token  score\n·the       12.43\na↵b            3", HtmlTable.Plain(table));
+    }
+
     private static async Task<string> FirstColumnAsync(IPage page) =>
         string.Concat(await page.EvaluateExpressionAsync<string[]>("[...document.querySelectorAll('tbody tr')].map(row => row.cells[0].textContent)"));
 

@@ -120,7 +120,7 @@ public class ShippedNotebookTests(PythonClient client)
             var dots = new FileInfo(Path.Combine(Folder, picture.Url!));
             var vectors = new FileInfo(Path.Combine(Folder, Assert.IsType<LinkInline>(picture.Parent).Url!));
             Assert.InRange(dots.Length, 1_000, 700_000);
-            Assert.InRange(vectors.Length, 1_000, 700_000);
+            Assert.InRange(vectors.Length, 1_000, 800_000);
             Assert.Contains("<text", File.ReadAllText(vectors.FullName), StringComparison.Ordinal);
         }
     }
