@@ -101,8 +101,8 @@ public sealed record ConnectionFile
 
             string Text(string name, string? otherwise) => !root.TryGetProperty(name, out var value)
                 ? otherwise ?? throw Missing(name)
-                : value.ValueKind == JsonValueKind.String
-                    ? value.GetString()!
+                : value.ValueKind == JsonValueKind.String && Whole(value) is { } text
+                    ? text
                     : throw new InvalidDataException($"{path}: {name} is {Kind(value)}; expected a text.");
 
             int Port(string name) => !root.TryGetProperty(name, out var value)
@@ -122,6 +122,19 @@ public sealed record ConnectionFile
         JsonValueKind.Object => "an object",
         _ => value.GetRawText(),
     };
+
+    // Null for a text that ends in the middle of a surrogate pair.
+    private static string? Whole(JsonElement text)
+    {
+        try
+        {
+            return text.GetString();
+        }
+        catch (InvalidOperationException)
+        {
+            return null;
+        }
+    }
 
     internal ZmtpEndpoint Endpoint(int port) => new(Transport, Address, port);
 }

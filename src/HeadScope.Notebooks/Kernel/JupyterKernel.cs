@@ -50,9 +50,9 @@ public sealed class JupyterKernel : IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(connection);
         signer = new MessageSigner(connection.Key);
-        shell = new ZmtpRouter(connection.Endpoint(connection.ShellPort), (peer, frames) => ReceiveAsync(peer, frames, shellRequests));
-        control = new ZmtpRouter(connection.Endpoint(connection.ControlPort), (peer, frames) => ReceiveAsync(peer, frames, controlRequests));
-        stdin = new ZmtpRouter(connection.Endpoint(connection.StdinPort), (peer, frames) => ReceiveAsync(peer, frames, typed));
+        shell = new ZmtpRouter(connection.Endpoint(connection.ShellPort), ZmtpLimits.MessageBytes, (peer, frames) => ReceiveAsync(peer, frames, shellRequests));
+        control = new ZmtpRouter(connection.Endpoint(connection.ControlPort), ZmtpLimits.ShortMessageBytes, (peer, frames) => ReceiveAsync(peer, frames, controlRequests));
+        stdin = new ZmtpRouter(connection.Endpoint(connection.StdinPort), ZmtpLimits.ShortMessageBytes, (peer, frames) => ReceiveAsync(peer, frames, typed));
         iopub = new ZmtpPublisher(connection.Endpoint(connection.IopubPort));
         heartbeat = new ZmtpEcho(connection.Endpoint(connection.HeartbeatPort));
     }
@@ -184,22 +184,26 @@ public sealed class JupyterKernel : IAsyncDisposable
     {
         Publish("status", new JsonObject { ["execution_state"] = "busy" }, request);
         JsonObject? reply;
+        IReadOnlyList<byte[]>? frames;
         try
         {
             reply = await handle(request);
+            frames = Frames(reply);
         }
         catch (Exception exception)
         {
-            // A content that is not as the protocol says, such as a number where a text belongs.
+            // A content that is not as the protocol says, such as a number or half a surrogate pair where a text belongs.
             reply = Error(new CellError(exception.GetType().FullName!, exception.Message, [exception.Message]));
+            frames = Frames(reply);
         }
+
+        IReadOnlyList<byte[]>? Frames(JsonObject? content) => content is null ? null : request
+            .Answer($"{(request.Type.EndsWith("_request", StringComparison.Ordinal) ? request.Type[..^"_request".Length] : request.Type)}_reply", content, sessionId)
+            .ToFrames(signer);
 
         if (reply is not null)
         {
-            var type = request.Type.EndsWith("_request", StringComparison.Ordinal)
-                ? $"{request.Type[..^"_request".Length]}_reply"
-                : $"{request.Type}_reply";
-            request.Peer!.Send(request.Answer(type, reply, sessionId).ToFrames(signer));
+            request.Peer!.Send(frames!);
             if (request.Type == "shutdown_request")
             {
                 Publish("shutdown_reply", (JsonObject)reply.DeepClone(), request);
@@ -359,7 +363,7 @@ public sealed class JupyterKernel : IAsyncDisposable
         }
 
         var question = request.Answer("input_request", new JsonObject { ["prompt"] = prompt, ["password"] = password }, sessionId);
-        stdin.SendTo(request.Peer!.Identity, question.ToFrames(signer));
+        stdin.Counterpart(shell, request.Peer!)?.Send(question.ToFrames(signer));
         while (true)
         {
             var reply = typed.Reader.ReadAsync(cancellationToken).AsTask().GetAwaiter().GetResult();

@@ -67,7 +67,7 @@ internal sealed record JupyterMessage
             Content = content,
         };
 
-    /// <summary>Reads a message; null when it is malformed or its signature is wrong, which a kernel must ignore.</summary>
+    /// <summary>Reads a message; null when it is malformed, wrongly signed or was here before, which a kernel must ignore.</summary>
     /// <param name="frames">The frames as received.</param>
     /// <param name="signer">Knows the key.</param>
     /// <param name="peer">Who sent it.</param>
@@ -79,14 +79,15 @@ internal sealed record JupyterMessage
             at++;
         }
 
-        if (frames.Count < at + 6 || !signer.IsRight(frames[at + 1], frames[at + 2], frames[at + 3], frames[at + 4], frames[at + 5]))
+        if (frames.Count < at + 6 || !signer.Accepts(frames[at + 1], frames[at + 2], frames[at + 3], frames[at + 4], frames[at + 5]))
         {
             return null;
         }
 
         try
         {
-            return Object(frames[at + 2]) is { } header && header["msg_type"] is JsonValue type && type.TryGetValue<string>(out _)
+            // A header is sent back as the parent of what answers it; one with half a surrogate pair cannot be.
+            return Object(frames[at + 2]) is { } header && Bytes(header).Length > 0 && header["msg_type"] is JsonValue type && type.TryGetValue<string>(out _)
                 && Object(frames[at + 3]) is { } parent && Object(frames[at + 4]) is not null && Object(frames[at + 5]) is { } content
                 ? new JupyterMessage { Peer = peer, Identities = [.. frames.Take(at)], Header = header, ParentHeader = parent, Content = content }
                 : null;

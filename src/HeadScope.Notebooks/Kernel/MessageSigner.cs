@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -8,16 +9,37 @@ namespace HeadScope.Notebooks.Kernel;
 internal sealed class MessageSigner(string key)
 {
     private readonly byte[] key = Encoding.UTF8.GetBytes(key);
+    private readonly HashSet<UInt128> seen = [];
 
     /// <summary>The signature as lower-case hexadecimal digits; empty without a key.</summary>
     /// <param name="parts">The four parts, as sent.</param>
-    public byte[] Sign(params ReadOnlySpan<byte[]> parts) => key.Length == 0 ? [] : Encoding.ASCII.GetBytes(Convert.ToHexStringLower(Hash(parts)));
+    public byte[] Sign(params ReadOnlySpan<byte[]> parts) => key.Length == 0 ? [] : Hexadecimal(Hash(parts));
 
-    /// <summary>Whether a signature is right; takes the same time wherever it differs.</summary>
+    /// <summary>Whether a signature is right, in the same time wherever it differs, and comes for the first time: whoever recorded a message must
+    /// not have it run again.</summary>
     /// <param name="signature">Hexadecimal digits, as received.</param>
     /// <param name="parts">The four parts, as received.</param>
-    public bool IsRight(ReadOnlySpan<byte> signature, params ReadOnlySpan<byte[]> parts) =>
-        key.Length == 0 || CryptographicOperations.FixedTimeEquals(signature, Sign(parts));
+    public bool Accepts(ReadOnlySpan<byte> signature, params ReadOnlySpan<byte[]> parts)
+    {
+        if (key.Length == 0)
+        {
+            return true;
+        }
+
+        // Half of each signature is kept for good: 3 MB for a hundred thousand messages.
+        var hash = Hash(parts);
+        if (!CryptographicOperations.FixedTimeEquals(signature, Hexadecimal(hash)))
+        {
+            return false;
+        }
+
+        lock (seen)
+        {
+            return seen.Add(BinaryPrimitives.ReadUInt128LittleEndian(hash));
+        }
+    }
+
+    private static byte[] Hexadecimal(byte[] hash) => Encoding.ASCII.GetBytes(Convert.ToHexStringLower(hash));
 
     private byte[] Hash(ReadOnlySpan<byte[]> parts)
     {

@@ -38,6 +38,7 @@ public sealed class CSharpSession : IDisposable
     public CSharpSession()
     {
         ConsoleStreams.Install();
+        StrayExceptions.Install();
         DisplayDefaults.Register();
         HeadScopeFormatters.Register();
         packages = new PackageReferences(loader);
@@ -116,35 +117,38 @@ public sealed class CSharpSession : IDisposable
     /// <param name="code">The cell so far.</param>
     /// <param name="cursor">The place, counted in UTF-16 units.</param>
     /// <param name="cancellationToken">Stops the search.</param>
+    /// <exception cref="NotSupportedException">The cell is nested too deeply.</exception>
     public Completions Complete(string code, int cursor, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(code);
-        return CompletionSearch.Find(Compile(code, out var tree), tree, Math.Clamp(cursor, 0, code.Length), cancellationToken);
+        return OnDeepStack(code, () => CompletionSearch.Find(Compile(code, out var tree), tree, Math.Clamp(cursor, 0, code.Length), cancellationToken));
     }
 
     /// <summary>What is known about the name at a place in a cell, or about the method whose arguments are being typed there.</summary>
     /// <param name="code">The cell so far.</param>
     /// <param name="cursor">The place, counted in UTF-16 units.</param>
     /// <param name="cancellationToken">Stops the search.</param>
+    /// <exception cref="NotSupportedException">The cell is nested too deeply.</exception>
     /// <returns>Null when there is no name.</returns>
     public SymbolDescription? Inspect(string code, int cursor, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(code);
-        return SymbolDescription.Find(Compile(code, out var tree), tree, Math.Clamp(cursor, 0, code.Length), cancellationToken);
+        return OnDeepStack(code, () => SymbolDescription.Find(Compile(code, out var tree), tree, Math.Clamp(cursor, 0, code.Length), cancellationToken));
     }
 
     /// <summary>Whether a cell is whole, as a console asks before it runs what was typed.</summary>
     /// <param name="code">The cell so far.</param>
+    /// <exception cref="NotSupportedException">The cell is nested too deeply.</exception>
     public static Completeness IsComplete(string code)
     {
         ArgumentNullException.ThrowIfNull(code);
-        var tree = CSharpSyntaxTree.ParseText(PackageReferences.Blanked(code), SessionDefaults.Parsing);
-        if (!SyntaxFactory.IsCompleteSubmission(tree))
+        return OnDeepStack(code, () =>
         {
-            return Completeness.Incomplete;
-        }
-
-        return tree.GetDiagnostics().Any(d => d.Severity == DiagnosticSeverity.Error) ? Completeness.Invalid : Completeness.Complete;
+            var tree = CSharpSyntaxTree.ParseText(PackageReferences.Blanked(code), SessionDefaults.Parsing);
+            return !SyntaxFactory.IsCompleteSubmission(tree) ? Completeness.Incomplete
+                : tree.GetDiagnostics().Any(d => d.Severity == DiagnosticSeverity.Error) ? Completeness.Invalid
+                : Completeness.Complete;
+        });
     }
 
     /// <summary>Ends the session. A cell that still runs is not stopped.</summary>
@@ -152,6 +156,15 @@ public sealed class CSharpSession : IDisposable
     {
         loader.Dispose();
         turn.Dispose();
+    }
+
+    // The parser's depth must not depend on who asks.
+    private static T OnDeepStack<T>(string code, Func<T> ask)
+    {
+        CellNesting.Check(code);
+        var asked = new Task<T>(ask);
+        new Thread(asked.RunSynchronously, StackBytes) { IsBackground = true, Name = "compiler" }.Start();
+        return asked.GetAwaiter().GetResult();
     }
 
     private Compilation Compile(string code, out SyntaxTree tree)
@@ -187,12 +200,13 @@ public sealed class CSharpSession : IDisposable
 
     private CellResult RunHere(string code, CellOutput output, IProgress<WorkProgress>? progress, CancellationToken interrupt)
     {
-        new CellContext(output, interrupt).Enter();
+        new CellContext(output, sources, interrupt).Enter();
         using var surroundings = AmbientWork.Enter(progress, interrupt);
         var name = FormattableString.Invariant($"cell {++cells}");
         try
         {
             interrupt.ThrowIfCancellationRequested();
+            CellNesting.Check(code);
             var text = PackageReferences.Blanked(code, out var wanted);
             if (wanted.Count > 0)
             {

@@ -1,11 +1,13 @@
 namespace HeadScope.Notebooks.Session;
 
 /// <summary>The cell that the calling code belongs to, also on the threads and tasks that the cell started.</summary>
-internal sealed class CellContext(CellOutput output, CancellationToken cancellationToken)
+internal sealed class CellContext(CellOutput output, CellSources sources, CancellationToken cancellationToken)
 {
     private static readonly AsyncLocal<CellContext?> Flowing = new();
 
     public CellOutput Output => output;
+
+    public CellSources Sources => sources;
 
     public CancellationToken CancellationToken => cancellationToken;
 

@@ -110,6 +110,48 @@ public sealed class CSharpSessionTests : IDisposable
     }
 
     [Theory]
+    [InlineData("new Thread(() => throw new InvalidOperationException(\"stray\")).Start();")]
+    [InlineData("async void Stray() { await Task.Yield(); throw new InvalidOperationException(\"stray\"); }\nStray();")]
+    [InlineData("ThreadPool.QueueUserWorkItem(_ => throw new InvalidOperationException(\"stray\"));")]
+    public async Task An_exception_that_nobody_can_catch_is_told_and_the_session_goes_on(string code)
+    {
+        await Run("var before = 1;\n" + code);
+        for (var i = 0; i < 500 && !output.Errors.EndsWith('\n'); i++)
+        {
+            await Task.Delay(20, TestContext.Current.CancellationToken);
+        }
+
+        Assert.StartsWith("On a thread that the cell started:", output.Errors, StringComparison.Ordinal);
+        Assert.Contains("stray", output.Errors, StringComparison.Ordinal);
+        Assert.Contains("cell 1, line 2", output.Errors, StringComparison.Ordinal);
+        Assert.Equal(1, await Value("before"));
+    }
+
+    [Theory]
+    [InlineData("(", ")")]
+    [InlineData("[", "]")]
+    [InlineData("{", "}")]
+    [InlineData("List<", ">")]
+    [InlineData("$\"{", "}\"")]
+    public async Task Brackets_nested_deeper_than_the_compiler_can_go_are_refused(string open, string close)
+    {
+        var deep = string.Concat(Enumerable.Repeat(open, 100_000));
+        foreach (var code in new[] { deep, $"1;\nvar x = {deep}1{string.Concat(Enumerable.Repeat(close, 100_000))};" })
+        {
+            Assert.Contains("more than 500 brackets", (await session.RunAsync(code, output)).Error!.Message, StringComparison.Ordinal);
+            Assert.Throws<NotSupportedException>(() => session.Complete(code, code.Length));
+            Assert.Throws<NotSupportedException>(() => session.Inspect(code, code.Length));
+            Assert.Throws<NotSupportedException>(() => CSharpSession.IsComplete(code));
+        }
+
+        // As deep as is allowed, the parser lives whatever it says.
+        var most = string.Concat(Enumerable.Repeat(open, 500));
+        CSharpSession.IsComplete(most);
+        CSharpSession.IsComplete($"var x = {most}1{string.Concat(Enumerable.Repeat(close, 500))};");
+        Assert.Equal(2, await Value("1 + 1"));
+    }
+
+    [Theory]
     [InlineData("while (true) { }")]
     [InlineData("try { while (true) { } } catch (Exception) { }")]
     [InlineData("Thread.Sleep(Timeout.Infinite);")]

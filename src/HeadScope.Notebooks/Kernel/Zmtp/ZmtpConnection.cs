@@ -1,3 +1,4 @@
+using System.IO.Pipelines;
 using System.Net.Sockets;
 using System.Text;
 using System.Threading.Channels;
@@ -5,38 +6,50 @@ using System.Threading.Channels;
 namespace HeadScope.Notebooks.Kernel.Zmtp;
 
 /// <summary>One peer: reads its messages, answers its pings, keeps its subscriptions, and writes to it from a bounded queue.</summary>
-internal sealed class ZmtpConnection : IDisposable
+/// <param name="stream">The connection, to write.</param>
+/// <param name="reader">The same, to read.</param>
+/// <param name="identity">The name that the peer gave itself; empty for none.</param>
+/// <param name="number">How many peers the socket had before this one.</param>
+internal sealed class ZmtpConnection(Stream stream, PipeReader reader, byte[] identity, long number) : IDisposable
 {
-    private readonly Stream stream;
     private readonly Channel<byte[]> outgoing = Channel.CreateUnbounded<byte[]>(new UnboundedChannelOptions { SingleReader = true });
     private readonly List<byte[]> subscriptions = [];
     private readonly CancellationTokenSource closing = new();
     private readonly object queueGate = new();
     private long queued;
-
-    public ZmtpConnection(Stream stream, byte[] identity)
-    {
-        this.stream = stream;
-        Identity = identity;
-    }
+    private long patience;
 
     /// <summary>The name that the peer gave itself; empty for none.</summary>
-    public byte[] Identity { get; }
+    public byte[] Identity => identity;
+
+    /// <summary>Where the peer stands in the order in which the socket's peers came.</summary>
+    public long Number => number;
 
     /// <summary>Reads messages until the peer goes away, and writes what is queued meanwhile.</summary>
+    /// <param name="longest">The most bytes of one message.</param>
+    /// <param name="unfinished">What the peers of the socket have sent of messages that are not whole.</param>
     /// <param name="received">Called with each message's frames, one after another.</param>
     /// <param name="cancellationToken">Closes the connection.</param>
     /// <exception cref="InvalidDataException">The peer broke the protocol.</exception>
     /// <exception cref="IOException">The connection broke.</exception>
-    public async Task RunAsync(Func<List<byte[]>, ValueTask> received, CancellationToken cancellationToken)
+    public async Task RunAsync(long longest, UnfinishedBytes unfinished, Func<List<byte[]>, ValueTask> received, CancellationToken cancellationToken)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, closing.Token);
+        using var arrival = CancellationTokenSource.CreateLinkedTokenSource(stop.Token);
         var writing = WriteQueuedAsync(stop.Token);
         try
         {
             while (true)
             {
-                await received(await ReadMessageAsync(stop.Token));
+                var start = await reader.ReadAsync(stop.Token);
+                reader.AdvanceTo(start.Buffer.Start);
+                arrival.CancelAfter(ZmtpLimits.LongestArrival);
+                var message = await ReadMessageAsync(longest, unfinished, arrival.Token);
+                arrival.CancelAfter(Timeout.InfiniteTimeSpan);
+                if (message.Count > 0)
+                {
+                    await received(message);
+                }
             }
         }
         finally
@@ -47,7 +60,7 @@ internal sealed class ZmtpConnection : IDisposable
         }
     }
 
-    /// <summary>Queues a message. Waits while the peer has too much unread; one that never reads is dropped.</summary>
+    /// <summary>Queues a message. Waits as long as the peer has earned while it has too much unread; then it goes without the message.</summary>
     /// <param name="frames">The message.</param>
     public void Send(IReadOnlyList<byte[]> frames) => Queue(ZmtpFrame.Message(frames));
 
@@ -93,35 +106,54 @@ internal sealed class ZmtpConnection : IDisposable
         }
     }
 
-    private async ValueTask<List<byte[]>> ReadMessageAsync(CancellationToken cancellationToken)
+    // A message; none, when a command came instead.
+    private async ValueTask<List<byte[]>> ReadMessageAsync(long longest, UnfinishedBytes unfinished, CancellationToken cancellationToken)
     {
         var frames = new List<byte[]>();
-        var left = ZmtpLimits.MessageBytes;
-        while (true)
+        var left = longest;
+        long arrived = 0, held = 0;
+        void Arrived(int bytes)
         {
-            var frame = await ZmtpFrame.ReadAsync(stream, left, cancellationToken);
-            if (frame.IsCommand)
+            arrived += bytes;
+            if (arrived - ZmtpLimits.FreeBytes - held is > 0 and var more)
             {
-                if (frames.Count > 0)
+                held += more;
+                unfinished.Add(more);
+            }
+        }
+
+        try
+        {
+            while (true)
+            {
+                var frame = await ZmtpFrame.ReadAsync(reader, left, Arrived, cancellationToken);
+                if (frame.IsCommand)
                 {
-                    throw new InvalidDataException("A command stands in the middle of a message.");
+                    if (frames.Count > 0)
+                    {
+                        throw new InvalidDataException("A command stands in the middle of a message.");
+                    }
+
+                    Obey(frame.Body);
+                    return frames;
                 }
 
-                Obey(frame.Body);
-                continue;
-            }
+                frames.Add(frame.Body);
+                left -= frame.Body.Length;
+                if (!frame.More)
+                {
+                    return frames;
+                }
 
-            frames.Add(frame.Body);
-            left -= frame.Body.Length;
-            if (!frame.More)
-            {
-                return frames;
+                if (frames.Count == ZmtpLimits.MessageFrames)
+                {
+                    throw new InvalidDataException(FormattableString.Invariant($"A message has more than {ZmtpLimits.MessageFrames} frames."));
+                }
             }
-
-            if (frames.Count == ZmtpLimits.MessageFrames)
-            {
-                throw new InvalidDataException(FormattableString.Invariant($"A message has more than {ZmtpLimits.MessageFrames} frames."));
-            }
+        }
+        finally
+        {
+            unfinished.Remove(held);
         }
     }
 
@@ -178,27 +210,24 @@ internal sealed class ZmtpConnection : IDisposable
         }
     }
 
-    private void Queue(byte[] bytes)
+    /// <summary>Queues a message that is encoded already.</summary>
+    /// <param name="bytes">The message.</param>
+    public void Queue(byte[] bytes)
     {
         lock (queueGate)
         {
-            var until = Environment.TickCount64 + (long)ZmtpLimits.LongestWait.TotalMilliseconds;
-            while (queued > ZmtpLimits.QueuedBytes && !closing.IsCancellationRequested)
+            while (queued > ZmtpLimits.QueuedBytes && patience > 0 && !closing.IsCancellationRequested)
             {
-                var left = until - Environment.TickCount64;
-                if (left <= 0)
-                {
-                    closing.Cancel();
-                    return;
-                }
-
-                Monitor.Wait(queueGate, (int)left);
+                var began = Environment.TickCount64;
+                Monitor.Wait(queueGate, (int)patience);
+                patience -= Math.Max(1, Environment.TickCount64 - began);
             }
 
-            queued += bytes.Length;
+            if (queued <= (bytes.Length <= ZmtpLimits.ShortBytes ? 2 : 1) * ZmtpLimits.QueuedBytes && outgoing.Writer.TryWrite(bytes))
+            {
+                queued += bytes.Length;
+            }
         }
-
-        outgoing.Writer.TryWrite(bytes);
     }
 
     private async Task WriteQueuedAsync(CancellationToken cancellationToken)
@@ -211,6 +240,7 @@ internal sealed class ZmtpConnection : IDisposable
                 lock (queueGate)
                 {
                     queued -= bytes.Length;
+                    patience = Math.Min(ZmtpLimits.LongestWait, patience + (bytes.Length / ZmtpLimits.BytesPerMillisecond));
                     Monitor.PulseAll(queueGate);
                 }
             }
@@ -234,4 +264,24 @@ internal sealed class ZmtpConnection : IDisposable
             }
         }
     }
+}
+
+/// <summary>What all peers of a socket together have sent of messages that are not whole yet, which nobody has signed so far.</summary>
+/// <param name="most">How many bytes they may be.</param>
+internal sealed class UnfinishedBytes(long most)
+{
+    private long held;
+
+    /// <summary>More has come.</summary>
+    /// <exception cref="InvalidDataException">It is too much for the moment: the peer that sent it has to go.</exception>
+    public void Add(long bytes)
+    {
+        if (Interlocked.Add(ref held, bytes) > most)
+        {
+            throw new InvalidDataException("The socket's peers have sent too much of unfinished messages.");
+        }
+    }
+
+    /// <summary>A message is whole, or its peer gone.</summary>
+    public void Remove(long bytes) => Interlocked.Add(ref held, -bytes);
 }

@@ -1,4 +1,6 @@
+using System.Buffers;
 using System.Buffers.Binary;
+using System.IO.Pipelines;
 
 namespace HeadScope.Notebooks.Kernel.Zmtp;
 
@@ -15,15 +17,15 @@ internal readonly record struct ZmtpFrame(byte[] Body, bool More, bool IsCommand
     private const byte CommandFlag = 4;
 
     /// <summary>Reads the next frame.</summary>
-    /// <param name="stream">The connection.</param>
+    /// <param name="reader">The connection.</param>
     /// <param name="longest">The most bytes that the body may have.</param>
+    /// <param name="arrived">Told of the bytes of the body as they arrive; null for nobody.</param>
     /// <param name="cancellationToken">Stops waiting.</param>
     /// <exception cref="InvalidDataException">It is not a frame, or too long.</exception>
     /// <exception cref="EndOfStreamException">The peer is gone.</exception>
-    public static async ValueTask<ZmtpFrame> ReadAsync(Stream stream, long longest, CancellationToken cancellationToken)
+    public static async ValueTask<ZmtpFrame> ReadAsync(PipeReader reader, long longest, Action<int>? arrived, CancellationToken cancellationToken)
     {
-        var head = new byte[9];
-        await stream.ReadExactlyAsync(head.AsMemory(0, 2), cancellationToken);
+        var head = await BytesAsync(reader, 2, null, cancellationToken);
         var flags = head[0];
         if ((flags & ~(MoreFlag | LongFlag | CommandFlag)) != 0 || (flags & (MoreFlag | CommandFlag)) == (MoreFlag | CommandFlag))
         {
@@ -33,8 +35,7 @@ internal readonly record struct ZmtpFrame(byte[] Body, bool More, bool IsCommand
         ulong length = head[1];
         if ((flags & LongFlag) != 0)
         {
-            await stream.ReadExactlyAsync(head.AsMemory(2, 7), cancellationToken);
-            length = BinaryPrimitives.ReadUInt64BigEndian(head.AsSpan(1));
+            length = BinaryPrimitives.ReadUInt64BigEndian([head[1], .. await BytesAsync(reader, 7, null, cancellationToken)]);
         }
 
         var most = (flags & CommandFlag) != 0 ? Math.Min(longest, ZmtpLimits.CommandBytes) : longest;
@@ -43,7 +44,40 @@ internal readonly record struct ZmtpFrame(byte[] Body, bool More, bool IsCommand
             throw new InvalidDataException(FormattableString.Invariant($"A frame of {length} bytes is longer than the {most} allowed."));
         }
 
-        return new ZmtpFrame(await ReadBodyAsync(stream, (int)length, cancellationToken), (flags & MoreFlag) != 0, (flags & CommandFlag) != 0);
+        return new ZmtpFrame(await BytesAsync(reader, (int)length, arrived, cancellationToken), (flags & MoreFlag) != 0, (flags & CommandFlag) != 0);
+    }
+
+    /// <summary>Reads so many bytes. The length that a peer announces is a claim: memory is taken as the bytes arrive.</summary>
+    /// <param name="reader">The connection.</param>
+    /// <param name="count">How many.</param>
+    /// <param name="arrived">Told how many have come, each time; null for nobody.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    /// <exception cref="EndOfStreamException">The peer is gone.</exception>
+    public static async ValueTask<byte[]> BytesAsync(PipeReader reader, int count, Action<int>? arrived, CancellationToken cancellationToken)
+    {
+        var bytes = new byte[Math.Min(count, 1 << 16)];
+        for (var have = 0; have < count;)
+        {
+            var read = await reader.ReadAsync(cancellationToken);
+            if (read.Buffer.IsEmpty && read.IsCompleted)
+            {
+                throw new EndOfStreamException("The peer is gone.");
+            }
+
+            var part = read.Buffer.Slice(0, Math.Min(read.Buffer.Length, count - have));
+            var length = (int)part.Length;
+            arrived?.Invoke(length);
+            if (have + length > bytes.Length)
+            {
+                Array.Resize(ref bytes, (int)Math.Min(count, Math.Max(have + length, bytes.Length * 2L)));
+            }
+
+            part.CopyTo(bytes.AsSpan(have));
+            have += length;
+            reader.AdvanceTo(part.End);
+        }
+
+        return bytes;
     }
 
     /// <summary>The frame as bytes.</summary>
@@ -70,25 +104,6 @@ internal readonly record struct ZmtpFrame(byte[] Body, bool More, bool IsCommand
     }
 
     private int HeadBytes => Body.Length > byte.MaxValue ? 9 : 2;
-
-    // The length a peer announces is a claim: memory is taken as the bytes arrive.
-    private static async ValueTask<byte[]> ReadBodyAsync(Stream stream, int length, CancellationToken cancellationToken)
-    {
-        const int Piece = 1 << 20;
-        var body = new byte[Math.Min(length, Piece)];
-        var have = 0;
-        while (true)
-        {
-            await stream.ReadExactlyAsync(body.AsMemory(have), cancellationToken);
-            have = body.Length;
-            if (have == length)
-            {
-                return body;
-            }
-
-            Array.Resize(ref body, (int)Math.Min(length, have * 2L));
-        }
-    }
 
     private int Write(Span<byte> bytes)
     {

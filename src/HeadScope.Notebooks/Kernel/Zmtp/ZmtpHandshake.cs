@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.IO.Pipelines;
 using System.Text;
 
 namespace HeadScope.Notebooks.Kernel.Zmtp;
@@ -23,26 +24,26 @@ internal static class ZmtpHandshake
     }
 
     /// <summary>Greets the peer and learns its socket type and identity.</summary>
-    /// <param name="stream">The new connection.</param>
+    /// <param name="stream">The new connection, to write.</param>
+    /// <param name="reader">The same, to read.</param>
     /// <param name="socketType">Our type, such as <c>ROUTER</c>.</param>
     /// <param name="peerTypes">The types that may talk to it.</param>
     /// <param name="cancellationToken">Stops waiting.</param>
     /// <returns>The identity that the peer gave itself; empty for none.</returns>
     /// <exception cref="InvalidDataException">The peer does not speak ZMTP 3.x, wants encryption or is of another type.</exception>
     public static async Task<byte[]> RunAsync(
-        Stream stream, string socketType, IReadOnlyList<string> peerTypes, CancellationToken cancellationToken)
+        Stream stream, PipeReader reader, string socketType, IReadOnlyList<string> peerTypes, CancellationToken cancellationToken)
     {
         await stream.WriteAsync(Greeting(), cancellationToken);
-        var greeting = new byte[GreetingBytes];
 
         // A peer of another protocol is told from its first bytes, rather than waited for.
-        await stream.ReadExactlyAsync(greeting.AsMemory(0, SignatureBytes + 1), cancellationToken);
+        var greeting = await ZmtpFrame.BytesAsync(reader, SignatureBytes + 1, null, cancellationToken);
         if (greeting[0] != 0xff || greeting[9] != 0x7f || greeting[10] < 3)
         {
             throw new InvalidDataException("The peer does not speak ZMTP 3.");
         }
 
-        await stream.ReadExactlyAsync(greeting.AsMemory(SignatureBytes + 1), cancellationToken);
+        greeting = [.. greeting, .. await ZmtpFrame.BytesAsync(reader, GreetingBytes - greeting.Length, null, cancellationToken)];
         var mechanism = Encoding.ASCII.GetString(greeting.AsSpan(12, 20)).TrimEnd('\0');
         if (!mechanism.Equals(Mechanism, StringComparison.Ordinal))
         {
@@ -50,7 +51,7 @@ internal static class ZmtpHandshake
         }
 
         await stream.WriteAsync(Ready(socketType), cancellationToken);
-        var frame = await ZmtpFrame.ReadAsync(stream, ZmtpLimits.CommandBytes, cancellationToken);
+        var frame = await ZmtpFrame.ReadAsync(reader, ZmtpLimits.CommandBytes, null, cancellationToken);
         var properties = frame.IsCommand ? Properties(frame.Body) : throw new InvalidDataException("Expected READY, found a message.");
         var peerType = Encoding.ASCII.GetString(properties.GetValueOrDefault("Socket-Type", []));
         if (!peerTypes.Contains(peerType, StringComparer.Ordinal))
