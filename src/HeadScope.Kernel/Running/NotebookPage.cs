@@ -3,6 +3,8 @@ using System.Text;
 using System.Text.Json.Nodes;
 using HeadScope.Notebooks.Running.Mathematics;
 using Markdig;
+using Markdig.Syntax;
+using Markdig.Syntax.Inlines;
 
 namespace HeadScope.Notebooks.Running;
 
@@ -11,7 +13,7 @@ namespace HeadScope.Notebooks.Running;
 /// HTML that stands in a notebook's text is shown as text. HTML among the outputs of cells is the notebook's own work and is kept, as in
 /// Jupyter.
 /// </remarks>
-public static class NotebookPage
+internal static class NotebookPage
 {
     private static readonly MarkdownPipeline Markdown =
         new MarkdownPipelineBuilder().DisableHtml().UsePipeTables().UseMathematics().Use<MathMlExtension>().Build();
@@ -39,34 +41,18 @@ public static class NotebookPage
     /// <param name="notebook">The notebook with its outputs.</param>
     /// <param name="title">The title of the page; any text.</param>
     /// <param name="folder">The folder of the notebook: pictures that its text names relative to it become part of the page. Null leaves them as links.</param>
-    /// <param name="head">HTML for the page's head, such as a script that its outputs need.</param>
-    public static string Of(NotebookFile notebook, string title, string? folder = null, string head = "")
+    /// <param name="head">HTML for the page's head, such as a script that its outputs need: made of the page's body. Null for none.</param>
+    public static string Of(NotebookFile notebook, string title, string? folder = null, Func<string, string>? head = null)
     {
         ArgumentNullException.ThrowIfNull(notebook);
         ArgumentNullException.ThrowIfNull(title);
-        var page = new StringBuilder($"""
-            <!doctype html>
-            <html lang="en">
-            <head>
-            <meta charset="utf-8">
-            <meta name="viewport" content="width=device-width, initial-scale=1">
-            <title>{WebUtility.HtmlEncode(title)}</title>
-            <style>
-            {Style}
-            </style>
-            {head}
-            </head>
-            <body>
-
-            """);
+        var page = new StringBuilder();
         foreach (var cell in notebook.Cells.OfType<JsonObject>())
         {
             var source = NotebookFile.Joined(cell["source"]);
             if ((string?)cell["cell_type"] == "markdown")
             {
-                var text = Markdig.Markdown.Parse(source, Markdown);
-                Pictures.Embed(text, cell["attachments"] as JsonObject, folder);
-                page.Append(text.ToHtml(Markdown));
+                page.Append(Text(source, cell["attachments"] as JsonObject, folder));
             }
             else if (source.Length > 0)
             {
@@ -79,7 +65,53 @@ public static class NotebookPage
             }
         }
 
-        return page.Append("</body>\n</html>\n").ToString();
+        var body = page.ToString();
+        return $"""
+            <!doctype html>
+            <html lang="en">
+            <head>
+            <meta charset="utf-8">
+            <meta name="viewport" content="width=device-width, initial-scale=1">
+            <title>{WebUtility.HtmlEncode(title)}</title>
+            <style>
+            {Style}
+            </style>
+            {head?.Invoke(body)}
+            </head>
+            <body>
+            {body}</body>
+            </html>
+
+            """;
+    }
+
+    private static string Text(string markdown, JsonObject? attachments, string? folder)
+    {
+        var text = Markdig.Markdown.Parse(markdown, Markdown);
+        Pictures.Embed(text, attachments, folder);
+        foreach (var link in text.Descendants())
+        {
+            if (link is LinkInline { Url: { } address } named && !IsHarmless(address, named.IsImage))
+            {
+                named.Url = "";
+            }
+            else if (link is AutolinkInline { IsEmail: false } bare && !IsHarmless(bare.Url, isPicture: false))
+            {
+                bare.ReplaceBy(new LiteralInline(bare.Url));
+            }
+        }
+
+        return text.ToHtml(Markdown);
+    }
+
+    // A link that runs a script when it is clicked, or leads to a page that does, has a scheme of its own: only those that lead somewhere are kept.
+    private static bool IsHarmless(string address, bool isPicture)
+    {
+        var seen = string.Concat(address.Where(c => !char.IsControl(c) && !char.IsWhiteSpace(c)));
+        var colon = seen.IndexOf(':', StringComparison.Ordinal);
+        return colon < 0 || seen.AsSpan(0, colon).IndexOfAny('/', '?', '#') >= 0
+            || seen[..colon].ToLowerInvariant() is "http" or "https" or "mailto" or "attachment"
+            || (isPicture && seen.StartsWith("data:image/", StringComparison.OrdinalIgnoreCase));
     }
 
     private static string Shown(JsonObject output)
@@ -95,6 +127,7 @@ public static class NotebookPage
                 var data = output["data"] as JsonObject ?? [];
                 return data["text/html"] is { } html ? NotebookFile.Joined(html)
                     : data["image/svg+xml"] is { } svg ? NotebookFile.Joined(svg)
+                    : data["text/markdown"] is { } text ? Text(NotebookFile.Joined(text), null, null)
                     : data["image/png"] is { } png ? $"<img alt=\"\" src=\"data:image/png;base64,{WebUtility.HtmlEncode(NotebookFile.Joined(png).Trim())}\">"
                     : $"<pre>{WebUtility.HtmlEncode(NotebookFile.Joined(data["text/plain"]))}</pre>";
         }

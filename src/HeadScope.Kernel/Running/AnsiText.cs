@@ -5,7 +5,7 @@ using System.Text.RegularExpressions;
 namespace HeadScope.Notebooks.Running;
 
 /// <summary>Text with the colour escapes of a terminal, as it stands in tracebacks.</summary>
-public static partial class AnsiText
+internal static partial class AnsiText
 {
     /// <summary>The text without its escapes.</summary>
     /// <param name="text">The text.</param>

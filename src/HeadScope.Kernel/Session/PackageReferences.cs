@@ -6,10 +6,7 @@ using System.Security;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-using System.Text.RegularExpressions;
 using Microsoft.CodeAnalysis;
-using Microsoft.CodeAnalysis.CSharp;
-using Microsoft.CodeAnalysis.CSharp.Syntax;
 using Microsoft.CodeAnalysis.Scripting.Hosting;
 
 namespace HeadScope.Notebooks.Session;
@@ -18,78 +15,35 @@ namespace HeadScope.Notebooks.Session;
 /// Answers <c>#r "nuget: Id, Version"</c>: restores the package with <c>dotnet restore</c> of a small project kept in the user's cache,
 /// and loads what the restore chose for this platform.
 /// </summary>
-internal sealed partial class PackageReferences(InteractiveAssemblyLoader loader)
+internal sealed class PackageReferences(InteractiveAssemblyLoader loader)
 {
-    private static readonly string[] RunningIds = ["HeadScope", "HeadScope.Notebooks", "HeadScope.Interactive", "TorchSharp", "TorchSharp-cpu"];
+    // What the program itself runs on, by the names of its assemblies and of the packages that have other names.
+    private static readonly Lazy<HashSet<string>> RunningIds = new(() =>
+        SessionDefaults.HostAssemblies().Where(SessionDefaults.IsReferenced).Select(path => Path.GetFileNameWithoutExtension(path)).Append("TorchSharp-cpu")
+            .ToHashSet(StringComparer.OrdinalIgnoreCase));
+
     private static readonly TimeSpan LongestRestore = TimeSpan.FromMinutes(10);
 
     private readonly Dictionary<string, string?> versions = new(StringComparer.OrdinalIgnoreCase);
     private readonly HashSet<string> loaded = new(StringComparer.OrdinalIgnoreCase);
     private readonly Dictionary<string, string> native = new(StringComparer.OrdinalIgnoreCase);
     private readonly HashSet<string> running = new(StringComparer.OrdinalIgnoreCase);
+    private readonly HashSet<string> extended = new(StringComparer.OrdinalIgnoreCase);
+    private readonly List<string> sources = [];
     private bool resolving;
-
-    /// <summary>
-    /// The cell with its package lines blanked out, at the same length, since the compiler does not know them; also such as are still
-    /// being typed.
-    /// </summary>
-    public static string Blanked(string code) => Blanked(code, [], strict: false);
-
-    /// <summary>The cell with its package lines blanked out, and what they asked for.</summary>
-    /// <exception cref="FormatException">A line does not name a package.</exception>
-    public static string Blanked(string code, out IReadOnlyList<(string Id, string? Version)> wanted)
-    {
-        var found = new List<(string, string?)>();
-        wanted = found;
-        return Blanked(code, found, strict: true);
-    }
-
-    private static string Blanked(string code, List<(string Id, string? Version)> found, bool strict)
-    {
-        if (!code.Contains("nuget:", StringComparison.OrdinalIgnoreCase))
-        {
-            return code;
-        }
-
-        var text = new StringBuilder(code);
-        var root = CSharpSyntaxTree.ParseText(code, SessionDefaults.Parsing).GetRoot();
-        foreach (var directive in root.DescendantTrivia().Select(t => t.GetStructure()).OfType<ReferenceDirectiveTriviaSyntax>())
-        {
-            var asked = directive.File.ValueText.Trim();
-            if (!asked.StartsWith("nuget:", StringComparison.OrdinalIgnoreCase))
-            {
-                continue;
-            }
-
-            var parts = asked["nuget:".Length..].Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
-            if (strict && (parts.Length is 0 or > 2 || !PackageId().IsMatch(parts[0]) || (parts.Length == 2 && !PackageVersion().IsMatch(parts[1]))))
-            {
-                throw new FormatException($"#r \"{asked}\" does not name a package; expected #r \"nuget: Id, Version\" or #r \"nuget: Id\".");
-            }
-
-            if (strict)
-            {
-                found.Add((parts[0], parts.Length == 2 ? parts[1] : null));
-            }
-
-            for (var i = directive.SpanStart; i < directive.Span.End; i++)
-            {
-                text[i] = text[i] is '\r' or '\n' ? text[i] : ' ';
-            }
-        }
-
-        return text.ToString();
-    }
 
     /// <summary>Restores packages and loads their assemblies.</summary>
     /// <param name="wanted">The packages of this cell; those of earlier cells are restored along, so that versions agree.</param>
+    /// <param name="moreSources">Where to look for them too; kept for later cells.</param>
     /// <param name="output">Where to say what was installed.</param>
     /// <param name="cancellationToken">Stops the restore.</param>
-    /// <returns>References for the compiler.</returns>
+    /// <returns>References for the compiler, and what the packages have for notebooks: the files <c>extension.dib</c> to run.</returns>
     /// <exception cref="InvalidOperationException">There is no .NET SDK, or the restore failed; the message holds its errors.</exception>
-    public IReadOnlyList<MetadataReference> Add(
-        IReadOnlyList<(string Id, string? Version)> wanted, CellOutput output, CancellationToken cancellationToken)
+    public (IReadOnlyList<MetadataReference> References, IReadOnlyList<(string Id, string File)> Extensions) Add(
+        IReadOnlyList<(string Id, string? Version)> wanted, IReadOnlyList<string> moreSources, CellOutput output, CancellationToken cancellationToken)
     {
+        // A folder is meant from where the cell runs.
+        sources.AddRange(moreSources.Select(s => s.Contains("://", StringComparison.Ordinal) ? s : Path.GetFullPath(s)).Except(sources, StringComparer.Ordinal));
         var fresh = wanted.Where(w => !IsRunning(w.Id)).ToList();
         foreach (var (id, version) in wanted.Except(fresh))
         {
@@ -99,7 +53,7 @@ internal sealed partial class PackageReferences(InteractiveAssemblyLoader loader
 
         if (fresh.Count == 0)
         {
-            return [];
+            return ([], []);
         }
 
         var asked = new Dictionary<string, string?>(versions, StringComparer.OrdinalIgnoreCase);
@@ -108,21 +62,21 @@ internal sealed partial class PackageReferences(InteractiveAssemblyLoader loader
             asked[id] = version;
         }
 
-        var assets = Restore(asked, cancellationToken);
+        var assets = Restore(asked, sources, cancellationToken);
         foreach (var (id, version) in asked)
         {
             versions[id] = version;
         }
 
         using var document = JsonDocument.Parse(File.ReadAllBytes(assets));
-        var references = Load(document.RootElement);
+        var (references, extensions) = Load(document.RootElement, output);
         foreach (var (id, _) in fresh)
         {
             var version = VersionOf(document.RootElement, id);
             output.Write(OutputStream.Out, version.Length == 0 || running.Contains(id) ? Running(id) : $"Installed {id}, {version}\n");
         }
 
-        return references;
+        return (references, extensions);
     }
 
     private static string Running(string id) => $"{id}: the running version is used.\n";
@@ -133,12 +87,12 @@ internal sealed partial class PackageReferences(InteractiveAssemblyLoader loader
 
     // What the program itself runs on; a second libtorch would end the process.
     private static bool IsRunning(string id) =>
-        RunningIds.Contains(id, StringComparer.OrdinalIgnoreCase) || IsOfCuda(id) || id.StartsWith("libtorch-cpu", StringComparison.OrdinalIgnoreCase);
+        RunningIds.Value.Contains(id) || IsOfCuda(id) || id.StartsWith("libtorch-cpu", StringComparison.OrdinalIgnoreCase);
 
     private static bool IsOfCuda(string id) =>
         id.StartsWith("TorchSharp-cuda", StringComparison.OrdinalIgnoreCase) || id.StartsWith("libtorch-cuda", StringComparison.OrdinalIgnoreCase);
 
-    private static string Restore(Dictionary<string, string?> packages, CancellationToken cancellationToken)
+    private static string Restore(Dictionary<string, string?> packages, List<string> sources, CancellationToken cancellationToken)
     {
         var lines = packages.OrderBy(p => p.Key, StringComparer.OrdinalIgnoreCase).Select(p =>
             $"    <PackageReference Include=\"{SecurityElement.Escape(p.Key)}\" Version=\"{SecurityElement.Escape(p.Value ?? "*")}\" />");
@@ -150,6 +104,7 @@ internal sealed partial class PackageReferences(InteractiveAssemblyLoader loader
                 <SelfContained>false</SelfContained>
                 <UseAppHost>false</UseAppHost>
                 <NuGetAudit>false</NuGetAudit>
+                <RestoreAdditionalProjectSources>$(RestoreAdditionalProjectSources);{SecurityElement.Escape(string.Join(';', sources))}</RestoreAdditionalProjectSources>
                 <ManagePackageVersionsCentrally>false</ManagePackageVersionsCentrally>
               </PropertyGroup>
               <ItemGroup>
@@ -239,8 +194,9 @@ internal sealed partial class PackageReferences(InteractiveAssemblyLoader loader
             .Select(name => name[1])
             .FirstOrDefault("");
 
-    private IReadOnlyList<MetadataReference> Load(JsonElement assets)
+    private (List<MetadataReference> References, List<(string Id, string File)> Extensions) Load(JsonElement assets, CellOutput output)
     {
+        var extensions = new List<(string Id, string File)>();
         var host = SessionDefaults.HostAssemblies().Select(Path.GetFileName).ToHashSet(StringComparer.OrdinalIgnoreCase);
         static bool IsAssembly(string file) => file.EndsWith(".dll", StringComparison.OrdinalIgnoreCase);
         bool IsOfHost(string file) => host.Contains(Path.GetFileName(file));
@@ -279,6 +235,19 @@ internal sealed partial class PackageReferences(InteractiveAssemblyLoader loader
                 }
             }
 
+            var forNotebooks = Path.Combine(folder, "interactive-extensions", "dotnet");
+            if (!IsRunning(id) && Directory.Exists(forNotebooks) && extended.Add(id))
+            {
+                if (File.Exists(Path.Combine(forNotebooks, "extension.dib")))
+                {
+                    extensions.Add((id, Path.Combine(forNotebooks, "extension.dib")));
+                }
+                else
+                {
+                    output.Write(OutputStream.Out, $"{id}: its extension for notebooks is compiled for .NET Interactive and needs Microsoft's kernel; here the package is a library.\n");
+                }
+            }
+
             // What the program itself runs on cannot be there twice.
             var assemblies = Files("compile").Where(IsAssembly).ToList();
             if (assemblies.Exists(IsOfHost))
@@ -301,7 +270,7 @@ internal sealed partial class PackageReferences(InteractiveAssemblyLoader loader
             AssemblyLoadContext.Default.ResolvingUnmanagedDll += ResolveNative;
         }
 
-        return references;
+        return (references, extensions);
     }
 
     private nint ResolveNative(Assembly assembly, string name)
@@ -319,10 +288,4 @@ internal sealed partial class PackageReferences(InteractiveAssemblyLoader loader
 
         return 0;
     }
-
-    [GeneratedRegex(@"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
-    private static partial Regex PackageId();
-
-    [GeneratedRegex(@"^[\[\(]?[A-Za-z0-9.\-+*]+[\]\)]?$", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
-    private static partial Regex PackageVersion();
 }

@@ -4,10 +4,10 @@ namespace HeadScope.Notebooks.Session;
 /// <param name="Start">Where the replaced part starts, counted in UTF-16 units.</param>
 /// <param name="End">Where it ends.</param>
 /// <param name="Items">The candidates, best first.</param>
-public sealed record Completions(int Start, int End, IReadOnlyList<Completion> Items);
+internal sealed record Completions(int Start, int End, IReadOnlyList<Completion> Items);
 
 /// <summary>One candidate.</summary>
 /// <param name="Text">What is inserted.</param>
 /// <param name="Kind">What it is, in Jupyter's words: <c>function</c>, <c>property</c>, <c>class</c>, <c>keyword</c>, ...</param>
 /// <param name="Signature">How it is declared; empty for keywords.</param>
-public sealed record Completion(string Text, string Kind, string Signature);
+internal sealed record Completion(string Text, string Kind, string Signature);

@@ -6,7 +6,7 @@ using HeadScope.Notebooks.Session;
 namespace HeadScope.Notebooks.Running;
 
 /// <summary>Runs a notebook top to bottom in a session of its own, as the kernel would, without a person or a server.</summary>
-public static class NotebookRunner
+internal static class NotebookRunner
 {
     /// <summary>Runs all code cells, up to the first that fails, and puts their outputs into the notebook.</summary>
     /// <param name="notebook">The notebook; its outputs are replaced.</param>
@@ -35,18 +35,18 @@ public static class NotebookRunner
             notebook.InjectParameters(assignments);
         }
 
-        var code = notebook.Cells.Select((cell, i) => (Cell: (JsonObject)cell!, Index: i)).Where(c => (string?)c.Cell["cell_type"] == "code").ToList();
-        foreach (var (cell, _) in code)
+        var code = notebook.Cells.Select(cell => (JsonObject)cell!).Where(cell => (string?)cell["cell_type"] == "code").ToList();
+        foreach (var cell in code)
         {
             cell["outputs"] = new JsonArray();
             cell["execution_count"] = null;
         }
 
-        using var session = new CSharpSession();
+        using var session = new CSharpSession([.. options.Extensions]);
         var displays = new Dictionary<string, List<JsonObject>>(StringComparer.Ordinal);
-        var count = 0;
-        var done = 0;
-        foreach (var (cell, index) in code)
+        var (count, done) = (0, 0);
+        var run = new NotebookRun(null, null, null);
+        foreach (var cell in code)
         {
             progress?.Report(new WorkProgress("notebook", done++, code.Count, "cells"));
             var source = NotebookFile.Joined(cell["source"]);
@@ -62,7 +62,8 @@ public static class NotebookRunner
             if (result.Error is { } error)
             {
                 output.Error(error);
-                return new NotebookRun(index, source, error);
+                run = new NotebookRun(count, source, error);
+                break;
             }
 
             if (result.Shown is { } shown)
@@ -74,8 +75,13 @@ public static class NotebookRunner
         }
 
         progress?.Report(new WorkProgress("notebook", code.Count, code.Count, "cells"));
+        if (options.Draw is { } draw)
+        {
+            await NotebookPictures.DrawAsync(notebook, draw, progress, cancellationToken);
+        }
+
         Describe(notebook.Root);
-        return new NotebookRun(null, null, null);
+        return run;
     }
 
     private static async Task<CellResult> RunCellAsync(
@@ -111,25 +117,31 @@ public static class NotebookRunner
             ["language"] = "C#",
             ["name"] = KernelSpecification.Name,
         };
-        metadata["language_info"] ??= JupyterKernel.LanguageInfo();
+        metadata["language_info"] ??= KernelAnswers.LanguageInfo();
     }
 }
 
 /// <summary>How to run a notebook.</summary>
-public sealed record NotebookRunOptions
+internal sealed record NotebookRunOptions
 {
     /// <summary>Values to set in place of those of the cell tagged <c>parameters</c>; numbers, true and false are taken as such.</summary>
     public IReadOnlyList<KeyValuePair<string, string>> Parameters { get; init; } = [];
 
     /// <summary>How long one cell may run; null for any time.</summary>
     public TimeSpan? Timeout { get; init; }
+
+    /// <summary>What the host adds to the session.</summary>
+    public IReadOnlyList<SessionExtension> Extensions { get; init; } = [];
+
+    /// <summary>Makes an SVG of a chart in plotly.js's JSON; asked once for each chart, after the last cell. Null for no pictures.</summary>
+    public Func<string, CancellationToken, Task<string>>? Draw { get; init; }
 }
 
 /// <summary>How the run of a notebook ended.</summary>
-/// <param name="FailedCell">The index of the cell that failed among all cells; null when none did.</param>
+/// <param name="FailedCell">The number of the cell that failed, as notebooks show it: its execution count; null when none did.</param>
 /// <param name="Source">That cell's code.</param>
 /// <param name="Error">Why it failed.</param>
-public sealed record NotebookRun(int? FailedCell, string? Source, CellError? Error)
+internal sealed record NotebookRun(int? FailedCell, string? Source, CellError? Error)
 {
     /// <summary>Whether every cell ran to its end.</summary>
     public bool Succeeded => Error is null;

@@ -8,8 +8,10 @@ namespace HeadScope.Notebooks.Running;
 /// A notebook of nbformat 4: JSON of which only cells, sources, outputs and execution counts are touched, so that fields that another
 /// program has put there stay.
 /// </summary>
-public sealed class NotebookFile
+internal sealed class NotebookFile
 {
+    private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
+
     private static readonly JsonSerializerOptions Form = new()
     {
         // As nbformat writes: indented by one, no escapes that JSON does not ask for.
@@ -19,13 +21,10 @@ public sealed class NotebookFile
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 
-    private readonly string name;
-
-    private NotebookFile(JsonObject root, JsonArray cells, string name)
+    private NotebookFile(JsonObject root, JsonArray cells)
     {
         Root = root;
         Cells = cells;
-        this.name = name;
     }
 
     /// <summary>The whole document.</summary>
@@ -60,26 +59,12 @@ public sealed class NotebookFile
     {
         try
         {
-            var root = JsonNode.Parse(json) as JsonObject ?? throw new InvalidDataException($"{name}: expected a JSON object.");
-            var format = (int?)root["nbformat"];
-            if (format != 4)
-            {
-                throw new InvalidDataException(
-                    $"{name}: nbformat is {root["nbformat"]?.ToJsonString() ?? "missing"}; expected 4. Open and save it in Jupyter to convert it.");
-            }
+            var root = JsonNode.Parse(json, documentOptions: Strict) as JsonObject ?? throw new InvalidDataException($"{name}: expected a JSON object.");
+            NotebookForm.Check(root, name);
 
-            var cells = root["cells"] as JsonArray ?? throw new InvalidDataException($"{name}: cells is missing; expected an array.");
-            for (var i = 0; i < cells.Count; i++)
-            {
-                if (cells[i] is not JsonObject cell || (string?)cell["cell_type"] is null || cell["source"] is null)
-                {
-                    throw new InvalidDataException(FormattableString.Invariant($"{name}: cells[{i}] has no cell_type or no source."));
-                }
-
-                _ = Joined(cell["source"]);
-            }
-
-            return new NotebookFile(root, cells, name);
+            // What cannot be written, such as half a surrogate pair, is found before any cell runs.
+            _ = Text(root);
+            return new NotebookFile(root, (JsonArray)root["cells"]!);
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException or FormatException or ArgumentException)
         {
@@ -90,10 +75,20 @@ public sealed class NotebookFile
     /// <summary>Writes the notebook, whole or not at all.</summary>
     /// <param name="path">The file.</param>
     /// <exception cref="IOException">It cannot be written.</exception>
-    public void Write(string path) => AtomicFile.WriteText(path, Text(Root));
+    public void Write(string path) => AtomicFile.WriteText(path, ToString());
 
-    /// <summary>The notebook with everything that its cells showed.</summary>
-    public override string ToString() => Text(Root);
+    /// <summary>The notebook as it is kept, with everything that its cells showed: of a chart that has its picture the data and the picture, not the
+    /// HTML that would need a script to show it.</summary>
+    public override string ToString()
+    {
+        var kept = (JsonObject)Root.DeepClone();
+        foreach (var data in NotebookPictures.ChartsOf((JsonArray)kept["cells"]!).Where(data => data.ContainsKey(NotebookPictures.Svg)))
+        {
+            data.Remove("text/html");
+        }
+
+        return Text(kept);
+    }
 
     /// <summary>Text that the format may hold as one string or as a list of lines.</summary>
     /// <param name="text">Either.</param>

@@ -4,7 +4,7 @@ namespace HeadScope.Notebooks.Session;
 /// <param name="Value">The value of its last expression; null when it has none, ended in a semicolon or failed.</param>
 /// <param name="Shown">The same in the forms in which it shows itself; null when there is none.</param>
 /// <param name="Error">Why it failed; null when it did not.</param>
-public sealed record CellResult(object? Value, MimeBundle? Shown, CellError? Error)
+internal sealed record CellResult(object? Value, MimeBundle? Shown, CellError? Error)
 {
     /// <summary>Whether the cell ran to its end.</summary>
     public bool Succeeded => Error is null;
@@ -16,4 +16,4 @@ public sealed record CellResult(object? Value, MimeBundle? Shown, CellError? Err
 /// <param name="Name">The type of the exception, or <c>CompilationError</c>, or <c>Interrupted</c>.</param>
 /// <param name="Message">What happened, on one or more lines.</param>
 /// <param name="Traceback">Lines to show, coloured with ANSI escapes.</param>
-public sealed record CellError(string Name, string Message, IReadOnlyList<string> Traceback);
+internal sealed record CellError(string Name, string Message, IReadOnlyList<string> Traceback);

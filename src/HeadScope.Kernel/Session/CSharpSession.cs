@@ -1,4 +1,6 @@
-using System.Runtime;
+using System.Diagnostics;
+using System.Globalization;
+using System.Runtime.InteropServices;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
 using Microsoft.CodeAnalysis.CSharp.Scripting;
@@ -14,7 +16,7 @@ namespace HeadScope.Notebooks.Session;
 /// A cell that declares nothing leaves no trace in the chain of scripts, so that a session of any number of such cells stays as fast as
 /// at its start; and a variable that a later cell declares anew lets go of its old value, unless a method or a lambda may still use it.
 /// </remarks>
-public sealed class CSharpSession : IDisposable
+internal sealed class CSharpSession : IDisposable
 {
     // An interrupt asks through the cancellation token first. Then the cell's loops and functions refuse to go on, and what waits is woken;
     // what does not end by that is left.
@@ -35,14 +37,20 @@ public sealed class CSharpSession : IDisposable
     private int cells;
 
     /// <summary>Starts a session with the namespaces of HeadScope and the usual ones of .NET imported.</summary>
-    public CSharpSession()
+    /// <param name="extensions">What the host adds: formatters, and the namespaces of what is shown.</param>
+    public CSharpSession(params IReadOnlyList<SessionExtension> extensions)
     {
+        ArgumentNullException.ThrowIfNull(extensions);
         ConsoleStreams.Install();
         StrayExceptions.Install();
         DisplayDefaults.Register();
-        HeadScopeFormatters.Register();
+        foreach (var extension in extensions)
+        {
+            extension.Register();
+        }
+
         packages = new PackageReferences(loader);
-        var first = SessionDefaults.Options();
+        var first = SessionDefaults.Options(extensions);
         last = CSharpScript.Create<object>("", first, assemblyLoader: loader);
 
         // Later scripts inherit both; given again they would be kept again, and memory would grow with the square of the number of cells.
@@ -83,7 +91,8 @@ public sealed class CSharpSession : IDisposable
     }
 
     /// <summary>Runs one cell. Several calls at once run one after another.</summary>
-    /// <param name="code">C#, with top-level await, <c>#r "nuget: Id, Version"</c>, <c>#r "file.dll"</c> and <c>#load "file.csx"</c>.</param>
+    /// <param name="code">C#, with top-level await, <c>#r "nuget: Id, Version"</c>, <c>#i "nuget: source"</c>, <c>#r "file.dll"</c> and
+    /// <c>#load "file.csx"</c>; and the commands <c>#!about</c>, <c>#!time</c>, <c>#!import</c>, <c>#!csharp</c>, <c>#!markdown</c>, <c>#!html</c>.</param>
     /// <param name="output">Where its output goes. The value of its last expression is not sent there but returned.</param>
     /// <param name="progress">Where its long calls report to that are given no progress of their own; null for nowhere.</param>
     /// <param name="interrupt">Interrupts the cell: within a second the call returns, whatever the cell is doing.</param>
@@ -121,7 +130,7 @@ public sealed class CSharpSession : IDisposable
     public Completions Complete(string code, int cursor, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(code);
-        return OnDeepStack(code, () => CompletionSearch.Find(Compile(code, out var tree), tree, Math.Clamp(cursor, 0, code.Length), cancellationToken));
+        return OnDeepStack(() => CompletionSearch.Find(Compile(code, out var tree), tree, Math.Clamp(cursor, 0, code.Length), cancellationToken));
     }
 
     /// <summary>What is known about the name at a place in a cell, or about the method whose arguments are being typed there.</summary>
@@ -133,7 +142,7 @@ public sealed class CSharpSession : IDisposable
     public SymbolDescription? Inspect(string code, int cursor, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(code);
-        return OnDeepStack(code, () => SymbolDescription.Find(Compile(code, out var tree), tree, Math.Clamp(cursor, 0, code.Length), cancellationToken));
+        return OnDeepStack(() => SymbolDescription.Find(Compile(code, out var tree), tree, Math.Clamp(cursor, 0, code.Length), cancellationToken));
     }
 
     /// <summary>Whether a cell is whole, as a console asks before it runs what was typed.</summary>
@@ -142,9 +151,9 @@ public sealed class CSharpSession : IDisposable
     public static Completeness IsComplete(string code)
     {
         ArgumentNullException.ThrowIfNull(code);
-        return OnDeepStack(code, () =>
+        return OnDeepStack(() =>
         {
-            var tree = CSharpSyntaxTree.ParseText(PackageReferences.Blanked(code), SessionDefaults.Parsing);
+            var tree = CSharpSyntaxTree.ParseText(CellText.CSharpOf(code), SessionDefaults.Parsing);
             return !SyntaxFactory.IsCompleteSubmission(tree) ? Completeness.Incomplete
                 : tree.GetDiagnostics().Any(d => d.Severity == DiagnosticSeverity.Error) ? Completeness.Invalid
                 : Completeness.Complete;
@@ -159,9 +168,8 @@ public sealed class CSharpSession : IDisposable
     }
 
     // The parser's depth must not depend on who asks.
-    private static T OnDeepStack<T>(string code, Func<T> ask)
+    private static T OnDeepStack<T>(Func<T> ask)
     {
-        CellNesting.Check(code);
         var asked = new Task<T>(ask);
         new Thread(asked.RunSynchronously, StackBytes) { IsBackground = true, Name = "compiler" }.Start();
         return asked.GetAwaiter().GetResult();
@@ -169,7 +177,7 @@ public sealed class CSharpSession : IDisposable
 
     private Compilation Compile(string code, out SyntaxTree tree)
     {
-        var compilation = last.ContinueWith<object>(PackageReferences.Blanked(code), options).GetCompilation();
+        var compilation = last.ContinueWith<object>(CellText.CSharpOf(code), options).GetCompilation();
         tree = compilation.SyntaxTrees.First();
         return compilation;
     }
@@ -206,26 +214,7 @@ public sealed class CSharpSession : IDisposable
         try
         {
             interrupt.ThrowIfCancellationRequested();
-            CellNesting.Check(code);
-            var text = PackageReferences.Blanked(code, out var wanted);
-            if (wanted.Count > 0)
-            {
-                newReferences.AddRange(packages.Add(wanted, output, interrupt));
-            }
-
-            sources.Add(name, text);
-            var script = Script(InterruptPoints.Insert(text), name);
-            var errors = Errors(script, interrupt);
-            if (errors.Count > 0)
-            {
-                // Worded as the cell stands; and should only the inserted checks be wrong, it runs without them.
-                script = Script(text, name);
-                errors = Errors(script, interrupt);
-            }
-
-            return errors.Count > 0
-                ? CellResult.Failed(CellErrors.OfCompilation(errors, sources))
-                : Execute(script, interrupt);
+            return RunCell(code, name, output, interrupt);
         }
         catch (Exception exception) when (interrupt.IsCancellationRequested && exception is OperationCanceledException or ThreadInterruptedException)
         {
@@ -236,6 +225,125 @@ public sealed class CSharpSession : IDisposable
             return CellResult.Failed(CellErrors.OfException(exception, sources));
         }
     }
+
+    // Also the cells of a file that is imported, and the extension of a package.
+    private CellResult RunCell(string code, string name, CellOutput output, CancellationToken interrupt, int depth = 0)
+    {
+        var began = Stopwatch.GetTimestamp();
+        var cell = CellText.Of(code);
+        sources.Add(name, code);
+        if (cell.Packages.Count + cell.Sources.Count > 0)
+        {
+            var (references, extensions) = packages.Add(cell.Packages, cell.Sources, output, interrupt);
+            newReferences.AddRange(references);
+            foreach (var (id, file) in extensions)
+            {
+                Extend(id, file, output, interrupt, depth);
+            }
+        }
+
+        var result = new CellResult(null, null, null);
+        foreach (var part in cell.Parts)
+        {
+            if (result.Shown is { } shown)
+            {
+                output.Display(shown, null);
+            }
+
+            result = part.Kind switch
+            {
+                CellPartKind.CSharp => RunCSharp(part.Text, name, interrupt),
+                CellPartKind.Import => RunFile(part.Text, output, interrupt, depth),
+                CellPartKind.Markdown => Showing("text/markdown", part.Text.Trim()),
+                CellPartKind.Html => Showing("text/html", part.Text.Trim()),
+                _ => Showing("text/plain", About()),
+            };
+            if (!result.Succeeded)
+            {
+                break;
+            }
+        }
+
+        if (cell.IsTimed)
+        {
+            output.Write(OutputStream.Out, string.Create(CultureInfo.InvariantCulture, $"Wall time: {Stopwatch.GetElapsedTime(began).TotalMilliseconds:N1} ms\n"));
+        }
+
+        return result;
+    }
+
+    // A package whose extension fails is still a library.
+    private void Extend(string id, string file, CellOutput output, CancellationToken interrupt, int depth)
+    {
+        string? fault;
+        try
+        {
+            fault = RunFile(file, output, interrupt, depth).Error?.Message;
+        }
+        catch (Exception exception) when (exception is not (OperationCanceledException or ThreadInterruptedException))
+        {
+            fault = exception.Message;
+        }
+
+        if (fault is not null)
+        {
+            output.Write(OutputStream.Error, $"{id}: its extension for notebooks did not run: {fault}\n");
+        }
+    }
+
+    private CellResult RunFile(string file, CellOutput output, CancellationToken interrupt, int depth)
+    {
+        const int Deepest = 16;
+        if (depth == Deepest)
+        {
+            throw new NotSupportedException($"#!import {file}: files that import each other go deeper than {Deepest}; one of them imports itself.");
+        }
+
+        var result = new CellResult(null, null, null);
+        foreach (var (name, code) in CellImport.Read(file))
+        {
+            if (result.Shown is { } shown)
+            {
+                output.Display(shown, null);
+            }
+
+            result = RunCell(code, name, output, interrupt, depth + 1);
+            if (!result.Succeeded)
+            {
+                break;
+            }
+        }
+
+        return result;
+    }
+
+    private CellResult RunCSharp(string text, string name, CancellationToken interrupt)
+    {
+        var script = Script(InterruptPoints.Insert(text), name);
+        var errors = Errors(script, interrupt);
+        if (errors.Count > 0)
+        {
+            // Worded as the cell stands; and should only the inserted checks be wrong, it runs without them.
+            script = Script(text, name);
+            errors = Errors(script, interrupt);
+        }
+
+        return errors.Count > 0
+            ? CellResult.Failed(CellErrors.OfCompilation(errors, sources))
+            : Execute(script, interrupt);
+    }
+
+    private static CellResult Showing(string mimeType, string text)
+    {
+        var data = new Dictionary<string, string>(StringComparer.Ordinal) { [mimeType] = text, ["text/plain"] = text };
+        return new CellResult(text, new MimeBundle(data), null);
+    }
+
+    private static string About() => string.Join(
+        Environment.NewLine,
+        $"HeadScope {typeof(CSharpSession).Assembly.GetName().Version!.ToString(3)}, kernel \"C# (HeadScope)\"",
+        $"C# {LanguageVersion.Latest.MapSpecifiedToEffectiveVersion().ToDisplayString()} on {RuntimeInformation.FrameworkDescription}",
+        $"{RuntimeInformation.OSDescription}, {RuntimeInformation.ProcessArchitecture}, {Parallelism.Threads} threads");
 
     private Script<object> Script(string text, string name) =>
         last.ContinueWith<object>(text, options.WithFilePath(name).WithReferences(newReferences));
@@ -293,17 +401,4 @@ public sealed class CSharpSession : IDisposable
         AggregateException aggregate => aggregate.InnerExceptions.All(IsCancellation),
         _ => false,
     };
-}
-
-/// <summary>Whether a cell is whole.</summary>
-public enum Completeness
-{
-    /// <summary>It can be run.</summary>
-    Complete,
-
-    /// <summary>Something is still to be typed, such as a closing brace.</summary>
-    Incomplete,
-
-    /// <summary>No continuation can make it right.</summary>
-    Invalid,
 }

@@ -1,6 +1,3 @@
-using System.Diagnostics;
-using System.Globalization;
-using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json.Nodes;
@@ -17,7 +14,7 @@ namespace HeadScope.Notebooks.Kernel;
 /// Requests on the shell socket run one after another; those on the control socket (interrupt, shutdown) never wait for them. Messages
 /// that are malformed or wrongly signed are ignored.
 /// </remarks>
-public sealed class JupyterKernel : IAsyncDisposable
+internal sealed class JupyterKernel : IAsyncDisposable
 {
     private const int WaitingRequests = 4096;
 
@@ -27,7 +24,7 @@ public sealed class JupyterKernel : IAsyncDisposable
 
     private readonly string sessionId = Guid.NewGuid().ToString();
     private readonly MessageSigner signer;
-    private readonly CSharpSession session = new();
+    private readonly CSharpSession session;
     private readonly KernelHistory history = new();
     private readonly ZmtpRouter shell;
     private readonly ZmtpRouter control;
@@ -44,11 +41,13 @@ public sealed class JupyterKernel : IAsyncDisposable
 
     /// <summary>Listens where the connection file says; <see cref="RunAsync"/> answers.</summary>
     /// <param name="connection">The addresses and the key.</param>
+    /// <param name="extensions">What the host adds to the session.</param>
     /// <exception cref="IOException">A port is taken, or the address is not of this machine.</exception>
     /// <exception cref="NotSupportedException">The transport is neither tcp nor ipc.</exception>
-    public JupyterKernel(ConnectionFile connection)
+    public JupyterKernel(ConnectionFile connection, params IReadOnlyList<SessionExtension> extensions)
     {
         ArgumentNullException.ThrowIfNull(connection);
+        session = new CSharpSession(extensions);
         signer = new MessageSigner(connection.Key);
         shell = new ZmtpRouter(connection.Endpoint(connection.ShellPort), ZmtpLimits.MessageBytes, (peer, frames) => ReceiveAsync(peer, frames, shellRequests));
         control = new ZmtpRouter(connection.Endpoint(connection.ControlPort), ZmtpLimits.ShortMessageBytes, (peer, frames) => ReceiveAsync(peer, frames, controlRequests));
@@ -86,7 +85,7 @@ public sealed class JupyterKernel : IAsyncDisposable
         {
             Task.Run(() => ServeShellAsync(ending.Token), CancellationToken.None),
             Task.Run(() => ServeControlAsync(ending.Token), CancellationToken.None),
-            Task.Run(() => WatchParentAsync(ending.Token), CancellationToken.None),
+            Task.Run(() => ParentProcess.WaitForEndAsync(ending.Token), CancellationToken.None),
         };
         await Task.WhenAny([stopped.Task, .. serving]);
         Interrupt();
@@ -223,15 +222,15 @@ public sealed class JupyterKernel : IAsyncDisposable
         switch (request.Type)
         {
             case "kernel_info_request":
-                return KernelInfo();
+                return KernelAnswers.KernelInfo();
             case "execute_request" when onShell:
                 return await ExecuteAsync(request);
             case "complete_request":
-                return Complete(content);
+                return KernelAnswers.Complete(session, content);
             case "inspect_request":
-                return Inspect(content);
+                return KernelAnswers.Inspect(session, content);
             case "is_complete_request":
-                return IsComplete(content);
+                return KernelAnswers.IsComplete(content);
             case "history_request":
                 return new JsonObject { ["status"] = "ok", ["history"] = history.Find(content) };
             case "interrupt_request":
@@ -374,81 +373,6 @@ public sealed class JupyterKernel : IAsyncDisposable
         }
     }
 
-    private JsonObject Complete(JsonObject content)
-    {
-        var code = (string?)content["code"] ?? "";
-        var found = session.Complete(code, TextPosition.ToUnits(code, (int?)content["cursor_pos"] ?? code.Length));
-        var start = TextPosition.ToCodePoints(code, found.Start);
-        var end = TextPosition.ToCodePoints(code, found.End);
-        return new JsonObject
-        {
-            ["status"] = "ok",
-            ["matches"] = new JsonArray([.. found.Items.Select(item => (JsonNode)item.Text)]),
-            ["cursor_start"] = start,
-            ["cursor_end"] = end,
-            ["metadata"] = new JsonObject
-            {
-                ["_jupyter_types_experimental"] = new JsonArray([.. found.Items.Select(item => (JsonNode)new JsonObject
-                {
-                    ["start"] = start,
-                    ["end"] = end,
-                    ["text"] = item.Text,
-                    ["type"] = item.Kind,
-                    ["signature"] = item.Signature,
-                })]),
-            },
-        };
-    }
-
-    private JsonObject Inspect(JsonObject content)
-    {
-        var code = (string?)content["code"] ?? "";
-        var found = session.Inspect(code, TextPosition.ToUnits(code, (int?)content["cursor_pos"] ?? code.Length));
-        return new JsonObject
-        {
-            ["status"] = "ok",
-            ["found"] = found is not null,
-            ["data"] = found is null ? [] : new JsonObject { ["text/plain"] = found.ToString() },
-            ["metadata"] = new JsonObject(),
-        };
-    }
-
-    private static JsonObject IsComplete(JsonObject content) => CSharpSession.IsComplete((string?)content["code"] ?? "") switch
-    {
-        Completeness.Complete => new JsonObject { ["status"] = "complete" },
-        Completeness.Incomplete => new JsonObject { ["status"] = "incomplete", ["indent"] = "    " },
-        _ => new JsonObject { ["status"] = "invalid" },
-    };
-
-    private static JsonObject KernelInfo()
-    {
-        var version = typeof(JupyterKernel).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
-        return new JsonObject
-        {
-            ["status"] = "ok",
-            ["protocol_version"] = JupyterMessage.ProtocolVersion,
-            ["implementation"] = "headscope",
-            ["implementation_version"] = version,
-            ["language_info"] = LanguageInfo(),
-            ["banner"] = $"HeadScope {version}: what attention heads do, in C# on {RuntimeInformation.FrameworkDescription}",
-            ["help_links"] = new JsonArray(
-                new JsonObject { ["text"] = "C#", ["url"] = "https://learn.microsoft.com/dotnet/csharp/" },
-                new JsonObject { ["text"] = ".NET API", ["url"] = "https://learn.microsoft.com/dotnet/api/" }),
-            ["debugger"] = false,
-        };
-    }
-
-    /// <summary>How notebooks name the language, for highlighting and conversion.</summary>
-    internal static JsonObject LanguageInfo() => new()
-    {
-        ["name"] = "C#",
-        ["version"] = "14.0",
-        ["mimetype"] = "text/x-csharp",
-        ["file_extension"] = ".cs",
-        ["pygments_lexer"] = "csharp",
-        ["codemirror_mode"] = "text/x-csharp",
-    };
-
     private static JsonObject Ok() => new() { ["status"] = "ok" };
 
     private static JsonObject Error(CellError error) => new()
@@ -473,29 +397,5 @@ public sealed class JupyterKernel : IAsyncDisposable
     {
         var topic = Encoding.UTF8.GetBytes($"kernel.{sessionId}.{type}");
         iopub.Send(JupyterMessage.Create(type, content, sessionId, (JsonObject?)parent?.Header.DeepClone(), [topic]).ToFrames(signer));
-    }
-
-    /// <summary>Ends the kernel when the server that started it has died without saying so.</summary>
-    private static async Task WatchParentAsync(CancellationToken cancellationToken)
-    {
-        var named = Environment.GetEnvironmentVariable("JPY_PARENT_PID");
-        if (OperatingSystem.IsWindows() || !int.TryParse(named, NumberStyles.None, CultureInfo.InvariantCulture, out var id) || id <= 1)
-        {
-            await Task.Delay(Timeout.InfiniteTimeSpan, cancellationToken);
-            return;
-        }
-
-        while (true)
-        {
-            await Task.Delay(TimeSpan.FromSeconds(2), cancellationToken);
-            try
-            {
-                using var parent = Process.GetProcessById(id);
-            }
-            catch (ArgumentException)
-            {
-                return;
-            }
-        }
     }
 }

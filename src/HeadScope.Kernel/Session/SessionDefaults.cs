@@ -23,10 +23,9 @@ internal static class SessionDefaults
         "TorchSharp",
         "TorchSharp.torch",
         "Microsoft.DotNet.Interactive.Formatting",
+        "HeadScope",
+        "HeadScope.Notebooks.Session",
     ];
-
-    // The parts of HeadScope that run notebooks rather than being used in them.
-    private static readonly string[] Machinery = ["HeadScope.Notebooks.Kernel", "HeadScope.Notebooks.Running"];
 
     public static CSharpParseOptions Parsing { get; } = new(LanguageVersion.Latest, kind: SourceCodeKind.Script);
 
@@ -34,7 +33,10 @@ internal static class SessionDefaults
     private static readonly Lazy<ScriptOptions> Shared = new(Make);
 
     /// <summary>The options of a session's first script.</summary>
-    public static ScriptOptions Options() => Shared.Value;
+    /// <param name="extensions">What the host adds.</param>
+    public static ScriptOptions Options(IEnumerable<SessionExtension> extensions) => Shared.Value.AddImports(
+        extensions.SelectMany(e => e.Assembly.GetExportedTypes()).Select(type => type.Namespace!).Distinct(StringComparer.Ordinal)
+            .Except(Namespaces, StringComparer.Ordinal).Order(StringComparer.Ordinal));
 
     /// <summary>An assembly for the compiler. Only its metadata is read: the code would be five times as much.</summary>
     /// <param name="path">The assembly's file.</param>
@@ -51,15 +53,7 @@ internal static class SessionDefaults
         .WithSourceResolver(new CellSourceResolver())
         .WithMetadataResolver(ScriptMetadataResolver.Default.WithBaseDirectory(Environment.CurrentDirectory))
         .WithReferences(HostReferences())
-        .WithImports([.. Namespaces, .. HeadScopeNamespaces(), typeof(NotebookGlobals).FullName!]);
-
-    private static IEnumerable<string> HeadScopeNamespaces() =>
-        new[] { typeof(Head).Assembly, typeof(HeadScopeFormatters).Assembly, typeof(SessionDefaults).Assembly }
-            .SelectMany(assembly => assembly.GetExportedTypes())
-            .Select(type => type.Namespace!)
-            .Where(name => !Machinery.Contains(name, StringComparer.Ordinal))
-            .Distinct(StringComparer.Ordinal)
-            .Order(StringComparer.Ordinal);
+        .WithImports([.. Namespaces, typeof(NotebookGlobals).FullName!]);
 
     private static IEnumerable<MetadataReference> HostReferences() => HostAssemblies().Where(IsReferenced).Select(Reference);
 

@@ -21,6 +21,15 @@ public static class CellInterrupt
         }
     }
 
+    /// <summary>The same at the beginning of a function, which may call itself without end: the stack must not run out, since that ends the process.</summary>
+    /// <exception cref="OperationCanceledException">The cell was interrupted.</exception>
+    /// <exception cref="InsufficientExecutionStackException">The calls are nested too deeply.</exception>
+    public static void Enter()
+    {
+        RuntimeHelpers.EnsureSufficientExecutionStack();
+        Check();
+    }
+
     internal static void Begin() => Interlocked.Increment(ref pending);
 
     internal static void End() => Interlocked.Decrement(ref pending);

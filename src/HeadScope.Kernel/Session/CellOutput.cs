@@ -1,7 +1,7 @@
 namespace HeadScope.Notebooks.Session;
 
 /// <summary>Where the output of one cell goes: to a Jupyter client, into a notebook file, or to a test. May be called from any thread.</summary>
-public abstract class CellOutput
+internal abstract class CellOutput
 {
     /// <summary>Text that the cell wrote.</summary>
     /// <param name="stream">Which of the two streams.</param>
@@ -32,7 +32,7 @@ public abstract class CellOutput
 }
 
 /// <summary>The two streams of text that a cell can write to.</summary>
-public enum OutputStream
+internal enum OutputStream
 {
     /// <summary><see cref="Console.Out"/>.</summary>
     Out,

@@ -10,7 +10,7 @@ namespace HeadScope.Notebooks.Session;
 /// <summary>How a name is declared and what its documentation says; for a call, all overloads.</summary>
 /// <param name="Signatures">One declaration for each overload.</param>
 /// <param name="Documentation">The summary, parameters and exceptions of the first of them; empty when undocumented.</param>
-public sealed record SymbolDescription(IReadOnlyList<string> Signatures, string Documentation)
+internal sealed record SymbolDescription(IReadOnlyList<string> Signatures, string Documentation)
 {
     private static readonly SymbolDisplayFormat Format = SymbolDisplayFormat.MinimallyQualifiedFormat
         .WithMemberOptions(SymbolDisplayMemberOptions.IncludeContainingType | SymbolDisplayMemberOptions.IncludeParameters

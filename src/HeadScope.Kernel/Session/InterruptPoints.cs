@@ -16,6 +16,7 @@ namespace HeadScope.Notebooks.Session;
 internal sealed class InterruptPoints : CSharpSyntaxWalker
 {
     private const string Check = $"global::HeadScope.Notebooks.Session.{nameof(CellInterrupt)}.{nameof(CellInterrupt.Check)}();";
+    private const string Enter = $"global::HeadScope.Notebooks.Session.{nameof(CellInterrupt)}.{nameof(CellInterrupt.Enter)}();";
 
     private readonly List<TextChange> changes = [];
 
@@ -119,6 +120,24 @@ internal sealed class InterruptPoints : CSharpSyntaxWalker
         base.VisitOperatorDeclaration(node);
     }
 
+    public override void VisitConversionOperatorDeclaration(ConversionOperatorDeclarationSyntax node)
+    {
+        Function(node.Body, node.ExpressionBody, node.SemicolonToken, hasValue: true);
+        base.VisitConversionOperatorDeclaration(node);
+    }
+
+    public override void VisitPropertyDeclaration(PropertyDeclarationSyntax node)
+    {
+        Function(null, node.ExpressionBody, node.SemicolonToken, hasValue: true, "{get", "}");
+        base.VisitPropertyDeclaration(node);
+    }
+
+    public override void VisitIndexerDeclaration(IndexerDeclarationSyntax node)
+    {
+        Function(null, node.ExpressionBody, node.SemicolonToken, hasValue: true, "{get", "}");
+        base.VisitIndexerDeclaration(node);
+    }
+
     public override void VisitAccessorDeclaration(AccessorDeclarationSyntax node)
     {
         Function(node.Body, node.ExpressionBody, node.SemicolonToken, node.IsKind(SyntaxKind.GetAccessorDeclaration));
@@ -137,7 +156,7 @@ internal sealed class InterruptPoints : CSharpSyntaxWalker
     {
         if (body is BlockSyntax block)
         {
-            Begin(block);
+            Begin(block, Check);
         }
         else if (!body.IsMissing)
         {
@@ -146,15 +165,16 @@ internal sealed class InterruptPoints : CSharpSyntaxWalker
         }
     }
 
-    private void Begin(BlockSyntax? block)
+    private void Begin(BlockSyntax? block, string check = Enter)
     {
         if (block is { OpenBraceToken.IsMissing: false })
         {
-            Insert(block.OpenBraceToken.Span.End, Check);
+            Insert(block.OpenBraceToken.Span.End, check);
         }
     }
 
-    private void Function(BlockSyntax? body, ArrowExpressionClauseSyntax? arrow, SyntaxToken semicolon, bool hasValue)
+    private void Function(
+        BlockSyntax? body, ArrowExpressionClauseSyntax? arrow, SyntaxToken semicolon, bool hasValue, string before = "", string after = "")
     {
         Begin(body);
         if (arrow is null || semicolon.IsMissing)
@@ -164,8 +184,8 @@ internal sealed class InterruptPoints : CSharpSyntaxWalker
 
         // => value; becomes { check; return value; }
         var verb = arrow.Expression is ThrowExpressionSyntax || !hasValue ? "" : "return ";
-        changes.Add(new TextChange(arrow.ArrowToken.Span, $"{{{Check}{verb}"));
-        changes.Add(new TextChange(semicolon.Span, ";}"));
+        changes.Add(new TextChange(arrow.ArrowToken.Span, $"{before}{{{Enter}{verb}"));
+        changes.Add(new TextChange(semicolon.Span, ";}" + after));
     }
 
     private void Insert(int position, string text) => changes.Add(new TextChange(new TextSpan(position, 0), text));

@@ -4,7 +4,7 @@ using System.Text.Json.Nodes;
 namespace HeadScope.Notebooks.Kernel;
 
 /// <summary>The folder by which Jupyter and VS Code find the kernel: <c>kernels/headscope/kernel.json</c> and a logo.</summary>
-public static class KernelSpecification
+internal static class KernelSpecification
 {
     /// <summary>How notebooks name the kernel.</summary>
     public const string Name = "headscope";
@@ -57,18 +57,18 @@ public static class KernelSpecification
     /// <summary>Writes the specification.</summary>
     /// <param name="dataFolder">The Jupyter folder; <c>kernels/name</c> is made below it.</param>
     /// <param name="command">How to start the kernel; <c>{connection_file}</c> stands for the file that the client writes.</param>
-    /// <param name="name">The name of the folder: letters, digits, dot, dash and underscore.</param>
+    /// <param name="name">The name of the folder: a letter or digit, then letters, digits, dots, dashes and underscores.</param>
     /// <param name="displayName">How people see it.</param>
     /// <returns>The folder.</returns>
-    /// <exception cref="ArgumentException">The name has other characters.</exception>
+    /// <exception cref="ArgumentException">The name is another, which might lead elsewhere.</exception>
     /// <exception cref="IOException">The folder cannot be written.</exception>
     public static string Install(string dataFolder, IReadOnlyList<string> command, string name = Name, string displayName = DisplayName)
     {
         ArgumentException.ThrowIfNullOrEmpty(dataFolder);
         ArgumentNullException.ThrowIfNull(command);
-        if (string.IsNullOrEmpty(name) || name.Any(c => !char.IsAsciiLetterOrDigit(c) && c is not ('.' or '-' or '_')))
+        if (string.IsNullOrEmpty(name) || !char.IsAsciiLetterOrDigit(name[0]) || name.Any(c => !char.IsAsciiLetterOrDigit(c) && c is not ('.' or '-' or '_')))
         {
-            throw new ArgumentException($"'{name}' cannot name a kernel: expected letters, digits, '.', '-' and '_'.", nameof(name));
+            throw new ArgumentException($"'{name}' cannot name a kernel: expected a letter or digit, then letters, digits, '.', '-' and '_'.", nameof(name));
         }
 
         var folder = Path.Combine(dataFolder, "kernels", name);
