@@ -6,8 +6,8 @@ namespace HeadScope.Cli;
 /// <summary>What the command line brings to notebooks: how results are shown, and pictures of charts.</summary>
 internal static class NotebookFigures
 {
-    // A notebook's column, on a screen and on a code-hosting site.
-    private const double WidthPixels = 760;
+    // In CSS pixels: the 175 mm of a paper's page, which fit the column of a notebook, on a screen and on a code-hosting site.
+    private const double PerMillimetre = 96 / 25.4, Width = 175 * PerMillimetre;
 
     /// <summary>HeadScope.Interactive, for sessions.</summary>
     public static SessionExtension Extension { get; } = new(typeof(HeadScopeFormatters).Assembly, HeadScopeFormatters.Register);
@@ -24,7 +24,7 @@ internal static class NotebookFigures
     {
         var drawn = await PaperBrowser.WithPageAsync(
             page => page.EvaluateFunctionAsync<JsonElement>(
-                "async (json, w, mm) => headscopePaper(json, w, 0, mm).catch(error => ({ error: error.message }))", json, WidthPixels, 96 / 25.4),
+                "async (json, w, mm) => headscopePaper(json, w, 0, mm).catch(error => ({ error: error.message }))", json, Width, PerMillimetre),
             cancellationToken);
         return drawn.TryGetProperty("error", out var error)
             ? throw new IOException($"A chart could not be drawn: {error.GetString()}")
