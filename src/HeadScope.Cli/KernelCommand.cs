@@ -77,7 +77,7 @@ internal static class KernelCommand
         verb.Options.Add(file);
         verb.Does(async (parsed, cancellation) =>
         {
-            await using var kernel = new JupyterKernel(ConnectionFile.Read(parsed.GetValue(file)!));
+            await using var kernel = new JupyterKernel(ConnectionFile.Read(parsed.GetValue(file)!), NotebookFigures.Extension);
             await kernel.RunAsync(cancellation);
             return ExitCode.Done;
         });

@@ -18,9 +18,10 @@ internal static class NotebookCommand
         var file = new Argument<string>("notebook") { Description = "The notebook (.ipynb)." };
         var result = new Option<string?>("--output", "-o")
         {
-            Description = "Where to write the notebook with its outputs; the notebook itself when not given.",
+            Description = "Where to write the notebook with its outputs.",
             HelpName = "file",
         };
+        var inPlace = new Option<bool>("--in-place") { Description = "Write the outputs, and parameters given here, into the notebook itself." };
         var parameters = new Option<string[]>("--parameter", "-p")
         {
             Description = "A value in place of one of the cell tagged \"parameters\": name=value. May be given several times.",
@@ -31,36 +32,52 @@ internal static class NotebookCommand
         var verb = new Verb(
             "run",
             "Runs a notebook from top to bottom in a fresh session. Stops at the first cell that fails, shows it, and ends with exit code 1; "
-            + "the notebook is written in either case.")
+            + "what -o, --html or --in-place name is written in either case. Charts are kept as data and, where a browser is installed, as pictures.")
         {
             Examples =
             [
-                ("headscope notebook run notebooks/01-head-map.ipynb", "with the built-in model; the outputs go into the notebook"),
+                ("headscope notebook run notebooks/01-head-map.ipynb --in-place", "with the built-in model; the outputs go into the notebook"),
                 ("headscope notebook run notebooks/01-head-map.ipynb -p model=gpt2 -o gpt2.ipynb --html gpt2.html", "with another model"),
             ],
         };
         verb.Arguments.Add(file);
         verb.Options.Add(result);
+        verb.Options.Add(inPlace);
         verb.Options.Add(parameters);
         verb.Options.Add(page);
         verb.Options.Add(timeout);
         verb.Does((parsed, cancellation) =>
         {
             var path = parsed.GetValue(file)!;
+            var configuration = parsed.InvocationConfiguration;
+            var html = parsed.GetValue(page) is { } named ? Path.GetFullPath(named) : null;
+            var target = Target(path, parsed.GetValue(result), parsed.GetValue(inPlace), html);
+            foreach (var written in new[] { target, html }.OfType<string>())
+            {
+                AtomicFile.RequireWritable(written);
+            }
+
+            var draws = target is not null && PaperBrowser.Find() is not null;
+            if (target is not null && !draws)
+            {
+                configuration.Error.WriteLine("headscope: no Chromium, Chrome or Edge was found, so the notebook keeps its charts without pictures.");
+            }
+
             var options = new NotebookRunOptions
             {
                 Parameters = [.. (parsed.GetValue(parameters) ?? []).Select(Parameter)],
                 Timeout = parsed.GetValue(timeout) is { } seconds
                     ? seconds > 0 ? TimeSpan.FromSeconds(seconds) : throw new UsageException("--timeout must be more than 0 seconds.")
                     : null,
+                Extensions = [NotebookFigures.Extension],
+                Draw = draws ? NotebookFigures.DrawAsync : null,
             };
             var notebook = NotebookFile.Read(path);
-            var target = Path.GetFullPath(parsed.GetValue(result) ?? path);
-            var html = parsed.GetValue(page) is { } named ? Path.GetFullPath(named) : null;
+            var folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
 
             // Jupyter starts a kernel in the notebook's folder, so paths in cells are meant from there.
             var here = Directory.GetCurrentDirectory();
-            Directory.SetCurrentDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
+            Directory.SetCurrentDirectory(folder);
             ChartOutput.Carries = false;
             NotebookRun run;
             try
@@ -70,22 +87,26 @@ internal static class NotebookCommand
             finally
             {
                 Directory.SetCurrentDirectory(here);
+                ChartOutput.Carries = true;
             }
 
-            notebook.Write(target);
+            if (target is not null)
+            {
+                notebook.Write(target);
+            }
+
             if (html is not null)
             {
-                AtomicFile.WriteText(html, NotebookPage.Of(notebook, Path.GetFileNameWithoutExtension(target), Path.GetDirectoryName(Path.GetFullPath(path))));
+                AtomicFile.WriteText(html, NotebookPage.Of(notebook, Path.GetFileNameWithoutExtension(path), folder, NotebookFigures.Head));
             }
 
-            var configuration = parsed.InvocationConfiguration;
             if (run.Succeeded)
             {
-                configuration.Output.WriteLine($"{path}: all cells ran; written to {target}");
+                configuration.Output.WriteLine($"{path}: all cells ran; written to {target ?? html}");
                 return Task.FromResult(ExitCode.Done);
             }
 
-            configuration.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"headscope: {path}: cell {run.FailedCell + 1} failed:"));
+            configuration.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"headscope: {path}: cell [{run.FailedCell}] failed:"));
             foreach (var line in run.Source!.Split('\n'))
             {
                 configuration.Error.WriteLine($"    {line}");
@@ -99,6 +120,25 @@ internal static class NotebookCommand
             return Task.FromResult(ExitCode.Failed);
         });
         return verb;
+    }
+
+    /// <summary>Where the notebook is written; null where only a page is. Its input is overwritten only by who says so.</summary>
+    private static string? Target(string notebook, string? output, bool inPlace, string? html)
+    {
+        if (output is not null && inPlace)
+        {
+            throw new UsageException("-o and --in-place exclude each other: give one of them.");
+        }
+
+        if (output is null && !inPlace && html is null)
+        {
+            throw new UsageException($"Say where the outputs go: -o FILE or --html FILE, or --in-place to write them into {notebook} itself.");
+        }
+
+        return inPlace ? Path.GetFullPath(notebook)
+            : output is null ? null
+            : AtomicFile.Target(output) != AtomicFile.Target(notebook) ? Path.GetFullPath(output)
+            : throw new UsageException($"-o {output} is the notebook itself; give another file, or --in-place to write the outputs into it.");
     }
 
     private static KeyValuePair<string, string> Parameter(string assignment)

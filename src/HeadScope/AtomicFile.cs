@@ -1,6 +1,7 @@
 namespace HeadScope;
 
-/// <summary>Writes files so that a reader sees the old file or the whole new one, never a part.</summary>
+/// <summary>Writes files so that a reader sees the old file or the whole new one, never a part. A file keeps who may read it, and a link stays one:
+/// what it leads to is written.</summary>
 internal static class AtomicFile
 {
     /// <summary>Writes to a temporary file in the same folder, flushes it to disk, and moves it over <paramref name="path"/>.</summary>
@@ -11,7 +12,7 @@ internal static class AtomicFile
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         ArgumentNullException.ThrowIfNull(write);
-        var full = Path.GetFullPath(path);
+        var full = Target(path);
         var folder = Path.GetDirectoryName(full)
             ?? throw new IOException($"'{path}' is a folder; expected the path of a file.");
         Directory.CreateDirectory(folder);
@@ -20,6 +21,11 @@ internal static class AtomicFile
         {
             using (var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1 << 16))
             {
+                if (!OperatingSystem.IsWindows() && File.Exists(full))
+                {
+                    File.SetUnixFileMode(stream.SafeFileHandle, File.GetUnixFileMode(full));
+                }
+
                 write(stream);
                 stream.Flush(flushToDisk: true);
             }
@@ -39,8 +45,8 @@ internal static class AtomicFile
     public static void RequireWritable(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        var full = Path.GetFullPath(path);
-        if (Directory.Exists(full))
+        var full = Target(path);
+        if (Directory.Exists(full) || Path.EndsInDirectorySeparator(full))
         {
             throw new IOException($"'{path}' is a folder; expected the path of a file.");
         }
@@ -57,6 +63,11 @@ internal static class AtomicFile
             throw new IOException($"'{path}' cannot be written: its folder '{folder}' cannot be made, or takes no files.", error);
         }
     }
+
+    /// <summary>The full path of what a path leads to: of a link's last target, be it there or not.</summary>
+    /// <param name="path">A file, or a link to one.</param>
+    public static string Target(string path) =>
+        new FileInfo(path) is { LinkTarget: not null } link ? link.ResolveLinkTarget(returnFinalTarget: true)!.FullName : Path.GetFullPath(path);
 
     /// <summary>Writes text as UTF-8 without a byte order mark, whole or not at all.</summary>
     /// <param name="path">The file to write.</param>

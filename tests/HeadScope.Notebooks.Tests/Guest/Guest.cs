@@ -69,7 +69,7 @@ public sealed class Guest : IAsyncDisposable
     /// <param name="client">Python with nbconvert.</param>
     /// <param name="name">What tests call the notebook.</param>
     /// <param name="notebook">Makes it.</param>
-    public async Task<NotebookFile> RunAsync(PythonClient client, string name, Func<NotebookFile> notebook)
+    internal async Task<NotebookFile> RunAsync(PythonClient client, string name, Func<NotebookFile> notebook)
     {
         if (!runs.ContainsKey(name))
         {

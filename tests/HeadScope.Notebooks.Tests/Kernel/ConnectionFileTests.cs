@@ -34,7 +34,7 @@ public sealed class ConnectionFileTests : IDisposable
 
     [Theory]
     [InlineData("ip", "5", "ip is 5; expected a text")]
-    [InlineData("key", "[]", "key is an array; expected a text")]
+    [InlineData("key", "[]", "key is []; expected a text")]
     [InlineData("shell_port", "\"x\"", "shell_port is \"x\"; expected a port")]
     [InlineData("iopub_port", "99999", "iopub_port is 99999; expected a port")]
     [InlineData("hb_port", "0", "hb_port is 0; expected a port")]
@@ -52,6 +52,8 @@ public sealed class ConnectionFileTests : IDisposable
     [InlineData("{")]
     [InlineData("[]")]
     [InlineData("null")]
+    [InlineData("{\"ip\": \"\\ud800\"}")]
+    [InlineData("{\"ip\": \"a\", \"ip\": \"b\"}")]
     public void What_is_no_JSON_object_is_said_to_be_none(string text)
     {
         File.WriteAllText(path, text);

@@ -61,6 +61,8 @@ public class MessageTests
     [InlineData("{}")]
     [InlineData("{\"msg_type\": \"a\", \"msg_type\": \"b\"}")]
     [InlineData("{")]
+    [InlineData("{\"msg_type\": \"a\", \"session\": \"\\ud800\"}")]
+    [InlineData("{\"msg_type\": \"a\", \"\\udc00\": 1}")]
     public void A_header_that_is_none_is_ignored(string header)
     {
         byte[][] parts = [Encoding.UTF8.GetBytes(header), "{}"u8.ToArray(), "{}"u8.ToArray(), "{}"u8.ToArray()];
@@ -78,6 +80,17 @@ public class MessageTests
         Assert.Null(JupyterMessage.Parse(frames, Signer));
         frames[2] = whole;
         Assert.NotNull(JupyterMessage.Parse(frames, Signer));
+    }
+
+    [Fact]
+    public void A_message_that_comes_again_is_ignored()
+    {
+        var frames = Frames();
+        Assert.NotNull(JupyterMessage.Parse(frames, Signer));
+        Assert.Null(JupyterMessage.Parse(frames, Signer));
+        frames[0] = "another peer"u8.ToArray();
+        Assert.Null(JupyterMessage.Parse(frames, Signer));
+        Assert.NotNull(JupyterMessage.Parse(Frames(), Signer));
     }
 
     [Theory]

@@ -127,7 +127,7 @@ public class ZmtpTests
     public async Task A_router_tells_peers_apart_even_of_one_name()
     {
         var got = System.Threading.Channels.Channel.CreateUnbounded<(ZmtpConnection Peer, List<byte[]> Frames)>();
-        await using var router = new ZmtpRouter(new ZmtpEndpoint("tcp", "127.0.0.1", FreePort(out var port)), (p, m) => got.Writer.WriteAsync((p, m)));
+        await using var router = new ZmtpRouter(new ZmtpEndpoint("tcp", "127.0.0.1", FreePort(out var port)), ZmtpLimits.MessageBytes, (p, m) => got.Writer.WriteAsync((p, m)));
         router.Start();
         using var one = await Peer.ConnectAsync(port);
         using var two = await Peer.ConnectAsync(port);
@@ -143,11 +143,178 @@ public class ZmtpTests
         Assert.Equal(["y", "z"], second.Frames.Select(Encoding.ASCII.GetString));
         second.Peer.Send(["2"u8.ToArray()]);
         first.Peer.Send(["1"u8.ToArray()]);
-        router.SendTo("nobody"u8.ToArray(), ["3"u8.ToArray()]);
-        router.SendTo(Array.Empty<byte>(), ["4"u8.ToArray()]);
         Assert.Equal("000131", Convert.ToHexStringLower(await one.ReadAsync(3)));
         Assert.Equal("000132", Convert.ToHexStringLower(await two.ReadAsync(3)));
-        Assert.Equal("000134", Convert.ToHexStringLower(await nameless.ReadAsync(3)));
+    }
+
+    [Fact]
+    public async Task A_question_goes_to_the_peer_that_came_at_the_same_place_and_not_to_who_takes_its_name()
+    {
+        var asked = System.Threading.Channels.Channel.CreateUnbounded<ZmtpConnection>();
+        await using var shell = new ZmtpRouter(new ZmtpEndpoint("tcp", "127.0.0.1", FreePort(out var port)), 1000, (p, _) => asked.Writer.WriteAsync(p));
+        await using var stdin = new ZmtpRouter(new ZmtpEndpoint("tcp", "127.0.0.1", FreePort(out var other)), 1000, (p, _) => asked.Writer.WriteAsync(p));
+        shell.Start();
+        stdin.Start();
+        using var one = await Peer.ConnectAsync(port);
+        using var two = await Peer.ConnectAsync(port);
+        using var none = await Peer.ConnectAsync(port);
+        var typing = new List<Peer>();
+        foreach (var peer in new[] { one, two })
+        {
+            // Its shell connection is known when it has been heard, and its stdin connection too.
+            await HeardAsync(peer, "me");
+            typing.Add(await Peer.ConnectAsync(other));
+            await HeardAsync(typing[^1], "me");
+        }
+
+        using var thief = await Peer.ConnectAsync(other);
+        await HeardAsync(thief, "me");
+        for (var i = 0; i < 2; i++)
+        {
+            await (i == 0 ? one : two).SendAsync(ZmtpFrame.Message(["x"u8.ToArray()]));
+            stdin.Counterpart(shell, await asked.Reader.ReadAsync(Cancelled))!.Send([[(byte)i]]);
+            Assert.Equal([0, 1, (byte)i], await typing[i].ReadAsync(3));
+        }
+
+        await HeardAsync(none, "nobody");
+        await none.SendAsync(ZmtpFrame.Message(["x"u8.ToArray()]));
+        Assert.Null(stdin.Counterpart(shell, await asked.Reader.ReadAsync(Cancelled)));
+        typing.ForEach(peer => peer.Dispose());
+
+        async Task HeardAsync(Peer peer, string name)
+        {
+            await peer.ShakeHandsAsync("DEALER", name);
+            await peer.SendAsync(ZmtpFrame.Message(["x"u8.ToArray()]));
+            await asked.Reader.ReadAsync(Cancelled);
+        }
+    }
+
+    [Fact]
+    public async Task Who_does_not_read_keeps_nobody_waiting_and_loses_what_does_not_fit()
+    {
+        await using var publisher = new ZmtpPublisher(new ZmtpEndpoint("tcp", "127.0.0.1", FreePort(out var port)));
+        publisher.Start();
+        using var idle = await Peer.ConnectAsync(port);
+        using var reading = await Peer.ConnectAsync(port);
+        foreach (var peer in new[] { idle, reading })
+        {
+            await peer.ShakeHandsAsync("SUB");
+            await peer.SendAsync(ZmtpHandshake.Command("SUBSCRIBE", []));
+            await peer.SendAsync(ZmtpHandshake.Command("PING", [0, 0]));
+            await peer.ReadAsync(7);
+        }
+
+        // Five times as much as is kept for one peer, to one that reads it all and one that reads nothing.
+        var count = (int)(5 * ZmtpLimits.QueuedBytes / (1 << 20));
+        var read = Task.Run(
+            async () =>
+            {
+                for (var i = 0; i < count; i++)
+                {
+                    Assert.Equal((byte)i, (await reading.ReadAsync(9 + (1 << 20)))[9]);
+                }
+            },
+            Cancelled);
+        for (var i = 0; i < count; i++)
+        {
+            var message = new byte[1 << 20];
+            message[0] = (byte)i;
+            await Task.Run(() => publisher.Send([message]), Cancelled).WaitAsync(TimeSpan.FromSeconds(60), Cancelled);
+        }
+
+        await read;
+
+        // What is short is kept even then.
+        publisher.Send(["end"u8.ToArray()]);
+        Assert.Equal([0, 3, .. "end"u8], await reading.ReadAsync(5));
+        var got = 0;
+        while ((await idle.ReadAsync(2))[0] != 0)
+        {
+            await idle.ReadAsync(7 + (1 << 20));
+            got++;
+        }
+
+        Assert.InRange(got, 64, count - 1);
+        Assert.Equal("end"u8.ToArray(), await idle.ReadAsync(3));
+    }
+
+    [Fact]
+    public async Task Peers_that_send_much_and_end_nothing_are_dropped_and_others_go_on()
+    {
+        const int Longest = 8 << 20;
+        await using var router = new ZmtpRouter(
+            new ZmtpEndpoint("tcp", "127.0.0.1", FreePort(out var port)), Longest, (p, m) => { p.Send(m); return ValueTask.CompletedTask; });
+        router.Start();
+        var dropped = 0;
+        var peers = new List<Peer>();
+        for (var i = 0; i < 4; i++)
+        {
+            var peer = await Peer.ConnectAsync(port);
+            peers.Add(peer);
+            await peer.ShakeHandsAsync("DEALER");
+            await peer.SendAsync([3, 0, 0, 0, 0, .. Convert.FromHexString("007fffff")]);
+            try
+            {
+                await peer.SendAsync(new byte[Longest - 100]);
+                await peer.SendAsync(ZmtpHandshake.Command("PING", [0, 0])); // more of the same frame
+                await peer.ReadAsync(1).WaitAsync(TimeSpan.FromSeconds(3), Cancelled);
+            }
+            catch (IOException)
+            {
+                dropped++;
+            }
+            catch (TimeoutException)
+            {
+                // It is waited for.
+            }
+        }
+
+        // Together they may hold twice the longest message, and a little of each counts as nothing.
+        Assert.Equal(2, dropped);
+        using var other = await Peer.ConnectAsync(port);
+        await other.ShakeHandsAsync("DEALER");
+        await other.SendAsync(ZmtpFrame.Message(["x"u8.ToArray()]));
+        Assert.Equal("000178", Convert.ToHexStringLower(await other.ReadAsync(3)));
+        peers.ForEach(peer => peer.Dispose());
+    }
+
+    [Fact]
+    public async Task Peers_that_say_nothing_give_way_and_only_so_many_stay()
+    {
+        await using var echo = new ZmtpEcho(new ZmtpEndpoint("tcp", "127.0.0.1", FreePort(out var port)));
+        echo.Start();
+        var silent = new List<Peer>();
+        for (var i = 0; i < ZmtpLimits.Strangers + 5; i++)
+        {
+            silent.Add(await Peer.ConnectAsync(port));
+            await silent[^1].ReadAsync(64);
+        }
+
+        for (var i = 0; i < 5; i++)
+        {
+            await Assert.ThrowsAnyAsync<IOException>(() => silent[i].ReadAsync(1));
+        }
+
+        var known = new List<Peer>();
+        for (var i = 0; i < ZmtpLimits.Peers; i++)
+        {
+            known.Add(await Peer.ConnectAsync(port));
+            await known[^1].ShakeHandsAsync("REQ");
+            await EchoAsync(known[^1]);
+        }
+
+        using var late = await Peer.ConnectAsync(port);
+        await late.ShakeHandsAsync("REQ");
+        await Assert.ThrowsAnyAsync<IOException>(() => late.ReadAsync(1));
+        await EchoAsync(known[0]);
+        silent.ForEach(peer => peer.Dispose());
+        known.ForEach(peer => peer.Dispose());
+
+        static async Task EchoAsync(Peer peer)
+        {
+            await peer.SendAsync(ZmtpFrame.Message(["x"u8.ToArray()]));
+            Assert.Equal("000178", Convert.ToHexStringLower(await peer.ReadAsync(3)));
+        }
     }
 
     [Theory]
@@ -204,7 +371,7 @@ public class ZmtpTests
     private static ZmtpFrame Read(byte[] bytes, long longest)
     {
         using var stream = new MemoryStream(bytes);
-        return ZmtpFrame.ReadAsync(stream, longest, CancellationToken.None).AsTask().GetAwaiter().GetResult();
+        return ZmtpFrame.ReadAsync(System.IO.Pipelines.PipeReader.Create(stream), longest, null, CancellationToken.None).AsTask().GetAwaiter().GetResult();
     }
 
     private static int FreePort(out int port)

@@ -35,7 +35,7 @@ public class NotebookRunnerTests
         const string Json = """
             {"cells": [
               {"cell_type": "markdown", "id": "m", "metadata": {"x": [1, 2.50]}, "source": ["# é\n", "😀"], "attachments": {"a": {}}},
-              {"cell_type": "code", "id": "c", "metadata": {"slideshow": {"slide_type": "-"}}, "source": "var z = 5;", "outputs": [{"old": 1}], "execution_count": 7},
+              {"cell_type": "code", "id": "c", "metadata": {"slideshow": {"slide_type": "-"}}, "source": "var z = 5;", "outputs": [{"output_type": "stream", "name": "stdout", "text": "old"}], "execution_count": 7},
               {"cell_type": "raw", "id": "r", "metadata": {}, "source": "raw"}],
              "metadata": {"kernelspec": {"name": "other"}, "custom": {"deep": null}}, "nbformat": 4, "nbformat_minor": 5, "extra": true}
             """;
@@ -56,7 +56,7 @@ public class NotebookRunnerTests
     {
         var notebook = Notebook("\"Console.Write(1);\"", "\"var y = 1;\\nthrow new InvalidDataException(\\\"bad\\\");\"", "\"Console.Write(3);\"");
         var run = await NotebookRunner.RunAsync(notebook, cancellationToken: Cancelled);
-        Assert.Equal(1, run.FailedCell);
+        Assert.Equal(2, run.FailedCell); // as [2] beside the cell
         Assert.Equal("System.IO.InvalidDataException", run.Error!.Name);
         Assert.Equal("bad", (string?)Assert.Single(Outputs(notebook, 1))!["evalue"]);
         Assert.Empty(Outputs(notebook, 2));
@@ -121,6 +121,83 @@ public class NotebookRunnerTests
     }
 
     [Fact]
+    public async Task A_cell_is_called_by_the_number_that_stands_beside_it()
+    {
+        var notebook = NotebookFile.Parse(
+            """
+            {"cells": [
+              {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "text"},
+              {"cell_type": "code", "id": "b", "metadata": {}, "source": "", "outputs": [], "execution_count": null},
+              {"cell_type": "code", "id": "c", "metadata": {}, "source": "1", "outputs": [], "execution_count": null},
+              {"cell_type": "code", "id": "d", "metadata": {}, "source": "nothing", "outputs": [], "execution_count": null}],
+             "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+            """u8,
+            "n");
+        Assert.Equal(2, (await NotebookRunner.RunAsync(notebook, cancellationToken: Cancelled)).FailedCell);
+        Assert.Equal(2, (int?)notebook.Cells[3]!["execution_count"]);
+    }
+
+    [Fact]
+    public async Task Charts_are_drawn_once_after_the_last_cell_and_kept_as_data_and_picture()
+    {
+        const string Shows = "\"display(new MimeBundle(new Dictionary<string, string> { [\\\"application/vnd.plotly.v1+json\\\"] = \\\"{\\\\\\\"data\\\\\\\":[]}\\\", [\\\"text/html\\\"] = \\\"<script>x</script>\\\", [\\\"text/plain\\\"] = \\\"chart\\\" }));\"";
+        var notebook = Notebook(Shows, Shows, "\"display(HTML(\\\"<b>table</b>\\\")); throw new Exception();\"");
+        var drawn = new List<string>();
+        Task<string> Draw(string json, CancellationToken stop)
+        {
+            drawn.Add(json);
+            Assert.NotEmpty(Outputs(notebook, 2));
+            return Task.FromResult("<svg>\n</svg>");
+        }
+
+        var run = await NotebookRunner.RunAsync(notebook, new NotebookRunOptions { Draw = Draw }, cancellationToken: Cancelled);
+        Assert.Equal(3, run.FailedCell);
+        Assert.Equal("{\"data\":[]}", Assert.Single(drawn));
+        Assert.Contains("<script>x</script>", NotebookPage.Of(notebook, "n"), StringComparison.Ordinal);
+        var kept = NotebookFile.Parse(Encoding.UTF8.GetBytes(notebook.ToString()), "kept");
+        foreach (var cell in new[] { 0, 1 })
+        {
+            var data = (JsonObject)Outputs(kept, cell)[0]!["data"]!;
+            Assert.Equal(["application/vnd.plotly.v1+json", "image/svg+xml", "text/plain"], data.Select(form => form.Key).Order(StringComparer.Ordinal));
+            Assert.Equal("<svg>\n</svg>", NotebookFile.Joined(data["image/svg+xml"]));
+        }
+
+        Assert.Equal("<b>table</b>", NotebookFile.Joined(Outputs(kept, 2)[0]!["data"]!["text/html"]));
+    }
+
+    [Theory]
+    [InlineData("javascript:alert(1)")]
+    [InlineData("JavaScript:alert(1)")]
+    [InlineData("java&#115;cript:alert(1)")]
+    [InlineData("java&#10;script:alert(1)")]
+    [InlineData("&#1;javascript:alert(1)")]
+    [InlineData("vbscript:x")]
+    [InlineData("data:text/html,x")]
+    [InlineData("data:text/html;base64,eA==")]
+    [InlineData("file:///etc/passwd")]
+    public void A_link_that_may_run_something_leads_nowhere(string address)
+    {
+        var text = JsonSerializer.Serialize($"[a]({address}) <{address}> ![b]({address})\n\n[c]\n\n[c]: {address}");
+        var notebook = NotebookFile.Parse(
+            Encoding.UTF8.GetBytes($$"""{"cells": [{"cell_type": "markdown", "id": "a", "metadata": {}, "source": {{text}}}], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}"""), "n");
+        var page = NotebookPage.Of(notebook, "n");
+        var links = System.Text.RegularExpressions.Regex.Matches(page, "(href|src)=\"([^\"]*)\"").Select(m => m.Groups[2].Value).ToList();
+        Assert.Equal(["", "", ""], links);
+    }
+
+    [Theory]
+    [InlineData("https://example.org/a?b=c:d")]
+    [InlineData("figures/a:b.svg")]
+    [InlineData("#part")]
+    [InlineData("mailto:a@example.org")]
+    public void Other_links_stay(string address)
+    {
+        var notebook = NotebookFile.Parse(
+            Encoding.UTF8.GetBytes($$"""{"cells": [{"cell_type": "markdown", "id": "a", "metadata": {}, "source": "[a]({{address}})"}], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}"""), "n");
+        Assert.Contains($"href=\"{address}\"", NotebookPage.Of(notebook, "n"), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_cell_that_takes_too_long_fails()
     {
         var run = await NotebookRunner.RunAsync(
@@ -145,8 +222,39 @@ public class NotebookRunnerTests
     [InlineData("{\"nbformat\": 4, \"cells\": [{\"cell_type\": 1, \"source\": \"\"}]}")]
     [InlineData("{\"nbformat\": 4, \"cells\": [{\"cell_type\": \"code\", \"source\": [1]}]}")]
     [InlineData("{\"nbformat\": 4, \"nbformat\": 4, \"cells\": []}")]
+    [InlineData("{\"nbformat\": \"4\", \"cells\": []}")]
+    [InlineData("{\"nbformat\": 4, \"nbformat_minor\": [], \"cells\": []}")]
+    [InlineData("{\"nbformat\": 4, \"metadata\": [], \"cells\": []}")]
+    [InlineData("{\"nbformat\": 4, \"cells\": [\"x\"]}")]
+    [InlineData("{\"nbformat\": 4, \"cells\": {}}")]
+    [InlineData("{\"nbformat\": 4, \"metadata\": {\"x\": \"\\ud800\"}, \"cells\": []}")]
     public void What_is_no_notebook_is_named(string json) =>
         Assert.Contains("some.ipynb", Assert.Throws<InvalidDataException>(() => NotebookFile.Parse(Encoding.UTF8.GetBytes(json), "some.ipynb")).Message, StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("\"outputs\": [\"x\"]", "outputs[0]")]
+    [InlineData("\"outputs\": \"x\"", "outputs")]
+    [InlineData("\"outputs\": {}", "outputs")]
+    [InlineData("\"outputs\": [{}]", "outputs[0].output_type")]
+    [InlineData("\"outputs\": [{\"output_type\": 5}]", "outputs[0].output_type")]
+    [InlineData("\"outputs\": [{\"output_type\": \"stream\", \"text\": 5}]", "outputs[0].text")]
+    [InlineData("\"outputs\": [{\"output_type\": \"error\", \"traceback\": [5]}]", "outputs[0].traceback")]
+    [InlineData("\"outputs\": [{\"output_type\": \"error\", \"traceback\": \"x\"}]", "outputs[0].traceback")]
+    [InlineData("\"outputs\": [{\"output_type\": \"display_data\", \"data\": []}]", "outputs[0].data")]
+    [InlineData("\"outputs\": [{\"output_type\": \"display_data\", \"data\": {\"text/html\": {}}}]", "outputs[0].data")]
+    [InlineData("\"metadata\": 5", "metadata")]
+    [InlineData("\"metadata\": {\"tags\": \"parameters\"}", "metadata.tags")]
+    [InlineData("\"attachments\": {\"a\": 5}", "attachments")]
+    [InlineData("\"execution_count\": \"x\"", "execution_count")]
+    [InlineData("\"id\": 5", "id")]
+    [InlineData("\"cell_type\": \"heading\"", "cell_type")]
+    public void A_cell_of_another_form_is_refused_by_its_place(string field, string place)
+    {
+        var type = field.Contains("cell_type", StringComparison.Ordinal) ? "" : "\"cell_type\": \"code\", ";
+        var json = $$"""{"nbformat": 4, "cells": [{"cell_type": "markdown", "source": ""}, { {{type}}"source": "", {{field}} }]}""";
+        var message = Assert.Throws<InvalidDataException>(() => NotebookFile.Parse(Encoding.UTF8.GetBytes(json), "some.ipynb")).Message;
+        Assert.StartsWith($"some.ipynb: cells[1].{place} is missing or of another kind", message, StringComparison.Ordinal);
+    }
 
     [Fact]
     public async Task The_page_shows_text_as_text()

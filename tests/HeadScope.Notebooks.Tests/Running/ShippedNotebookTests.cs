@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Text.Json.Nodes;
+using HeadScope.Cli;
 using HeadScope.Notebooks.Running;
 using Markdig;
 using Markdig.Syntax;
@@ -99,8 +100,14 @@ public class ShippedNotebookTests(PythonClient client)
         Assert.Contains(Outputs(notebook), output => output["data"]?["application/vnd.plotly.v1+json"] is not null);
         Assert.Equal("headscope", (string?)notebook.Root["metadata"]?["kernelspec"]?["name"]);
 
+        // A chart with its picture needs no HTML; and nothing carries plotly.js, plain or packed.
+        Assert.All(Outputs(notebook).Select(output => output["data"]).OfType<JsonObject>(), data =>
+            Assert.False(data.ContainsKey(ChartOutput.MimeType) && data.ContainsKey("image/svg+xml") && data.ContainsKey("text/html"), "A chart is kept with picture and HTML."));
+        var text = File.ReadAllText(Path.Combine(Folder, name));
+        Assert.DoesNotContain("plotly.js v", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("headscopePlotlyPacked = ", text, StringComparison.Ordinal);
+
         // Nothing of the machine that ran it.
-        var text = notebook.ToString();
         Assert.DoesNotContain(Path.GetTempPath(), text, StringComparison.Ordinal);
         Assert.DoesNotContain(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile) + Path.DirectorySeparatorChar, text, StringComparison.Ordinal);
         Assert.DoesNotContain("/home/", text, StringComparison.Ordinal);
@@ -142,7 +149,7 @@ public class ShippedNotebookTests(PythonClient client)
     private static Task<(NotebookFile Notebook, NotebookRun Run)> RunOf(string name) => Runs.GetOrAdd(name, _ => new(async () =>
     {
         var notebook = NotebookFile.Read(Path.Combine(Folder, name));
-        return (notebook, await NotebookRunner.RunAsync(notebook, new() { Parameters = [.. Smaller(notebook)] }));
+        return (notebook, await NotebookRunner.RunAsync(notebook, new() { Parameters = [.. Smaller(notebook)], Extensions = [NotebookFigures.Extension] }));
     })).Value;
 
     private static IEnumerable<JsonObject> Outputs(NotebookFile notebook) =>

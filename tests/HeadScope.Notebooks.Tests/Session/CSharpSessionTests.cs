@@ -1,10 +1,11 @@
+using HeadScope.Cli;
 using HeadScope.Notebooks.Session;
 
 namespace HeadScope.Notebooks.Tests;
 
 public sealed class CSharpSessionTests : IDisposable
 {
-    private readonly CSharpSession session = new();
+    private readonly CSharpSession session = new(NotebookFigures.Extension);
     private readonly RecordedOutput output = new();
 
     public void Dispose() => session.Dispose();
@@ -110,6 +111,48 @@ public sealed class CSharpSessionTests : IDisposable
     }
 
     [Theory]
+    [InlineData("new Thread(() => throw new InvalidOperationException(\"stray\")).Start();")]
+    [InlineData("async void Stray() { await Task.Yield(); throw new InvalidOperationException(\"stray\"); }\nStray();")]
+    [InlineData("ThreadPool.QueueUserWorkItem(_ => throw new InvalidOperationException(\"stray\"));")]
+    public async Task An_exception_that_nobody_can_catch_is_told_and_the_session_goes_on(string code)
+    {
+        await Run("var before = 1;\n" + code);
+        for (var i = 0; i < 500 && !output.Errors.EndsWith('\n'); i++)
+        {
+            await Task.Delay(20, TestContext.Current.CancellationToken);
+        }
+
+        Assert.StartsWith("On a thread that the cell started:", output.Errors, StringComparison.Ordinal);
+        Assert.Contains("stray", output.Errors, StringComparison.Ordinal);
+        Assert.Contains("cell 1, line 2", output.Errors, StringComparison.Ordinal);
+        Assert.Equal(1, await Value("before"));
+    }
+
+    [Theory]
+    [InlineData("(", ")")]
+    [InlineData("[", "]")]
+    [InlineData("{", "}")]
+    [InlineData("List<", ">")]
+    [InlineData("$\"{", "}\"")]
+    public async Task Brackets_nested_deeper_than_the_compiler_can_go_are_refused(string open, string close)
+    {
+        var deep = string.Concat(Enumerable.Repeat(open, 100_000));
+        foreach (var code in new[] { deep, $"1;\nvar x = {deep}1{string.Concat(Enumerable.Repeat(close, 100_000))};" })
+        {
+            Assert.Contains("more than 500 brackets", (await session.RunAsync(code, output)).Error!.Message, StringComparison.Ordinal);
+            Assert.Throws<NotSupportedException>(() => session.Complete(code, code.Length));
+            Assert.Throws<NotSupportedException>(() => session.Inspect(code, code.Length));
+            Assert.Throws<NotSupportedException>(() => CSharpSession.IsComplete(code));
+        }
+
+        // As deep as is allowed, the parser lives whatever it says.
+        var most = string.Concat(Enumerable.Repeat(open, 500));
+        CSharpSession.IsComplete(most);
+        CSharpSession.IsComplete($"var x = {most}1{string.Concat(Enumerable.Repeat(close, 500))};");
+        Assert.Equal(2, await Value("1 + 1"));
+    }
+
+    [Theory]
     [InlineData("while (true) { }")]
     [InlineData("try { while (true) { } } catch (Exception) { }")]
     [InlineData("Thread.Sleep(Timeout.Infinite);")]
@@ -185,6 +228,119 @@ public sealed class CSharpSessionTests : IDisposable
         Assert.Contains("running version", output.Text, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_variable_that_a_cell_only_uses_stays_for_later_cells()
+    {
+        Assert.Equal(3L, await Value("// first\nusing var stream = new MemoryStream([1, 2, 3]);\nstream.Length"));
+        await Run("using MemoryStream other = new([1]), more = new([1, 2]); void Read() { using var inner = new MemoryStream(); inner.WriteByte(1); }");
+        await Run("var before = 1;\nusing var late = new MemoryStream([1]);\nusing List<int>.Enumerator each = new List<int>().GetEnumerator();\nawait using var later = new MemoryStream();");
+        Assert.Equal(1L, await Value("before + late.Length + later.Length - 1"));
+        Assert.Equal(6L, await Value("Read(); stream.Length + other.Length + more.Length"));
+        await Run("using System.Numerics; using static System.Math; using Number = System.Int32;");
+        Assert.Equal(2, await Value("Number n = Max(1, 2); n"));
+        Assert.Contains("CS", (await session.RunAsync("using System.Numerics\nvar x = 1;", output)).Error!.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Commands_of_notebooks_do_what_they_say()
+    {
+        Assert.Equal(2, await Value("#!csharp\nvar a = 1;\n#!time\na + 1"));
+        Assert.Matches("^Wall time: [0-9,]+\\.[0-9] ms\n$", output.Text);
+        Assert.Contains(".NET 10", (await Run("#!about")).Shown!.Data["text/plain"], StringComparison.Ordinal);
+        var shown = (await Run("var b = 2;\nb * 2\n#!markdown\n# It's a title\n#!csharp\nb * 3\n#!html\n<b>bold</b>")).Shown!;
+        Assert.Equal("<b>bold</b>", shown.Data["text/html"]);
+        Assert.Equal(["4", "# It's a title", "6"], output.Displays.Select(d => d.Data.Data["text/plain"]));
+        Assert.Equal("# It's a title", output.Displays[1].Data.Data["text/markdown"]);
+        Assert.Equal("#!fsharp", await Value("@\"\n#!fsharp\".Trim()"));
+        var error = (await session.RunAsync("#!time\n#!csharp\n\nnothing", output)).Error!;
+        Assert.Contains("(4,1): error CS0103", error.Message, StringComparison.Ordinal);
+        Assert.Contains("WriteLine", Names("#!time\nConsole.WriteL|"));
+        Assert.Equal(Completeness.Complete, CSharpSession.IsComplete("#!time\n1 + 1"));
+    }
+
+    [Theory]
+    [InlineData("#!fsharp\n1+1", "#!fsharp")]
+    [InlineData("1 + 1\n#!share --from javascript x", "#!share")]
+    [InlineData("#!nosuch", "#!nosuch")]
+    [InlineData("#!markdown\ntext\n#!pwsh\nls", "#!pwsh")]
+    [InlineData("#!/usr/bin/env dotnet\n1", "#!/usr/bin/env")]
+    public async Task A_command_that_is_not_known_is_refused(string code, string command)
+    {
+        var error = (await session.RunAsync("Console.Write(1);\n" + code, output)).Error!;
+        Assert.StartsWith(command + " is a command of .NET Interactive", error.Message, StringComparison.Ordinal);
+        Assert.Equal("", output.Text);
+    }
+
+    [Fact]
+    public async Task Files_are_imported_as_cells()
+    {
+        var folder = Directory.CreateTempSubdirectory().FullName;
+        try
+        {
+            string File(string name, string text)
+            {
+                System.IO.File.WriteAllText(Path.Combine(folder, name), text);
+                return Path.Combine(folder, name);
+            }
+
+            var notebook = File("a.ipynb", """
+                {"nbformat": 4, "cells": [
+                  {"cell_type": "markdown", "source": "nothing"},
+                  {"cell_type": "code", "source": ["var one = 1;\n", "one"]},
+                  {"cell_type": "code", "source": "int Two() => one + 1; Two()"}]}
+                """);
+            Assert.Equal(2, await Value($"#!import {notebook}"));
+            Assert.Equal("1", Assert.Single(output.Displays).Data.Data["text/plain"]);
+            Assert.Equal(5, await Value($"#!import \"{File("b.csx", "var three = Two() + one;")}\"\nthree + 2"));
+            Assert.Equal(4, await Value($"#!import {File("c.cs", "public static class Four { public static int Value => 4; }")}\nFour.Value"));
+            Assert.Equal(6, await Value($"#!import {File("d.dib", "#!meta\n\n{\"kernelInfo\":{}}\n\n#!csharp\n\nvar x = 5;\n\n#!csharp\n\nvar six = x + 1;\n")}\nsix"));
+            var error = (await session.RunAsync($"#!import {File("e.ipynb", """{"nbformat": 4, "cells": [{"cell_type": "code", "source": "var y = 1;"}, {"cell_type": "code", "source": "\nnothing"}]}""")}", output)).Error!;
+            Assert.Contains("e.ipynb, cell 2, line 2", string.Join('\n', error.Traceback), StringComparison.Ordinal);
+            Assert.Equal(1, await Value("y"));
+            Assert.Contains("imports itself", (await session.RunAsync($"#!import {File("f.csx", $"#!import {Path.Combine(folder, "f.csx")}")}", output)).Error!.Message, StringComparison.Ordinal);
+            Assert.Contains("is not there", (await session.RunAsync("#!import nowhere.csx", output)).Error!.Message, StringComparison.Ordinal);
+            Assert.Contains(".ipynb, .cs, .csx or .dib", (await session.RunAsync("#!import data.json", output)).Error!.Message, StringComparison.Ordinal);
+            Assert.Contains("expected #!import FILE", (await session.RunAsync("#!import", output)).Error!.Message, StringComparison.Ordinal);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Theory]
+    [InlineData("int Down(int n) => Down(n + 1) + 1; Down(0)")]
+    [InlineData("int Down(int n) { return Down(n + 1) + 1; } Down(0)")]
+    [InlineData("class Deep { public int Value => Value + 1; } new Deep().Value")]
+    [InlineData("class Deep { public int Value { get => Value + 1; } } new Deep().Value")]
+    [InlineData("class Deep { public int this[int i] => this[i + 1] + 1; } new Deep()[0]")]
+    [InlineData("class Deep { public static implicit operator int(Deep deep) => (int)deep + 1; } (int)new Deep()")]
+    [InlineData("Func<int, int> down = null; down = n => { return down(n + 1) + 1; }; down(0)")]
+    public async Task A_function_that_calls_itself_without_end_fails_and_the_session_goes_on(string code)
+    {
+        Assert.Equal("System.InsufficientExecutionStackException", (await session.RunAsync(code, output)).Error!.Name);
+        Assert.Equal(2, await Value("1 + 1"));
+    }
+
+    [Fact]
+    public async Task Charts_tables_and_tensors_of_others_show_themselves()
+    {
+        var chart = (await Run("Plotly.NET.CSharp.Chart.Line<int, int, string>([1, 2], [3, 4])")).Shown!.Data;
+        Assert.Contains(ChartOutput.MimeType, chart.Keys);
+        var table = (await Run("new Microsoft.Data.Analysis.DataFrame(new Microsoft.Data.Analysis.Int32DataFrameColumn(\"n\", [1, 2]))")).Shown!.Data;
+        Assert.Contains("<table", table["text/html"], StringComparison.Ordinal);
+        var tensor = (await Run("torch.zeros(1000, 1000)")).Shown!.Data;
+        Assert.StartsWith("Float32 [1000, 1000]", tensor["text/plain"], StringComparison.Ordinal);
+        Assert.All(tensor.Values, text => Assert.InRange(text.Length, 1, 2000));
+    }
+
+    [Theory]
+    [InlineData("#i \"somewhere\"")]
+    [InlineData("#i \"nuget:\"")]
+    [InlineData("#i nuget:x")]
+    public async Task A_source_of_packages_that_is_none_is_said_to_be_one(string code) =>
+        Assert.Contains("expected #i \"nuget:", (await session.RunAsync(code, output)).Error!.Message, StringComparison.Ordinal);
+
     [Theory]
     [InlineData("#r \"nuget: \"")]
     [InlineData("#r \"nuget: A, 1, 2\"")]
@@ -233,13 +389,13 @@ public sealed class CSharpSessionTests : IDisposable
     }
 
     [Theory]
-    [InlineData("1 + 1", Completeness.Complete)]
-    [InlineData("var x = 1;", Completeness.Complete)]
-    [InlineData("if (true) {", Completeness.Incomplete)]
-    [InlineData("Math.Max(1,", Completeness.Incomplete)]
-    [InlineData("int x = ;", Completeness.Invalid)]
-    [InlineData("", Completeness.Complete)]
-    public void Whether_a_cell_is_whole(string code, Completeness expected) => Assert.Equal(expected, CSharpSession.IsComplete(code));
+    [InlineData("1 + 1", "Complete")]
+    [InlineData("var x = 1;", "Complete")]
+    [InlineData("if (true) {", "Incomplete")]
+    [InlineData("Math.Max(1,", "Incomplete")]
+    [InlineData("int x = ;", "Invalid")]
+    [InlineData("", "Complete")]
+    public void Whether_a_cell_is_whole(string code, string expected) => Assert.Equal(expected, CSharpSession.IsComplete(code).ToString());
 
     private IReadOnlyList<string> Names(string marked)
     {

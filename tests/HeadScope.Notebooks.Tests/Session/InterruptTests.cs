@@ -1,10 +1,11 @@
+using HeadScope.Cli;
 using HeadScope.Notebooks.Session;
 
 namespace HeadScope.Notebooks.Tests;
 
 public sealed class InterruptTests : IDisposable
 {
-    private readonly CSharpSession session = new();
+    private readonly CSharpSession session = new(NotebookFigures.Extension);
     private readonly RecordedOutput output = new();
 
     public void Dispose() => session.Dispose();

@@ -51,7 +51,7 @@ public sealed class OtherLibtorchTests : IDisposable
             """);
         var start = new ProcessStartInfo(
             Environment.ProcessPath is { } path && Path.GetFileNameWithoutExtension(path) == "dotnet" ? path : "dotnet",
-            [Path.Combine(AppContext.BaseDirectory, "HeadScope.Cli.dll"), "notebook", "run", Notebook])
+            [Path.Combine(AppContext.BaseDirectory, "HeadScope.Cli.dll"), "notebook", "run", "--in-place", Notebook])
         {
             UseShellExecute = false,
             RedirectStandardOutput = true,

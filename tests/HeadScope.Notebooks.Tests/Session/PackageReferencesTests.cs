@@ -1,4 +1,5 @@
 using System.IO.Compression;
+using HeadScope.Cli;
 using HeadScope.Notebooks.Session;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
@@ -13,7 +14,7 @@ public sealed class PackageReferencesTests : IDisposable
     private const string Cache = "NUGET_PACKAGES";
 
     private readonly string folder = Directory.CreateTempSubdirectory("headscope-packages-").FullName;
-    private readonly CSharpSession session = new();
+    private readonly CSharpSession session = new(NotebookFigures.Extension);
     private readonly RecordedOutput output = new();
     private readonly string? sources = Environment.GetEnvironmentVariable(Sources);
     private readonly string? cache = Environment.GetEnvironmentVariable(Cache);
@@ -55,7 +56,9 @@ public sealed class PackageReferencesTests : IDisposable
 
     [Theory]
     [InlineData("HeadScope")]
+    [InlineData("HeadScope.Interactive")]
     [InlineData("HeadScope.Interactive, 1.0.0")]
+    [InlineData("Plotly.NET")]
     [InlineData("TorchSharp")]
     [InlineData("torchsharp-cpu")]
     [InlineData("TorchSharp-cpu, 0.107.0")]
@@ -77,6 +80,32 @@ public sealed class PackageReferencesTests : IDisposable
         Assert.Equal(3f, (await Run($"#r \"nuget: {package}\"\nTorchSharp.torch.ones(3).sum().item<float>()")).Value);
         Assert.Contains("for a GPU start it with HEADSCOPE_LIBTORCH=FOLDER", output.Text, StringComparison.Ordinal);
         Assert.False(Directory.Exists(Path.Combine(folder, "cache")));
+    }
+
+    [Fact]
+    public async Task A_source_that_a_cell_names_is_looked_in_by_it_and_later_ones()
+    {
+        var elsewhere = Directory.CreateDirectory(Path.Combine(folder, "elsewhere")).FullName;
+        Pack("HeadScope.Test.Far", "1.0.0", "public static class Far { public static int Away => 8; }", into: elsewhere);
+        Pack("HeadScope.Test.Further", "1.0.0", "public static class Further { public static int Away => 9; }", into: elsewhere);
+        Assert.Equal(8, (await Run($"#i \"nuget:{elsewhere}\"\n#r \"nuget: HeadScope.Test.Far, 1.0.0\"\nFar.Away")).Value);
+        Assert.Equal(9, (await Run("#r \"nuget: HeadScope.Test.Further, 1.0.0\"\nFurther.Away")).Value);
+    }
+
+    [Fact]
+    public async Task A_packages_extension_for_notebooks_is_run_once_and_a_compiled_one_is_named()
+    {
+        const string Greeting = "#!meta\n\n{\"kernelInfo\":{}}\n\n#!csharp\n\nusing static Greeting;\nFormatter.Register<Stone>(s => $\"<i>{s.Grams} g</i>\", \"text/html\");\nConsole.WriteLine(Hello);\n";
+        Pack("HeadScope.Test.Greeting", "1.0.0", "public static class Greeting { public static string Hello => \"hello\"; } public class Stone { public int Grams => 5; }", extension: ("extension.dib", Greeting));
+        Pack("HeadScope.Test.Faulty", "1.0.0", "public class Faulty { }", extension: ("extension.dib", "#!fsharp\nlet x = 1\n"));
+        Pack("HeadScope.Test.Compiled", "1.0.0", "public static class Compiled { public static int Six => 6; }", extension: ("HeadScope.Test.Compiled.dll", "any"));
+        Assert.Equal("<i>5 g</i>", (await Run("#r \"nuget: HeadScope.Test.Greeting, 1.0.0\"\nnew Stone()")).Shown!.Data["text/html"]);
+        Assert.Equal("hello", (await Run("#r \"nuget: HeadScope.Test.Greeting, 1.0.0\"\nHello")).Value);
+        Assert.Equal(2, output.Text.Split("hello\n").Length);
+        await Run("#r \"nuget: HeadScope.Test.Faulty, 1.0.0\"\nnew Faulty()");
+        Assert.StartsWith("HeadScope.Test.Faulty: its extension for notebooks did not run: #!fsharp is a command", output.Errors, StringComparison.Ordinal);
+        Assert.Equal(6, (await Run("#r \"nuget: HeadScope.Test.Compiled, 1.0.0\"\nCompiled.Six")).Value);
+        Assert.Contains("HeadScope.Test.Compiled: its extension for notebooks is compiled for .NET Interactive and needs Microsoft's kernel", output.Text, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -106,7 +135,8 @@ public sealed class PackageReferencesTests : IDisposable
     }
 
     /// <summary>Compiles a library and packs it; gives the assembly's path.</summary>
-    private string Pack(string id, string version, string code, (string Id, string Version)? dependency = null, string? reference = null, string? file = null)
+    private string Pack(string id, string version, string code, (string Id, string Version)? dependency = null, string? reference = null, string? file = null, string? into = null,
+        (string Name, string Text)? extension = null)
     {
         var dll = Path.Combine(folder, $"{file ?? id}.dll");
         string?[] references = [typeof(object).Assembly.Location, Path.Combine(Path.GetDirectoryName(typeof(object).Assembly.Location)!, "System.Runtime.dll"), reference];
@@ -117,8 +147,14 @@ public sealed class PackageReferencesTests : IDisposable
             new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary)).Emit(dll, cancellationToken: TestContext.Current.CancellationToken);
         Assert.True(compiled.Success, string.Join('\n', compiled.Diagnostics));
 
-        using var package = ZipFile.Open(Path.Combine(folder, $"{id}.{version}.nupkg"), ZipArchiveMode.Create);
+        using var package = ZipFile.Open(Path.Combine(into ?? folder, $"{id}.{version}.nupkg"), ZipArchiveMode.Create);
         package.CreateEntryFromFile(dll, $"lib/net8.0/{Path.GetFileName(dll)}");
+        if (extension is var (name, text))
+        {
+            using var ofNotebooks = new StreamWriter(package.CreateEntry($"interactive-extensions/dotnet/{name}").Open());
+            ofNotebooks.Write(text);
+        }
+
         using var description = new StreamWriter(package.CreateEntry($"{id}.nuspec").Open());
         description.Write($"""
             <package><metadata><id>{id}</id><version>{version}</version><authors>test</authors><description>For a test.</description>

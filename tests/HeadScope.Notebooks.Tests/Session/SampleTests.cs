@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using HeadScope.Cli;
 using HeadScope.Notebooks.Running;
 using HeadScope.Notebooks.Session;
 using Markdig;
@@ -9,7 +10,7 @@ namespace HeadScope.Notebooks.Tests;
 /// <summary>The samples of C# in the texts of the repository: they compile as cells of a notebook do, and those that need no other file run.</summary>
 public sealed class SampleTests : IDisposable
 {
-    private readonly CSharpSession session = new();
+    private readonly CSharpSession session = new(NotebookFigures.Extension);
     private readonly RecordedOutput output = new();
 
     public static TheoryData<string> Texts =>
@@ -41,8 +42,7 @@ public sealed class SampleTests : IDisposable
                 TestContext.Current.CancellationToken);
             var samples = Samples("README.md");
 
-            // A cell has no end of scope at which a "using" could dispose of the model.
-            await Run(samples[0].Replace("\"pairs.csv\"", $"@\"{pairs}\"", StringComparison.Ordinal).Replace("using var", "var", StringComparison.Ordinal));
+            await Run(samples[0].Replace("\"pairs.csv\"", $"@\"{pairs}\"", StringComparison.Ordinal));
             Assert.Equal("4", await Value("pattern.ndim"));
             Assert.Equal("32", await Value("map.Relations[0].Scores.numel()"));
             await Run("var tokens = model.Tokenizer.Encode(\"When Mary and John went to the store, John gave a drink to\");");
