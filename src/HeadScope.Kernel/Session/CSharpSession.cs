@@ -242,28 +242,14 @@ internal sealed class CSharpSession : IDisposable
             }
         }
 
-        var result = new CellResult(null, null, null);
-        foreach (var part in cell.Parts)
+        var result = InTurn(cell.Parts, output, part => part.Kind switch
         {
-            if (result.Shown is { } shown)
-            {
-                output.Display(shown, null);
-            }
-
-            result = part.Kind switch
-            {
-                CellPartKind.CSharp => RunCSharp(part.Text, name, interrupt),
-                CellPartKind.Import => RunFile(part.Text, output, interrupt, depth),
-                CellPartKind.Markdown => Showing("text/markdown", part.Text.Trim()),
-                CellPartKind.Html => Showing("text/html", part.Text.Trim()),
-                _ => Showing("text/plain", About()),
-            };
-            if (!result.Succeeded)
-            {
-                break;
-            }
-        }
-
+            CellPartKind.CSharp => RunCSharp(part.Text, name, interrupt),
+            CellPartKind.Import => RunFile(part.Text, output, interrupt, depth),
+            CellPartKind.Markdown => Showing("text/markdown", part.Text.Trim()),
+            CellPartKind.Html => Showing("text/html", part.Text.Trim()),
+            _ => Showing("text/plain", About()),
+        });
         if (cell.IsTimed)
         {
             output.Write(OutputStream.Out, string.Create(CultureInfo.InvariantCulture, $"Wall time: {Stopwatch.GetElapsedTime(began).TotalMilliseconds:N1} ms\n"));
@@ -299,15 +285,21 @@ internal sealed class CSharpSession : IDisposable
             throw new NotSupportedException($"#!import {file}: files that import each other go deeper than {Deepest}; one of them imports itself.");
         }
 
+        return InTurn(CellImport.Read(file), output, cell => RunCell(cell.Code, cell.Name, output, interrupt, depth + 1));
+    }
+
+    // Up to the first that fails. The value of the last is the result; those of others are shown.
+    private static CellResult InTurn<T>(IEnumerable<T> pieces, CellOutput output, Func<T, CellResult> run)
+    {
         var result = new CellResult(null, null, null);
-        foreach (var (name, code) in CellImport.Read(file))
+        foreach (var piece in pieces)
         {
             if (result.Shown is { } shown)
             {
                 output.Display(shown, null);
             }
 
-            result = RunCell(code, name, output, interrupt, depth + 1);
+            result = run(piece);
             if (!result.Succeeded)
             {
                 break;

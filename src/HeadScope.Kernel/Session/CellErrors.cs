@@ -98,6 +98,12 @@ internal static partial class CellErrors
 
     private static void AddFrames(Exception exception, CellSources sources, List<string> lines)
     {
+        // A hundred thousand calls of the same function: to look them all up takes longer than anybody waits.
+        if (exception is InsufficientExecutionStackException)
+        {
+            return;
+        }
+
         var frames = new StackTrace(exception, fNeedFileInfo: true).GetFrames();
         if (frames.FirstOrDefault(f => f.GetMethod() is not null) is { } thrower && !IsOfCell(thrower) && NameOf(thrower) is { } where)
         {

@@ -133,8 +133,7 @@ internal sealed partial class CellText
                 return before;
             default:
                 return !strict ? before : throw new NotSupportedException(
-                    $"{name} is a command of .NET Interactive (Polyglot Notebooks), or of nobody: this kernel runs C# and knows {Known}. "
-                    + "Take the line out, or open the notebook with .NET Interactive's kernel.");
+                    $"{name}: of .NET Interactive's commands this kernel knows {Known}. Take the line out, or open the notebook with .NET Interactive's kernel.");
         }
     }
 
@@ -210,16 +209,8 @@ internal sealed partial class CellText
     private static CompilationUnitSyntax Root(string text) => CSharpSyntaxTree.ParseText(text, SessionDefaults.Parsing).GetCompilationUnitRoot();
 
     // At the same place in the cell: what is before it is blank.
-    private string Segment(int start, int length)
-    {
-        var text = new string(' ', start).ToCharArray();
-        for (var i = 0; i < start; i++)
-        {
-            text[i] = view[i] is '\r' or '\n' ? view[i] : ' ';
-        }
-
-        return string.Concat(new string(text), new string(view, start, length));
-    }
+    private string Segment(int start, int length) =>
+        string.Concat(string.Concat(view.Take(start).Select(c => c is '\r' or '\n' ? c : ' ')), new string(view, start, length));
 
     private void Blank(int start, int end)
     {

@@ -267,7 +267,7 @@ public sealed class CSharpSessionTests : IDisposable
     public async Task A_command_that_is_not_known_is_refused(string code, string command)
     {
         var error = (await session.RunAsync("Console.Write(1);\n" + code, output)).Error!;
-        Assert.StartsWith(command + " is a command of .NET Interactive", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith(command + ": of .NET Interactive's commands this kernel knows #!about, ", error.Message, StringComparison.Ordinal);
         Assert.Equal("", output.Text);
     }
 

@@ -103,7 +103,7 @@ public sealed class PackageReferencesTests : IDisposable
         Assert.Equal("hello", (await Run("#r \"nuget: HeadScope.Test.Greeting, 1.0.0\"\nHello")).Value);
         Assert.Equal(2, output.Text.Split("hello\n").Length);
         await Run("#r \"nuget: HeadScope.Test.Faulty, 1.0.0\"\nnew Faulty()");
-        Assert.StartsWith("HeadScope.Test.Faulty: its extension for notebooks did not run: #!fsharp is a command", output.Errors, StringComparison.Ordinal);
+        Assert.StartsWith("HeadScope.Test.Faulty: its extension for notebooks did not run: #!fsharp: of .NET Interactive", output.Errors, StringComparison.Ordinal);
         Assert.Equal(6, (await Run("#r \"nuget: HeadScope.Test.Compiled, 1.0.0\"\nCompiled.Six")).Value);
         Assert.Contains("HeadScope.Test.Compiled: its extension for notebooks is compiled for .NET Interactive and needs Microsoft's kernel", output.Text, StringComparison.Ordinal);
     }
