@@ -61,22 +61,13 @@ internal sealed class ProgressDisplay(CellOutput output) : IProgress<WorkProgres
     private static MimeBundle Drawn(Bar bar)
     {
         var work = bar.Last;
-        var seconds = bar.Clock.Elapsed.TotalSeconds;
-        var rate = seconds > 0 ? work.Done / seconds : 0;
-        var left = work.Total > work.Done && rate > 0 ? $", {Time((work.Total - work.Done) / rate)} left" : "";
-        var total = work.Total > 0 ? string.Create(CultureInfo.InvariantCulture, $" of {work.Total:N0}") : "";
-        var words = string.Create(CultureInfo.InvariantCulture,
-            $"{work.Stage}: {work.Done:N0}{total} {work.Unit}, {Time(seconds)}, {rate:G3}/s{left}{(work.Detail is null ? "" : ", " + work.Detail)}");
+        var words = work.InWords(bar.Clock.Elapsed);
         var bound = work.Total > 0 ? string.Create(CultureInfo.InvariantCulture, $" value=\"{work.Done}\" max=\"{work.Total}\"") : "";
         var html = work.Done < work.Total || work.Total <= 0
             ? $"<div><progress{bound} style=\"width: 20em; vertical-align: middle\"></progress> <small>{WebUtility.HtmlEncode(words)}</small></div>"
             : $"<div><small>{WebUtility.HtmlEncode(words)}</small></div>";
         return new MimeBundle(new Dictionary<string, string>(StringComparer.Ordinal) { ["text/html"] = html, ["text/plain"] = words });
     }
-
-    private static string Time(double seconds) => seconds < 60
-        ? string.Create(CultureInfo.InvariantCulture, $"{seconds:F1} s")
-        : string.Create(CultureInfo.InvariantCulture, $"{(long)seconds / 60} min {(long)seconds % 60} s");
 
     private sealed class Bar
     {
