@@ -4,6 +4,9 @@ namespace HeadScope.Tests;
 
 public class HeadAblationTests
 {
+    // As the demo model has read it.
+    private static Relation Capitals => Relations.CountryToCapital with { Prompt = "The capital city of <X> is called" };
+
     [Theory]
     [InlineData("tiny-gpt2")]
     [InlineData("tiny-llama-gqa")]
@@ -62,12 +65,12 @@ public class HeadAblationTests
             (new() { Controls = [Relations.WordCopying with { Prompt = "no place" }] }, "'no place' is no template"),
         })
         {
-            Assert.StartsWith(said, Assert.Throws<ArgumentException>(() => HeadAblation.Run(model, Relations.CountryToCapital, options)).Message, StringComparison.Ordinal);
+            Assert.StartsWith(said, Assert.Throws<ArgumentException>(() => HeadAblation.Run(model, Capitals, options)).Message, StringComparison.Ordinal);
         }
 
         // A control of which no pair is one token each is left out.
         var far = new Relation("far", "", [("Antidisestablishmentarianism", "Supercalifragilistic")]) { Prompt = "The <X> is" };
-        Assert.Empty(HeadAblation.Run(model, Relations.CountryToCapital, new() { Heads = 1, RandomRuns = 0, MinimumPairs = 0, Controls = [far] }).Controls);
+        Assert.Empty(HeadAblation.Run(model, Capitals, new() { Heads = 1, RandomRuns = 0, MinimumPairs = 0, Controls = [far] }).Controls);
     }
 
     [Fact]
@@ -75,8 +78,8 @@ public class HeadAblationTests
     {
         using var model = Model.Load("demo");
         var options = new AblationOptions { Heads = 3, RandomRuns = 3, ControlTasks = 2, Seed = 4 };
-        var result = HeadAblation.Run(model, Relations.CountryToCapital, options);
-        Assert.Equal(Relations.CountryToCapital.Prompt, result.Template);
+        var result = HeadAblation.Run(model, Capitals, options);
+        Assert.Equal(Capitals.Prompt, result.Template);
         Assert.Equal(3, result.Heads.Count);
         Assert.Equal(4, result.Accuracies.Count);
         Assert.True(result.BaseAccuracy > 0.9, $"{result}");
@@ -84,9 +87,9 @@ public class HeadAblationTests
         Assert.Equal(3, result.RandomRuns.Count);
         Assert.All(result.RandomRuns, r => Assert.Empty(r.Heads.Intersect(result.Heads)));
         Assert.NotEqual(result.RandomRuns[0].Heads, result.RandomRuns[1].Heads);
-        var again = HeadAblation.Run(model, Relations.CountryToCapital, options with { BatchSize = 9 });
+        var again = HeadAblation.Run(model, Capitals, options with { BatchSize = 9 });
         Assert.Equal(result.ToJson(), again.ToJson());
-        var mean = HeadAblation.Run(model, Relations.CountryToCapital, options with { Mean = true, RandomRuns = 0, ControlTasks = 0 });
+        var mean = HeadAblation.Run(model, Capitals, options with { Mean = true, RandomRuns = 0, ControlTasks = 0 });
         Assert.Equal(result.BaseAccuracy, mean.BaseAccuracy);
         Assert.True(mean.Mean);
         var lines = result.ToCsv().TrimEnd('\n').Split('\n');
@@ -99,6 +102,7 @@ public class HeadAblationTests
     {
         using var golden = JsonDocument.Parse(
             File.ReadAllText(TestData.Shared("reference", "maps", "smollm2", "causal", "country_to_capital_wikidata.json")));
+        Assert.Equal(golden.RootElement.GetProperty("template").GetString(), Relations.CountryToCapital.Prompt);
         var candidates = golden.RootElement.GetProperty("control_candidates").EnumerateArray().ToDictionary(c => c.GetProperty("relation").GetString()!);
         var result = HeadAblation.Run(
             ReferenceModels.SmolLm2,
@@ -132,7 +136,7 @@ public class HeadAblationTests
     {
         using var model = Model.Load("demo");
         IReadOnlyList<Head> Drawn(int seed) => HeadAblation.Run(
-            model, Relations.CountryToCapital, new AblationOptions { Heads = 4, RandomRuns = 1, ControlTasks = 0, Seed = seed }).RandomRuns[0].Heads;
+            model, Capitals, new AblationOptions { Heads = 4, RandomRuns = 1, ControlTasks = 0, Seed = seed }).RandomRuns[0].Heads;
         Assert.Equal(Drawn(1), Drawn(1));
         Assert.NotEqual(Drawn(1), Drawn(2));
     }
@@ -142,8 +146,8 @@ public class HeadAblationTests
     {
         using var model = Model.Load("demo");
         var result = HeadAblation.Run(
-            model, Relations.CountryToCapital, new AblationOptions { Mean = true, Heads = 10, RandomRuns = 0, ControlTasks = 0, BatchSize = 20 });
-        var (prompts, targets) = MapsUnderTest.Tokens(result.Template, Relations.CountryToCapital, model.Tokenizer);
+            model, Capitals, new AblationOptions { Mean = true, Heads = 10, RandomRuns = 0, ControlTasks = 0, BatchSize = 20 });
+        var (prompts, targets) = MapsUnderTest.Tokens(result.Template, Capitals, model.Tokenizer);
         (Head, float[])[] means = [.. result.Heads.Select(head => (head, ModelUnderTest.MeanOutput(model, prompts, head)))];
         float[] expected = [.. Enumerable.Range(0, means.Length + 1).Select(count => prompts.Zip(targets).Count(
             p => ModelUnderTest.LastLogits(model, p.First, means[..count]).Index().MaxBy(l => l.Item).Index == p.Second) / (float)prompts.Count)];
@@ -163,7 +167,7 @@ public class HeadAblationTests
         };
         var result = HeadAblation.Run(
             model,
-            Relations.CountryToCapital,
+            Capitals,
             new AblationOptions { Heads = 3, RandomRuns = 0, ControlTasks = 9, Controls = [Spoilt(0), Spoilt(0.1), Spoilt(0.35), Spoilt(0.6)] });
         Assert.All(result.Controls, c => Assert.True(c.HeadIntersection < 0.15, $"{c}"));
         Assert.Contains(result.Controls, c => Math.Abs(c.BaseAccuracy - result.BaseAccuracy) is > 0.2f and < 0.5f);
@@ -188,7 +192,7 @@ public class HeadAblationTests
     public void A_relation_without_a_prompt_is_named()
     {
         using var model = Model.Load("demo");
-        var mine = Relations.CountryToCapital with { Name = "mine", Prompt = null };
+        var mine = Capitals with { Name = "mine", Prompt = null };
         var error = Assert.Throws<ArgumentException>(() => HeadAblation.Run(model, mine));
         Assert.Contains("No prompt ships for the relation 'mine'", error.Message, StringComparison.Ordinal);
     }
