@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using HeadScope.Cli;
 using HeadScope.Notebooks.Running;
 
 namespace HeadScope.Notebooks.Tests;
@@ -285,7 +286,7 @@ public class NotebookRunnerTests
         var fragment = JsonSerializer.Serialize(ChartOutput.Fragment(Charts.Bars([("a", 1, 0)], "title", "value")));
         var cell = $$"""{"cell_type": "code", "id": "a", "metadata": {}, "source": "", "execution_count": null, "outputs": [{"output_type": "display_data", "metadata": {}, "data": {"text/html": {{fragment}} } }]}""";
         var notebook = NotebookFile.Parse(Encoding.UTF8.GetBytes($$"""{"cells": [ {{cell}}, {{cell}} ], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}"""), "n");
-        Assert.Equal(2, NotebookPage.Of(notebook, "n").Split("headscopePlotlyPacked = ").Length);
+        Assert.Equal(2, NotebookPage.Of(notebook, "n", head: NotebookFigures.Head).Split("headscopePlotlyPacked = ").Length);
     }
 
     [Fact]
